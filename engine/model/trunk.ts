@@ -1,0 +1,52 @@
+/**
+ * The seam between the decoder and everything that uses it. A `Trunk` turns tokens into final hidden states (after the
+ * last norm); heads, losses, sampling and optimisers stand above it and do not know how it computes. The plain tfjs trunk
+ * is the fallback, the readable reference and the oracle; a faster one only has to keep this interface.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import type { ModelConfig } from '../formats/config.ts';
+
+/** Right-padded sequences. Position of token t is t; whatever stands beyond `lengths[b]` is never attended to. */
+export type TokenBatch = {
+  readonly ids: Int32Array; // [batch * length]
+  readonly batch: number;
+  readonly length: number;
+  readonly lengths: Int32Array; // [batch]
+};
+
+/** Named weights by their Hugging Face parameter name. */
+export type Weights = Readonly<Record<string, tf.Tensor>>;
+
+/** Low-rank additions by the name of the linear layer they stand on ("model.layers.3.self_attn.q_proj"). */
+export type Adapter = {
+  readonly scale: number;
+  readonly layers: Readonly<Record<string, { readonly a: tf.Tensor2D; readonly b: tf.Tensor2D }>>; // a [rank, in], b [out, rank]
+};
+
+/** What one forward runs with: base or own weights, and perhaps an adapter. */
+export type ForwardWeights = { readonly weights: Weights; readonly adapter: Adapter | null };
+
+/** Preallocated keys and values of `slots` sequences, `capacity` positions each. */
+export interface Cache {
+  readonly slots: number;
+  readonly capacity: number;
+  /** Positions filled so far, per slot. */
+  readonly lengths: Int32Array;
+  dispose(): void;
+}
+
+export interface Trunk {
+  readonly config: ModelConfig;
+  openCache(slots: number, capacity: number): Cache;
+  /** Fills the cache from position 0; returns the hidden state of each sequence's last token. // [slots, hidden] */
+  prefill(cache: Cache, prompts: TokenBatch, using: ForwardWeights): tf.Tensor2D;
+  /** Appends one token to every slot. ids: [slots] int32. // [slots, hidden] */
+  decode(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D;
+  /** Differentiable in every tensor of `using`. // [batch, length, hidden] */
+  forward(batch: TokenBatch, using: ForwardWeights): tf.Tensor3D;
+}
+
+/** The matrix that turns hidden states into logits: lm_head, or the embedding where they are tied. // [vocab, hidden] */
+export function headWeight(config: ModelConfig, weights: Weights): tf.Tensor2D {
+  return (config.tied ? weights['model.embed_tokens.weight'] : weights['lm_head.weight']) as tf.Tensor2D;
+}

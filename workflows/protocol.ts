@@ -1,0 +1,134 @@
+/**
+ * What a screen may ask of the controller and what the controller tells it: types only. A screen never waits for a number;
+ * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
+ */
+import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo } from '../engine/protocol.ts';
+import type { Cast, Method } from './schema/cast.ts';
+import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
+import type { Trace } from './schema/trace.ts';
+import type { Workflow } from './schema/workflow.ts';
+
+export type WorkflowSummary = { name: string; title: string; description: string; roles: string[]; template: boolean };
+export type TaskSummary = { name: string; title: string; description: string; train: number; heldOut: number };
+
+export type ModelEntry = {
+  name: string;
+  bundled: boolean;
+  info: ModelInfo | null;
+  /** Why it cannot be used, where it cannot. */
+  problem?: string;
+};
+
+/** What a person chooses to start training; everything else has a default that the frozen run.json shows. */
+export type TrainRequest = {
+  workflow: string | Workflow;
+  task: string;
+  corpus?: string;
+  model: string;
+  method?: Method;
+  /** `shared`, `separate`, a cast kept in the workflow, or a cast itself. */
+  cast: string | Cast;
+  seed: number;
+  steps?: number;
+  queries?: number;
+  evalEvery?: number;
+  evalLimit?: number;
+  checkpointEvery?: number;
+  /** Overrides of the engine's PPO settings. */
+  ppo?: Record<string, unknown>;
+};
+
+export type JobState = 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';
+
+export type Job = {
+  run: string;
+  title: string;
+  state: JobState;
+  step: number;
+  steps: number;
+  /** What it does right now, for the status bar: "rollout 12 of 32". */
+  phase: string;
+  done: number;
+  total: number;
+  /** null while unknown. */
+  etaMs: number | null;
+  /** When anything last moved; a screen says "stalled" 10 s after it. */
+  movedAt: number;
+  error?: string;
+};
+
+export type RunSummary = {
+  id: string;
+  title: string;
+  created: string;
+  workflow: string;
+  cast: string;
+  task: string;
+  model: string;
+  step: number;
+  steps: number;
+  state: JobState;
+  before: Evaluation | null;
+  latest: Evaluation | null;
+};
+
+export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
+
+export type TraceSummary = {
+  id: string;
+  step: number;
+  phase: Trace['phase'];
+  question: string;
+  answer: string;
+  status: Trace['status'];
+  f1: number;
+  em: number;
+  /** Mean of the records' rewards. */
+  reward: number;
+  legal: boolean;
+};
+
+export type TraceFilter = { step?: number; phase?: Trace['phase']; text?: string; legal?: boolean; offset?: number; limit?: number };
+
+export type ControllerApi = {
+  device(): Promise<DeviceInfo>;
+  devices(measure: boolean): Promise<DeviceReport[]>;
+  memory(): Promise<{ usedBytes: number; peakBytes: number }>;
+
+  workflows(): Promise<WorkflowSummary[]>;
+  workflow(name: string): Promise<Workflow>;
+  saveWorkflow(workflow: Workflow): Promise<void>;
+  tasks(): Promise<TaskSummary[]>;
+
+  models(): Promise<ModelEntry[]>;
+  addModel(name: string, files: FileSet): Promise<ModelEntry>;
+  removeModel(name: string): Promise<void>;
+  /** A short conversation with one model; text streams through onText with `record`. */
+  chat(model: string, messages: ChatMessage[], record: string): Promise<{ text: string; tokens: number; ms: number }>;
+
+  runs(): Promise<RunSummary[]>;
+  run(id: string): Promise<RunDetail>;
+  removeRun(id: string): Promise<void>;
+  train(request: TrainRequest): Promise<{ run: string }>;
+  /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
+  pause(run: string): Promise<void>;
+  resume(run: string): Promise<void>;
+  /** Stop and keep what was learned. */
+  stop(run: string): Promise<void>;
+  jobs(): Promise<Job[]>;
+
+  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }>;
+  trace(run: string, id: string): Promise<Trace>;
+  /** Runs one question; the trace streams through onText and is returned whole. */
+  runQuestion(request: { workflow: string | Workflow; cast: string | Cast; model: string; task: string; question: string; run?: string; seed: number }): Promise<Trace>;
+  /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
+  exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;
+};
+
+export type ControllerEvents = {
+  onJob(job: Job): void;
+  onStep(run: string, metrics: StepMetrics): void;
+  onText(event: { record: string; text: string }): void;
+  /** A sentence for the person that belongs to no job: a device lost, a model that could not be read. */
+  onNotice(notice: { level: 'info' | 'warning' | 'error'; text: string }): void;
+};

@@ -1,0 +1,57 @@
+/**
+ * A run's frozen configuration (run.json) and what it writes each step (metrics.jsonl). Whatever depends on the clock
+ * stands in `timing`, so that two runs of one seed can be compared line by line.
+ */
+import { z } from 'zod';
+import { castSchema } from './cast.ts';
+import { workflowSchema } from './workflow.ts';
+
+export const trainSettingsSchema = z.object({
+  steps: z.int().min(1).max(1_000_000),
+  queries: z.int().min(1).max(4_096).describe('queries a step'),
+  evalEvery: z.int().min(1),
+  evalLimit: z.int().min(1),
+  checkpointEvery: z.int().min(1),
+  seed: z.int().min(0).max(0xffffffff),
+  /** The engine's PpoSettings, checked by the engine. */
+  ppo: z.record(z.string(), z.json()),
+});
+
+export const runSchema = z.object({
+  troupe: z.literal('run'),
+  version: z.literal(1),
+  id: z.string(),
+  created: z.string(),
+  title: z.string(),
+  workflow: workflowSchema,
+  cast: castSchema,
+  task: z.object({ name: z.string(), path: z.string().optional(), corpus: z.string().optional(), options: z.record(z.string(), z.json()).default({}) }),
+  settings: trainSettingsSchema,
+  device: z.object({ choice: z.string(), kind: z.string(), name: z.string() }),
+  software: z.record(z.string(), z.string()),
+});
+
+const scores = z.record(z.string(), z.number());
+
+/** Held-out result: mean of each task metric, plus share of legal role outputs. */
+export const evaluationSchema = z.object({ f1: z.number(), em: z.number(), legal: z.number(), n: z.int(), roles: z.record(z.string(), scores).default({}) });
+
+export const stepMetricsSchema = z.object({
+  /** 0 is the evaluation before training; step k follows the k-th update. */
+  step: z.int().min(0),
+  /** Rollout of this step: mean task metrics, reward, legality, drops. */
+  rollout: scores,
+  /** Per role: reward, legal, length, records. */
+  roles: z.record(z.string(), scores),
+  /** Per policy: losses/approx_kl and the rest of the engine's report. */
+  policies: z.record(z.string(), scores),
+  eval: evaluationSchema.optional(),
+  notes: z.array(z.string()).default([]),
+  /** Milliseconds by phase, tokens a second, wall clock. */
+  timing: scores,
+});
+
+export type TrainSettings = z.infer<typeof trainSettingsSchema>;
+export type RunConfig = z.infer<typeof runSchema>;
+export type Evaluation = z.infer<typeof evaluationSchema>;
+export type StepMetrics = z.infer<typeof stepMetricsSchema>;

@@ -1,0 +1,88 @@
+/**
+ * A trace: what one query's run really did, as a graph. Every node execution is a record with its parents, its exact
+ * tokens, what it read and wrote, and the rewards it was given. The state before and after a record is derived from the
+ * records in order (`state.ts`), never stored twice.
+ */
+import { z } from 'zod';
+import { rewardLevels } from './reward.ts';
+
+const values = z.record(z.string(), z.json());
+
+export const assignedRewardSchema = z.object({
+  level: z.enum(rewardLevels),
+  rule: z.string(),
+  value: z.number(),
+  /** What the value is made of: {"f1": 0.67, "weight": 1}. */
+  terms: z.record(z.string(), z.number()),
+});
+
+/** Token-level data; on disk the arrays stand in <step>.tokens.safetensors and are put back when a trace is opened. */
+export const traceTokensSchema = z.object({
+  promptIds: z.array(z.int()),
+  ids: z.array(z.int()),
+  pieces: z.array(z.string()),
+  logprobs: z.array(z.number()),
+  entropy: z.array(z.number()),
+  oldLogprobs: z.array(z.number()).optional(),
+  values: z.array(z.number()).optional(),
+  advantages: z.array(z.number()).optional(),
+  returns: z.array(z.number()).optional(),
+});
+
+export const recordSchema = z.object({
+  /** Unique in its trace: "<node>#<visit>". */
+  id: z.string(),
+  node: z.string(),
+  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'output']),
+  title: z.string(),
+  /** How often this node had run before: 0, 1, … */
+  turn: z.int().min(0),
+  /** Records whose values this one read, in port order, each once. */
+  parents: z.array(z.string()),
+  inputs: values,
+  outputs: values,
+  role: z.string().optional(),
+  policy: z.string().optional(),
+  trainable: z.boolean().default(false),
+  /** The messages sent to the model. */
+  prompt: z.array(z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).optional(),
+  text: z.string().optional(),
+  finish: z.string().optional(),
+  /** Whether the parser accepted the text; `problem` says what it missed. */
+  legal: z.boolean().optional(),
+  problem: z.string().optional(),
+  /** A tool's error, or why the node failed. */
+  error: z.string().optional(),
+  /** Response length in tokens. */
+  length: z.int().optional(),
+  seed: z.int().optional(),
+  tokens: traceTokensSchema.optional(),
+  rewards: z.array(assignedRewardSchema).default([]),
+  /** Sum that went to the update; absent for records that are not trained. */
+  reward: z.number().optional(),
+});
+
+export const TRACE_VERSION = 1;
+
+export const traceSchema = z.object({
+  troupe: z.literal('trace'),
+  version: z.literal(TRACE_VERSION),
+  /** Unique in its run: "<step>-<phase>-<query id>". */
+  id: z.string(),
+  workflow: z.string(),
+  phase: z.enum(['train', 'eval', 'run']),
+  step: z.int().min(0),
+  query: z.object({ id: z.string(), question: z.string(), answers: z.array(z.string()) }),
+  status: z.enum(['done', 'dropped']),
+  /** Why it was dropped: a timeout, an error, a limit. */
+  reason: z.string().optional(),
+  answer: z.string().optional(),
+  /** The task's metrics for the answer: {"f1": 1, "em": 1}. */
+  score: z.record(z.string(), z.number()),
+  records: z.array(recordSchema),
+});
+
+export type AssignedReward = z.infer<typeof assignedRewardSchema>;
+export type TraceTokens = z.infer<typeof traceTokensSchema>;
+export type TraceRecord = z.infer<typeof recordSchema>;
+export type Trace = z.infer<typeof traceSchema>;

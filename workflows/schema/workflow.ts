@@ -1,0 +1,113 @@
+/**
+ * A workflow: a graph of typed ports in which roles, tools, routers and loops pass values. It says what happens, never
+ * which model does it (that is the cast's business). Values are JSON; an edge carries the value of one output port to one
+ * input port, whose name is what the prompt of the receiving role calls it: `{{question}}`.
+ */
+import { z } from 'zod';
+import { castSchema } from './cast.ts';
+import { rewardsSchema } from './reward.ts';
+
+export const idSchema = z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/, 'use a lower-case letter, then up to 63 letters, digits, - or _');
+
+export const portTypes = ['text', 'list', 'passages', 'number', 'flag', 'json'] as const;
+export const portTypeSchema = z.enum(portTypes);
+export const portSchema = z.object({ name: idSchema, type: portTypeSchema, optional: z.boolean().default(false) });
+
+/** How a role's text becomes values. An illegal text still yields values through the fallback, and is counted. */
+export const parserSchema = z.discriminatedUnion('kind', [
+  /** `<tag>…</tag>` once (text) or several times (list); nothing but white space outside the tags when `strict`. */
+  z.object({
+    kind: z.literal('tags'),
+    tag: z.string().regex(/^[a-zA-Z][\w-]{0,31}$/),
+    port: idSchema,
+    min: z.int().min(1).max(64).default(1),
+    max: z.int().min(1).max(64).default(1),
+    unique: z.boolean().default(false),
+    strict: z.boolean().default(true),
+    /** Longest legal value, in characters. */
+    maxChars: z.int().min(1).max(100_000).default(2_000),
+  }),
+  /** The whole text, trimmed. Legal when the model ended by itself, is not empty and is not longer than maxChars. */
+  z.object({ kind: z.literal('text'), port: idSchema, maxChars: z.int().min(1).max(100_000).default(2_000) }),
+]);
+
+export const roleSchema = z.object({
+  title: z.string().max(80),
+  description: z.string().max(500).default(''),
+  /** Templates over the node's input ports. `few` are worked examples, put before the real turn. */
+  prompt: z.object({
+    system: z.string().max(20_000).default(''),
+    user: z.string().max(20_000),
+    few: z.array(z.object({ user: z.string().max(20_000), assistant: z.string().max(20_000) })).max(16).default([]),
+  }),
+  parser: parserSchema,
+  sampling: z
+    .object({
+      temperature: z.number().min(0).max(5).default(1),
+      topK: z.int().min(0).default(0),
+      topP: z.number().gt(0).max(1).default(1),
+      minP: z.number().min(0).max(1).default(0),
+      maxTokens: z.int().min(1).max(8_192).default(64),
+      stop: z.array(z.string().min(1).max(64)).max(8).default([]),
+    })
+    .prefault({}),
+});
+
+const nodeBase = {
+  id: idSchema,
+  title: z.string().max(80).default(''),
+  /** Longest time one execution may take. */
+  timeoutMs: z.int().min(1).max(3_600_000).default(120_000),
+};
+
+export const nodeSchema = z.discriminatedUnion('kind', [
+  z.object({ ...nodeBase, kind: z.literal('input'), outputs: z.array(portSchema).min(1) }),
+  z.object({ ...nodeBase, kind: z.literal('role'), role: idSchema, inputs: z.array(portSchema) }),
+  z.object({ ...nodeBase, kind: z.literal('tool'), tool: idSchema, settings: z.record(z.string(), z.json()).default({}) }),
+  /** Sends its inputs on through the first branch whose condition holds; ports are named after branches. */
+  z.object({
+    ...nodeBase,
+    kind: z.literal('router'),
+    inputs: z.array(portSchema).min(1),
+    branches: z.array(z.object({ name: idSchema, when: z.string().max(2_000) })).min(1),
+    otherwise: idSchema,
+  }),
+  /** Passes `in` (then `again`) on to `body` until `until` holds or `limit` visits are done, then to `done`. CEL sees `turn` and every input. */
+  z.object({ ...nodeBase, kind: z.literal('loop'), type: portTypeSchema, limit: z.int().min(1).max(100), until: z.string().max(2_000).default('false') }),
+  /** Computes one value from its inputs with CEL. */
+  z.object({ ...nodeBase, kind: z.literal('compute'), inputs: z.array(portSchema).min(1), output: portSchema, expression: z.string().max(2_000) }),
+  z.object({ ...nodeBase, kind: z.literal('output'), inputs: z.array(portSchema).min(1) }),
+]);
+
+export const edgeSchema = z.object({
+  from: z.object({ node: idSchema, port: idSchema }),
+  to: z.object({ node: idSchema, port: idSchema }),
+});
+
+export const WORKFLOW_VERSION = 1;
+
+export const workflowSchema = z.object({
+  troupe: z.literal('workflow'),
+  version: z.literal(WORKFLOW_VERSION),
+  name: idSchema,
+  title: z.string().min(1).max(120),
+  description: z.string().max(4_000).default(''),
+  roles: z.record(idSchema, roleSchema),
+  nodes: z.array(nodeSchema).min(2).max(500),
+  edges: z.array(edgeSchema).max(2_000),
+  rewards: rewardsSchema,
+  /** Named casts kept with the workflow, beside the presets `shared` and `separate` that always exist. */
+  casts: z.record(z.string(), castSchema).default({}),
+  /** Canvas positions by node id; nodes without one are laid out. */
+  layout: z.record(idSchema, z.object({ x: z.number(), y: z.number() })).default({}),
+});
+
+export type PortType = z.infer<typeof portTypeSchema>;
+export type Port = z.infer<typeof portSchema>;
+export type Parser = z.infer<typeof parserSchema>;
+export type Role = z.infer<typeof roleSchema>;
+export type WorkflowNode = z.infer<typeof nodeSchema>;
+export type Edge = z.infer<typeof edgeSchema>;
+export type Workflow = z.infer<typeof workflowSchema>;
+/** What a person may write: defaults left out. */
+export type WorkflowInput = z.input<typeof workflowSchema>;
