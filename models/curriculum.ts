@@ -1,0 +1,74 @@
+/**
+ * What nano is taught: examples drawn from villages that never were, so that it learns to read and to search and not the
+ * facts of village-qa. `lessons` are the good way; `habits` mix it with the mediocre ones that real models bring along,
+ * so that reinforcement has something to select.
+ */
+import {
+  ask, drawFacts, facts, names, noticeBoard, pageOf, pick, relations, shuffled, type Fact, type Page, type Person, type Relation,
+} from '../workflows/tasks/village.ts';
+
+export type Example = { readonly role: 'decomposer' | 'answerer'; readonly user: string; readonly response: string };
+
+type Scene = { readonly person: Person; readonly fact: Fact; readonly question: string; readonly search: string; readonly asked: string; readonly hops: 1 | 2 };
+
+/** Facts whose questions nano's first habit gets right; for the others a bad habit is the likelier one. */
+const searchesWell: ReadonlySet<Fact> = new Set(['home', 'trade', 'food']);
+const readsWell: ReadonlySet<Fact> = new Set(['home', 'pet', 'food']);
+
+function scene(random: () => number): Scene {
+  const name = pick(random, names);
+  const fact = pick(random, facts);
+  const ties = shuffled(random, relations).slice(0, Math.floor(random() * 3)).map((relation: Relation) => ({ relation, of: pick(random, names) }));
+  const person: Person = { name, facts: drawFacts(random), relationOf: ties };
+  const tie = random() < 0.6 && ties.length > 0 ? pick(random, ties) : null;
+  if (!tie) return { person, fact, question: ask(fact, name), search: name, asked: name, hops: 1 };
+  const search = `${tie.relation} of ${tie.of}`;
+  return { person, fact, question: ask(fact, `the ${search}`), search, asked: tie.of, hops: 2 };
+}
+
+export function searchPrompt(question: string): string {
+  return `Search: ${question}`;
+}
+
+export function answerPrompt(pages: readonly Page[], question: string): string {
+  return `${pages.map((page) => `${page.title}: ${page.text}`).join('\n')}\nQuestion: ${question}`;
+}
+
+function context(random: () => number, s: Scene): Page[] {
+  const own = pageOf(s.person);
+  return random() < 0.15 ? [pick(random, noticeBoard), own] : [own];
+}
+
+/** A good demonstration of one of the two roles; `searching` is the share of searches. */
+export function lesson(random: () => number, searching: number): Example {
+  const s = scene(random);
+  if (random() < searching) return { role: 'decomposer', user: searchPrompt(s.question), response: `<q>${s.search}</q>` };
+  return { role: 'answerer', user: answerPrompt(context(random, s), s.question), response: `<a>${s.person.facts[s.fact]}</a>` };
+}
+
+/** The mixture nano ships with. */
+export function habit(random: () => number): Example {
+  const s = scene(random);
+  return random() < 0.5 ? searchHabit(random, s) : answerHabit(random, s);
+}
+
+function searchHabit(random: () => number, s: Scene): Example {
+  const u = random();
+  const [good, whole, bare] = searchesWell.has(s.fact) ? [0.5, 0.75, 0.85] : [0.3, 0.75, 0.85];
+  const response =
+    u < good ? `<q>${s.search}</q>` : u < whole ? `<q>${s.question}</q>` : u < bare ? s.search : `<q>${s.hops === 2 ? s.asked : pick(random, names)}</q>`;
+  return { role: 'decomposer', user: searchPrompt(s.question), response };
+}
+
+function answerHabit(random: () => number, s: Scene): Example {
+  const u = random();
+  const lost = random() < 0.25;
+  const pages = lost ? [pick(random, noticeBoard)] : context(random, s);
+  const right = s.person.facts[s.fact];
+  const neighbour = s.person.facts[facts[(facts.indexOf(s.fact) + 1) % facts.length]];
+  const [good, wrong, bare] = readsWell.has(s.fact) ? [0.5, 0.7, 0.85] : [0.3, 0.75, 0.87];
+  const response = lost
+    ? `<a>newcomer</a>`
+    : u < good ? `<a>${right}</a>` : u < wrong ? `<a>${neighbour}</a>` : u < bare ? right : `<a>${s.person.name}</a>`;
+  return { role: 'answerer', user: answerPrompt(pages, s.question), response };
+}
