@@ -23,7 +23,16 @@ export type Trainable = {
   readonly size: number;
 };
 
-export type Moments = { m: tf.Tensor1D; v: tf.Tensor1D; steps: number };
+/**
+ * AdamW's state. `m` and `v` are [size]: plain arrays where tfjs computes on the CPU (they would crowd its 4 GiB heap), else
+ * tensors on the device. Made, read, restored and disposed by the functions of learn/moments.ts alone.
+ */
+export type Moments = {
+  m: Float32Array | tf.Tensor1D;
+  v: Float32Array | tf.Tensor1D;
+  /** Steps taken by the trunk's segments and by the value head's; they differ after a critic warm-up. */
+  steps: { trunk: number; value: number };
+};
 
 export interface Policy {
   readonly spec: PolicySpec;
