@@ -1,0 +1,119 @@
+/**
+ * Chooses and opens a device. 'auto' takes a hardware WebGPU adapter where there is one, else the CPU path that a
+ * measurement of about a second finds fastest; the caller remembers the outcome and hands it in next time.
+ */
+import { UserError } from '../errors.ts';
+import type { DeviceChoice, DeviceKind, DeviceReport } from '../protocol.ts';
+import { type AdapterReport, findAdapter } from './adapter.ts';
+import { openCpu } from './cpu.ts';
+import type { Device } from './device.ts';
+import { measureGflops } from './measure.ts';
+import { openWasm, wasmFeatures, wasmName } from './wasm.ts';
+import { openWebGpu } from './webgpu.ts';
+
+export type { Device } from './device.ts';
+
+const CHOICES: readonly string[] = ['auto', 'webgpu', 'wasm', 'cpu'];
+
+export async function openDevice(choice: DeviceChoice, remembered?: DeviceKind): Promise<Device> {
+  switch (choice) {
+    case 'webgpu':
+      return openWebGpu('chosen by you');
+    case 'wasm':
+      return openWasm('chosen by you');
+    case 'cpu':
+      return openCpu('chosen by you');
+    case 'auto':
+      return openBest(remembered);
+    default:
+      throw new UserError(`unknown device "${String(choice satisfies never)}"; choose one of ${CHOICES.join(', ')}`);
+  }
+}
+
+/** What each device here is; with `measure`, also how fast it multiplies. Leaves no device open. */
+export async function probeDevices(measure: boolean): Promise<DeviceReport[]> {
+  const found = await findAdapter();
+  return [await reportWebGpu(found, measure), await reportWasm(measure), await reportCpu(measure)];
+}
+
+async function openBest(remembered?: DeviceKind): Promise<Device> {
+  const found = await findAdapter();
+  if (typeof found !== 'string' && !found.software) return openWebGpu('a hardware GPU is present', found);
+  const why = typeof found === 'string' ? found : `the only WebGPU adapter is emulated on the CPU (${found.name})`;
+  const emulated = typeof found === 'string' ? null : found;
+  if (remembered === 'wasm') return openWasm(`${why}; WebAssembly was measured fastest before`);
+  if (remembered === 'cpu') return openCpu(`${why}; plain JavaScript was measured fastest before`);
+  if (remembered === 'webgpu' && emulated) return openWebGpu(`${why}, which was measured fastest before`, emulated);
+  return openFastest(why, emulated);
+}
+
+async function openFastest(why: string, emulated: AdapterReport | null): Promise<Device> {
+  const reports = [await reportWasm(true), ...(emulated ? [await reportWebGpu(emulated, true)] : [])];
+  const measured = reports.filter((r) => r.gflops !== null).sort((a, b) => b.gflops! - a.gflops!);
+  const rates = measured.map((r) => `${r.kind} ${r.gflops!.toFixed(1)}`).join(', ');
+  const reason = `${why}; fastest measured (GFLOP/s: ${rates})`;
+  switch (measured[0]?.kind) {
+    case 'webgpu':
+      return openWebGpu(reason, emulated!);
+    case 'wasm':
+      return openWasm(reason);
+    default:
+      return openCpu(`${why}, and WebAssembly does not start here (${reports[0]!.note})`);
+  }
+}
+
+/** Opens, measures and closes; a device that fails to open is reported with its sentence, not thrown. */
+async function tryDevice(open: () => Promise<Device>): Promise<{ gflops: number | null; failure: string | null }> {
+  try {
+    const device = await open();
+    try {
+      return { gflops: await measureGflops(device.tf), failure: null };
+    } finally {
+      await device.close();
+    }
+  } catch (error) {
+    return { gflops: null, failure: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+type Described = Pick<DeviceReport, 'kind' | 'name' | 'software' | 'features' | 'maxBufferBytes'>;
+
+async function report(described: Described, open: () => Promise<Device>, measure: boolean): Promise<DeviceReport> {
+  if (!measure) return { ...described, available: true, gflops: null, note: 'present, not measured' };
+  const { gflops, failure } = await tryDevice(open);
+  if (failure !== null) return { ...described, available: false, gflops, note: `does not open: ${failure}` };
+  return { ...described, available: true, gflops, note: `multiplies matrices at ${gflops!.toFixed(1)} GFLOP/s` };
+}
+
+async function reportWebGpu(found: AdapterReport | string, measure: boolean): Promise<DeviceReport> {
+  if (typeof found === 'string') {
+    return { kind: 'webgpu', available: false, name: 'none', software: false, features: [], maxBufferBytes: null, gflops: null, note: found };
+  }
+  const described: Described = {
+    kind: 'webgpu',
+    name: found.name,
+    software: found.software,
+    features: [...found.adapter.features].sort(),
+    maxBufferBytes: found.adapter.limits.maxStorageBufferBindingSize,
+  };
+  // An adapter gives out one device; the measurement takes a fresh adapter.
+  return report(described, () => openWebGpu('to measure it'), measure);
+}
+
+async function reportWasm(measure: boolean): Promise<DeviceReport> {
+  const { relaxed, shared, cores } = wasmFeatures();
+  const features = ['simd', ...(relaxed ? ['relaxed-simd'] : []), ...(shared ? ['shared-memory'] : [])];
+  const described: Described = {
+    kind: 'wasm',
+    name: wasmName(shared ? cores : 1),
+    software: false,
+    features,
+    maxBufferBytes: 2 ** 32 - 2 ** 16,
+  };
+  return report(described, () => openWasm('to measure it'), measure);
+}
+
+async function reportCpu(measure: boolean): Promise<DeviceReport> {
+  const described: Described = { kind: 'cpu', name: 'JavaScript, 1 thread', software: false, features: [], maxBufferBytes: null };
+  return report(described, () => openCpu('to measure it'), measure);
+}

@@ -1,0 +1,49 @@
+/**
+ * The bytes of our kernel module, by what the machine can do: fused multiply-adds or separate ones, a 6×8 or a 4×8 tile,
+ * shared memory or private. It also knows how to ask the machine.
+ */
+import { Assembler, f32x4, v128 } from './emit.ts';
+import { productJob } from './product.ts';
+import { teamFunctions } from './team.ts';
+
+export type KernelOptions = {
+  /** Rows of the register tile. */
+  readonly tileRows: number;
+  /** Fused multiply-add of the relaxed-SIMD proposal; rounds once instead of twice. */
+  readonly relaxed: boolean;
+  /** Memory shared among threads. */
+  readonly shared: boolean;
+};
+
+/** Numbers of the jobs, in the order in which the module lists them. */
+export const JOB = { product: 0 } as const;
+
+export type KernelExports = {
+  /** Runs all pieces on the calling thread. */
+  runAlone(control: number, scratch: number, pieces: number): void;
+  /** Shares the pieces with every thread in `serve`; returns when all are done. Only with shared memory. */
+  run(control: number, scratch: number, pieces: number): void;
+  /** A helper thread's life; returns when the control block says quit. Only with shared memory. */
+  serve(control: number, scratch: number): void;
+};
+
+export function kernelBytes(options: KernelOptions): Uint8Array<ArrayBuffer> {
+  const module = new Assembler();
+  const jobs = [productJob(module, options.tileRows, options.relaxed)];
+  teamFunctions(module, jobs, options.shared);
+  return module.assemble(options.shared);
+}
+
+/** Whether this machine compiles relaxed SIMD (Chrome 114, Firefox 145, Node 22; Node 20 behind a flag). */
+export function hasRelaxedSimd(): boolean {
+  const module = new Assembler();
+  module.func(null, [], 'v128', () => f32x4.relaxedMadd(v128.zero, v128.zero, v128.zero));
+  return WebAssembly.validate(module.assemble(false));
+}
+
+/** Whether threads can share a WebAssembly memory here: always in Node, in browsers on cross-origin isolated pages. */
+export function hasSharedMemory(): boolean {
+  if (typeof SharedArrayBuffer === 'undefined') return false;
+  const isolated = (globalThis as { crossOriginIsolated?: boolean }).crossOriginIsolated;
+  return isolated !== false;
+}

@@ -1,0 +1,52 @@
+/**
+ * The register tile at the heart of the GEMM: `rows` by 8 outputs stay in vector registers while k runs. Every output
+ * element has one accumulator and takes its products in the order of k, whatever the tile's height, so a row of C has the
+ * same bits alone as among others. Operands are packed panels: A as [k][rows], B as [k][8]; strides in bytes.
+ */
+import { type Assembler, type Code, type Func, type Local, doWhile, f32x4, get, i32, set, v128, when, whileLoop } from './emit.ts';
+
+/** Columns of one tile: two vectors. */
+export const TILE_COLUMNS = 8;
+
+/** a * b + c: fused (`relaxed`), or rounded twice. */
+export function madd(relaxed: boolean): (a: Code, b: Code, c: Code) => Code {
+  return relaxed ? f32x4.relaxedMadd : (a, b, c) => f32x4.add(c, f32x4.mul(a, b));
+}
+
+/**
+ * tile(panelA, panelB, c, ldc, k, accumulate): C[rows][8] (+)= A · B. `accumulate` 0 starts from zero.
+ * Unrolled by four over k, with a tail of single steps.
+ */
+export function tileKernel(module: Assembler, rows: number, relaxed: boolean): Func {
+  const fma = madd(relaxed);
+  return module.func(null, ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], null, (scope) => {
+    const [pa, pb, c, ldc, k, accumulate] = scope.args as [Local, Local, Local, Local, Local, Local];
+    const row = scope.local('i32');
+    const a = scope.local('v128');
+    const b = [scope.local('v128'), scope.local('v128')];
+    const sums = Array.from({ length: rows }, () => [scope.local('v128'), scope.local('v128')]);
+
+    const step = (u: number): Code => [
+      b.map((bj, j) => set(bj, v128.load(get(pb), (u * 2 + j) * 16))),
+      sums.map((pair, i) => [
+        set(a, v128.loadSplat(get(pa), (u * rows + i) * 4)),
+        pair.map((sum, j) => set(sum, fma(get(a), get(b[j]!), get(sum)))),
+      ]),
+    ];
+    const advance = (by: number): Code => [
+      set(pa, i32.add(get(pa), i32.of(rows * 4 * by))),
+      set(pb, i32.add(get(pb), i32.of(32 * by))),
+      set(k, i32.sub(get(k), i32.of(by))),
+    ];
+    const eachRow = (visit: (pair: Local[]) => Code): Code => [
+      set(row, get(c)),
+      sums.map((pair, i) => [visit(pair), i + 1 < rows ? set(row, i32.add(get(row), get(ldc))) : []]),
+    ];
+    return [
+      when(get(accumulate), eachRow((pair) => pair.map((sum, j) => set(sum, v128.load(get(row), j * 16))))),
+      when(i32.ge(get(k), i32.of(4)), doWhile([step(0), step(1), step(2), step(3), advance(4)], i32.ge(get(k), i32.of(4)))),
+      whileLoop(get(k), [step(0), advance(1)]),
+      eachRow((pair) => pair.map((sum, j) => v128.store(get(row), get(sum), j * 16))),
+    ];
+  });
+}

@@ -1,0 +1,72 @@
+/**
+ * The CPU path: tfjs's WebAssembly SIMD backend with our matrix product, shared among threads where memory can be shared.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { DeviceInfo } from '../protocol.ts';
+import { type Device, nextTurn, quietTf } from './device.ts';
+import { wasmHost } from './hosts.ts';
+import { registerSegmentSum } from './segment-sum.ts';
+import { createWasmBackend, withSharedMemory } from './wasm-backend.ts';
+import { registerMatMul } from './wasm-gemm/batch-matmul.ts';
+import { Gemm } from './wasm-gemm/gemm.ts';
+import { hasRelaxedSimd, hasSharedMemory, type KernelOptions } from './wasm-gemm/module.ts';
+import { ThreadTeam } from './wasm-gemm/threads.ts';
+
+/** More threads than this wait for memory, not for arithmetic. */
+const MOST_THREADS = 16;
+
+export type WasmSettings = {
+  /** Threads, the caller's included; by default one per logical processor, at most 16. */
+  readonly threads?: number;
+  /** False keeps tfjs's own matrix product, for comparison. */
+  readonly ownProducts?: boolean;
+};
+
+/** The features our kernels may use here. */
+export function wasmFeatures(): { relaxed: boolean; shared: boolean; cores: number } {
+  const host = wasmHost();
+  host.prepare();
+  return { relaxed: hasRelaxedSimd(), shared: host.startHelper !== null && hasSharedMemory(), cores: host.cores };
+}
+
+export async function openWasm(reason: string, settings: WasmSettings = {}): Promise<Device> {
+  const host = wasmHost();
+  quietTf(tf);
+  const { relaxed, shared, cores } = wasmFeatures();
+  const threads = shared ? Math.max(1, Math.min(MOST_THREADS, settings.threads ?? cores)) : 1;
+  const original = await host.backendBytes();
+  const { heap } = await createWasmBackend(tf, shared ? withSharedMemory(original) : original);
+  await tf.setBackend('wasm');
+  const options: KernelOptions = { tileRows: 4, relaxed, shared };
+  const team = await ThreadTeam.open(heap, options, threads - 1, host.startHelper);
+  registerSegmentSum(tf);
+  if (settings.ownProducts !== false) registerMatMul(tf, new Gemm(heap, team));
+  return {
+    info: wasmInfo(team.threads, relaxed, shared, reason),
+    tf,
+    yieldToEvents: nextTurn,
+    memory: () => ({ usedBytes: tf.memory().numBytes, reservedBytes: heap.memory.buffer.byteLength }),
+    onLost: () => {},
+    close: async () => {
+      team.close();
+      tf.removeBackend('wasm');
+    },
+  };
+}
+
+function wasmInfo(threads: number, relaxed: boolean, shared: boolean, reason: string): DeviceInfo {
+  const features = ['simd', ...(relaxed ? ['relaxed-simd'] : []), ...(shared ? ['shared-memory'] : [])];
+  return {
+    kind: 'wasm',
+    name: wasmName(threads),
+    software: false,
+    threads,
+    features,
+    maxBufferBytes: 2 ** 32 - 2 ** 16,
+    reason,
+  };
+}
+
+export function wasmName(threads: number): string {
+  return `WebAssembly SIMD, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+}

@@ -1,0 +1,39 @@
+/**
+ * WebGPU under Node: Dawn, from the npm package `webgpu`. Its globals are installed as a browser has them, since tfjs looks
+ * for them there. Mesa's Vulkan drivers want XDG_RUNTIME_DIR, which a bare shell or a container may lack.
+ */
+import { mkdtempSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { GpuHost } from './hosts.ts';
+
+let opened: Promise<GPU | string> | null = null;
+
+export const nodeGpuHost: GpuHost = { gpu: () => (opened ??= openDawn()) };
+
+async function openDawn(): Promise<GPU | string> {
+  if (process.platform === 'linux' && !process.env['XDG_RUNTIME_DIR']) {
+    process.env['XDG_RUNTIME_DIR'] = mkdtempSync(join(tmpdir(), 'troupe-xdg-'));
+  }
+  if (process.platform === 'linux' && !loads('libvulkan.so.1')) return 'no Vulkan loader (libvulkan.so.1) is installed';
+  try {
+    const { create, globals } = await import('webgpu');
+    Object.assign(globalThis, globals);
+    const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
+    const navigator = { gpu, userAgent: 'node', hardwareConcurrency: 1 };
+    Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });
+    return gpu;
+  } catch (error) {
+    return `Dawn (the npm package webgpu) does not load here: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/** Whether the dynamic linker finds a library. Dawn would print its own warning on finding none. */
+function loads(library: string): boolean {
+  try {
+    process.dlopen({ exports: {} } as NodeJS.Module, library);
+    return true;
+  } catch (error) {
+    return !/cannot open shared object file|no such file/i.test(String(error)); // found, but no Node module: good
+  }
+}
