@@ -17,6 +17,7 @@ type EmscriptenModule = Awaited<ReturnType<typeof createModule>> & {
 };
 type Cwrap = (name: string, result: string | null, args: string[]) => (...values: number[]) => number;
 
+const ADDRESSABLE = 2 ** 32;
 const MEMORY_SECTION = 5;
 const WITH_MAXIMUM = 0x01;
 const WITH_MAXIMUM_SHARED = 0x03;
@@ -94,7 +95,7 @@ function addCalls(module: EmscriptenModule): void {
 function failLoudly(module: EmscriptenModule, memory: WebAssembly.Memory): Heap {
   const malloc = module._malloc.bind(module);
   const allocate = (bytes: number): number => {
-    const address = malloc(bytes) >>> 0;
+    const address = bytes < ADDRESSABLE ? malloc(bytes) >>> 0 : 0;
     if (address === 0 && bytes > 0) throw new OutOfMemory(bytes, 'WebAssembly memory (4 GiB at most)');
     return address;
   };

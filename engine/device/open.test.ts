@@ -1,0 +1,117 @@
+/** Devices open, say what they are, and compute what tfjs's plain backend computes. */
+import { afterEach, describe, expect, it } from 'vitest';
+import type { DeviceChoice } from '../protocol.ts';
+import { adapterName, isSoftware } from './adapter.ts';
+import './register.node.ts';
+import { type Device, openDevice, probeDevices } from './open.ts';
+import { isOutOfMemory, OutOfMemory } from './out-of-memory.ts';
+import { openWasm } from './wasm.ts';
+
+let device: Device | null = null;
+afterEach(async () => {
+  await device?.close();
+  device = null;
+});
+
+describe('openDevice', () => {
+  it('opens wasm, with threads that share memory', async () => {
+    device = await openDevice('wasm');
+    expect(device.info).toMatchObject({ kind: 'wasm', software: false });
+    expect(device.info.features).toContain('shared-memory');
+    expect(device.tf.getBackend()).toBe('wasm');
+  });
+
+  it('takes what was measured fastest before, where no hardware GPU is', async () => {
+    const found = (await probeDevices(false)).find((d) => d.kind === 'webgpu')!;
+    device = await openDevice('auto', 'cpu');
+    expect(device.info.kind).toBe(found.available && !found.software ? 'webgpu' : 'cpu');
+    expect(device.info.reason).not.toBe('');
+  });
+
+  it('refuses an unknown device with a sentence', async () => {
+    await expect(openDevice('tpu' as DeviceChoice)).rejects.toThrow('unknown device "tpu"; choose one of auto, webgpu, wasm, cpu');
+  });
+
+  it('opens again after closing', async () => {
+    device = await openDevice('wasm');
+    await device.close();
+    device = await openDevice('wasm');
+    expect([...(await device.tf.matMul([[1, 2]], [[3], [4]]).data())]).toEqual([11]);
+  });
+
+  it('measures wasm faster than plain JavaScript', async () => {
+    const reports = await probeDevices(true);
+    const rate = (kind: string): number => reports.find((r) => r.kind === kind)!.gflops!;
+    expect(rate('wasm')).toBeGreaterThan(2 * rate('cpu'));
+  });
+});
+
+describe('the wasm device', () => {
+  it('has the gradient of gather, adding repeated rows', async () => {
+    device = await openWasm('test');
+    const { tf } = device;
+    const table = tf.tensor2d([1, 2, 3, 4, 5, 6], [3, 2]);
+    const scale = tf.tensor2d([1, 10, 100, 1000, 5, 7], [3, 2]);
+    const gradient = tf.grad((x: typeof table) => tf.sum(tf.mul(tf.gather(x, tf.tensor1d([2, 0, 2], 'int32')), scale)))(table);
+    expect([...(await gradient.data())]).toEqual([100, 1000, 0, 0, 6, 17]);
+  });
+
+  it('gives the gradients of the plain backend through batched products', async () => {
+    const gradients = async (d: Device): Promise<number[]> => {
+      const { tf } = d;
+      const a = tf.randomNormal([2, 3, 5, 7], 0, 1, 'float32', 1);
+      const b = tf.randomNormal([2, 3, 4, 7], 0, 1, 'float32', 2);
+      const f = (x: typeof a, y: typeof b) => tf.sum(tf.square(tf.matMul(x, y, false, true)));
+      const [da, db] = tf.grads(f as Parameters<typeof tf.grads>[0])([a, b]);
+      return [...(await da!.data()), ...(await db!.data())];
+    };
+    device = await openDevice('cpu');
+    const want = await gradients(device);
+    device = await openWasm('test');
+    const got = await gradients(device);
+    expect(Math.max(...got.map((v, i) => Math.abs(v - want[i]!)))).toBeLessThan(1e-3);
+  });
+
+  it('says so when memory is out, and goes on', async () => {
+    device = await openWasm('test');
+    const { tf } = device;
+    expect(() => tf.tile([1], [1.05e9])).toThrow(OutOfMemory); // 4.2 GB
+    expect(() => tf.tile([1], [2 ** 30])).toThrow(OutOfMemory); // 2³² bytes, which is 0 to a 32-bit allocator
+    expect([...(await tf.zeros([2]).data())]).toEqual([0, 0]);
+  });
+
+  it('fuses bias and activation as tfjs does', async () => {
+    device = await openWasm('test');
+    const { tf } = device;
+    const out = tf.fused.matMul({ a: tf.tensor2d([[1, -2]]), b: tf.tensor2d([[3, 1], [4, -1]]), bias: tf.tensor1d([1, 1]), activation: 'relu' }); // prettier-ignore
+    expect([...(await out.data())]).toEqual([0, 4]);
+  });
+});
+
+describe('adapters', () => {
+  const info = (of: Partial<GPUAdapterInfo>): GPUAdapterInfo =>
+    ({ vendor: '', architecture: '', device: '', description: '', isFallbackAdapter: false, ...of }) as GPUAdapterInfo;
+
+  it.each([
+    [{ vendor: 'google', architecture: 'swiftshader' }, true],
+    [{ vendor: 'mesa', description: 'llvmpipe (LLVM 19.1.7, 256 bits)' }, true],
+    [{ description: 'Microsoft Basic Render Driver' }, true],
+    [{ vendor: 'nvidia', architecture: 'hopper', isFallbackAdapter: true }, true],
+    [{ vendor: 'nvidia', architecture: 'ada', description: 'NVIDIA GeForce RTX 4090' }, false],
+    [{ vendor: 'apple', architecture: 'metal-3' }, false],
+  ])('%o: software %s', (of, software) => expect(isSoftware(info(of))).toBe(software));
+
+  it('are named by what they say', () => {
+    expect(adapterName(info({ vendor: 'apple', architecture: 'metal-3' }))).toBe('apple, metal-3');
+    expect(adapterName(info({ vendor: 'nvidia', architecture: 'ada', description: 'RTX 4090' }))).toBe('RTX 4090 (nvidia, ada)');
+  });
+});
+
+describe('isOutOfMemory', () => {
+  it('knows ours and the platform’s, and nothing else', () => {
+    expect(isOutOfMemory(new OutOfMemory(1, 'here'))).toBe(true);
+    expect(isOutOfMemory(new RangeError('Array buffer allocation failed'))).toBe(true);
+    expect(isOutOfMemory(new RangeError('toFixed() digits'))).toBe(false);
+    expect(isOutOfMemory(new Error('shapes differ'))).toBe(false);
+  });
+});
