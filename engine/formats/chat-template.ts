@@ -13,25 +13,38 @@ export type ChatTemplate = (messages: readonly ChatMessage[], addGenerationPromp
 
 const SOURCE_MAX_CHARS = 200_000;
 const OUTPUT_MAX_CHARS = 8_000_000;
-const STEPS_MAX = 2_000_000;
-const TIME_MAX_MS = 5_000;
+const STEPS_MAX = 20_000_000;
+const TIME_MAX_MS = 2_000;
 const RANGE_MAX = 100_000;
 
 type Evaluate = Interpreter['evaluate'];
 
-/** Counts evaluated nodes and looks at the size of what each one made: loops and doubling strings end early. */
+/** Charges each evaluated node for itself and for the size of what it made, so that loops and growing values end early. */
 class BoundedInterpreter extends Interpreter {
   #steps = 0;
+  #checked = 0;
   readonly #deadline = Date.now() + TIME_MAX_MS;
 
   override evaluate(...[statement, environment]: Parameters<Evaluate>): ReturnType<Evaluate> {
-    this.#steps++;
-    if (this.#steps > STEPS_MAX || ((this.#steps & 1023) === 0 && Date.now() > this.#deadline)) throw new UserError('The chat template does not come to an end; the model file is damaged or hostile');
+    this.#charge(1);
     const made = super.evaluate(statement, environment);
     const value: unknown = made.value;
-    if ((typeof value === 'string' || Array.isArray(value)) && value.length > OUTPUT_MAX_CHARS) throw tooLong();
+    if (typeof value === 'string') this.#charge(size(value) >> 6);
+    else if (Array.isArray(value)) this.#charge(4 * size(value));
     return made;
   }
+
+  #charge(steps: number): void {
+    this.#steps += steps;
+    const late = this.#steps - this.#checked > 4096 && Date.now() > this.#deadline;
+    if (this.#steps - this.#checked > 4096) this.#checked = this.#steps;
+    if (late || this.#steps > STEPS_MAX) throw new UserError('The chat template does not come to an end; the model file is damaged or hostile');
+  }
+}
+
+function size(value: string | readonly unknown[]): number {
+  if (value.length > OUTPUT_MAX_CHARS) throw tooLong();
+  return value.length;
 }
 
 function tooLong(): UserError {

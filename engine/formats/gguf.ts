@@ -163,7 +163,7 @@ function readArray(cursor: Cursor): GgufValue {
   // All of it must be held before the list is made, so a false count cannot make memory.
   cursor.take(count * scalar.bytes);
   cursor.at -= count * scalar.bytes;
-  const numbers = scalar.bytes <= 4 ? (type === 6 ? new Float32Array(count) : new Int32Array(count)) : new Float64Array(count);
+  const numbers = scalar.bytes <= 4 ? (type === 6 ? new Float32Array(count) : type === 4 ? new Uint32Array(count) : new Int32Array(count)) : new Float64Array(count);
   for (let i = 0; i < count; i++) numbers[i] = Number(scalar.read(cursor));
   return numbers;
 }

@@ -23,6 +23,7 @@ export type ModelSource = {
   /** Of the weight files. */
   readonly bytesOnDisk: number;
   readonly parameters: number;
+  readonly hasTokenizer: boolean;
   readonly hasChatTemplate: boolean;
   /** Hugging Face parameter names, in layer order; a tied lm_head is not among them. */
   readonly tensorNames: readonly string[];
@@ -78,6 +79,7 @@ async function openFolder(files: FileSet): Promise<ModelSource> {
     ...common(config, shapes, types),
     format: 'safetensors',
     bytesOnDisk: shards.reduce((sum, shard) => sum + shard.source.size, 0),
+    hasTokenizer: has(files, 'tokenizer.json'),
     hasChatTemplate: hasTemplate(small.config, small.template),
     readTensor: async (name) => readFloats(holderOf(holders, stored(name), name), stored(name)),
     tokenizer: once(() => folderTokenizer(files, config)),
@@ -124,6 +126,7 @@ async function openGgufModel(files: FileSet, name: string): Promise<ModelSource>
     ...common(config, shapes, types),
     format: 'gguf',
     bytesOnDisk: file.source.size,
+    hasTokenizer: beside || file.metadata.has('tokenizer.ggml.model'),
     hasChatTemplate: small ? hasTemplate(small.config, small.template) : typeof file.metadata.get('tokenizer.chat_template') === 'string',
     readTensor: (parameter) => {
       if (!shapes.has(parameter)) throw new UserError(`The model has no parameter ${parameter}`);

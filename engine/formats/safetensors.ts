@@ -1,10 +1,10 @@
 /**
- * Safetensors files: an 8-byte header length, a JSON header, then the tensors' bytes. Reading checks the whole header
- * against the file before any tensor is touched, then gives one tensor at a time as float32, so memory stays at the size
- * of the tensor asked for. Offsets are bytes; all numbers are little-endian. Source: the safetensors format description.
+ * Reading safetensors files: an 8-byte header length, a JSON header, then the tensors' bytes. The whole header is checked
+ * against the file before any tensor is touched; then tensors come one at a time as float32, so memory stays at the size
+ * of the one asked for. Offsets are bytes; all numbers are little-endian. Source: the safetensors format description.
  */
 import { UserError } from '../errors.ts';
-import { bfloatToFloat, floatToHalf, halfToFloat } from './half.ts';
+import { bfloatToFloat, halfToFloat } from './half.ts';
 import { isObject, parseObject, show } from './json.ts';
 import type { ByteSource } from './bytes-source.ts';
 
@@ -26,7 +26,7 @@ export type SafetensorsFile = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
-const TYPE_BYTES: Readonly<Record<StoredType, number>> = { F32: 4, F16: 2, BF16: 2, F64: 8, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 };
+export const TYPE_BYTES: Readonly<Record<StoredType, number>> = { F32: 4, F16: 2, BF16: 2, F64: 8, I64: 8, I32: 4, I16: 2, I8: 1, U8: 1, BOOL: 1 };
 const HEADER_MAX_BYTES = 100_000_000;
 const RANK_MAX = 8;
 /** Tensors are converted in pieces of this many bytes (a multiple of every type's size). */
@@ -154,46 +154,4 @@ function convert(type: Exclude<StoredType, 'F32'>, bytes: Uint8Array, out: Float
     default:
       return type satisfies never;
   }
-}
-
-// ---- writing -------------------------------------------------------------------------------------------------
-
-export type TensorOut = { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array | Int32Array };
-
-/**
- * A safetensors file of the given tensors in the given order; floats as F32 or F16, whole numbers as I32.
- * `metadata` defaults to what transformers expects of PyTorch weights.
- */
-export function writeSafetensors(tensors: readonly TensorOut[], as: 'F32' | 'F16' = 'F32', metadata: Readonly<Record<string, string>> = { format: 'pt' }): Uint8Array {
-  const header: Record<string, unknown> = { __metadata__: metadata };
-  let at = 0;
-  for (const { name, shape, data } of tensors) {
-    const elements = shape.reduce((product, d) => product * d, 1);
-    if (elements !== data.length || name === '__metadata__' || Object.hasOwn(header, name)) throw new Error(`cannot write tensor ${name} of shape [${shape.join(', ')}] and ${data.length} elements`);
-    const dtype = data instanceof Int32Array ? 'I32' : as;
-    header[name] = { dtype, shape, data_offsets: [at, at + elements * TYPE_BYTES[dtype]] };
-    at += elements * TYPE_BYTES[dtype];
-  }
-  // The data starts on a multiple of eight, so that readers can map it.
-  const json = new TextEncoder().encode(JSON.stringify(header));
-  const headerBytes = Math.ceil(json.byteLength / 8) * 8;
-  const out = new Uint8Array(8 + headerBytes + at);
-  new DataView(out.buffer).setBigUint64(0, BigInt(headerBytes), true);
-  out.fill(0x20, 8, 8 + headerBytes).set(json, 8);
-  let cursor = 8 + headerBytes;
-  for (const { data } of tensors) cursor = writeData(out, cursor, data, as);
-  return out;
-}
-
-function writeData(out: Uint8Array, at: number, data: Float32Array | Int32Array, as: 'F32' | 'F16'): number {
-  if (data instanceof Int32Array || as === 'F32') {
-    out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
-    return at + data.byteLength;
-  }
-  for (let i = 0; i < data.length; i++) {
-    const bits = floatToHalf(data[i]);
-    out[at + 2 * i] = bits & 0xff;
-    out[at + 2 * i + 1] = bits >> 8;
-  }
-  return at + 2 * data.length;
 }
