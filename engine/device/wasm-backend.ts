@@ -93,7 +93,8 @@ function addCalls(module: EmscriptenModule): void {
 }
 
 function failLoudly(module: EmscriptenModule, memory: WebAssembly.Memory): Heap {
-  const malloc = module._malloc.bind(module);
+  module._free(module._malloc(16)); // the first call replaces the stubs by the module's own functions
+  const malloc = module._malloc;
   const allocate = (bytes: number): number => {
     const address = bytes < ADDRESSABLE ? malloc(bytes) >>> 0 : 0;
     if (address === 0 && bytes > 0) throw new OutOfMemory(bytes, 'WebAssembly memory (4 GiB at most)');
