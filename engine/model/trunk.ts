@@ -32,6 +32,8 @@ export interface Cache {
   readonly capacity: number;
   /** Positions filled so far, per slot. */
   readonly lengths: Int32Array;
+  /** Keeps these slots, in this order, and frees the rest: a batch shrinks as its sequences finish. */
+  select(slots: Int32Array): void;
   dispose(): void;
 }
 
@@ -44,6 +46,7 @@ export interface Trunk {
   decode(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D;
   /** Differentiable in every tensor of `using`. // [batch, length, hidden] */
   forward(batch: TokenBatch, using: ForwardWeights): tf.Tensor3D;
+  dispose(): void;
 }
 
 /** The matrix that turns hidden states into logits: lm_head, or the embedding where they are tied. // [vocab, hidden] */

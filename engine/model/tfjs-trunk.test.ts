@@ -1,0 +1,91 @@
+/** The plain trunk against transformers' own numbers, and its cached decode against its whole-sequence forward. */
+import * as tf from '@tensorflow/tfjs';
+import '@tensorflow/tfjs-backend-wasm';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openSafetensors, readFloats, readInts } from '../formats/safetensors.ts';
+import { FIXTURES, missing, openPath } from '../formats/test-support.ts';
+import { openModel } from '../formats/model-files.ts';
+import { readPeft } from '../formats/peft.ts';
+import { filesAt } from '../formats/folder.node.ts';
+import { makeTfjsTrunk } from './tfjs-trunk.ts';
+import { headWeight, type Adapter, type ForwardWeights, type Trunk } from './trunk.ts';
+
+const MODELS = ['tiny-llama', 'tiny-qwen2', 'tiny-qwen3'] as const;
+
+type Loaded = { trunk: Trunk; using: ForwardWeights; head: tf.Tensor2D };
+
+async function load(name: string): Promise<Loaded> {
+  const source = await openModel(await filesAt(`${FIXTURES}/${name}`));
+  const weights: Record<string, tf.Tensor> = {};
+  for (const tensor of source.tensorNames) weights[tensor] = tf.tensor(await source.readTensor(tensor), [...source.shape(tensor)]);
+  return { trunk: makeTfjsTrunk(source.config), using: { weights, adapter: null }, head: headWeight(source.config, weights) };
+}
+
+async function adapterOf(name: string, trunk: Trunk): Promise<Adapter> {
+  const files = await readPeft(await filesAt(`${FIXTURES}/${name}/adapter`), trunk.config);
+  const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
+  for (const [module, { a, b }] of files.pairs) layers[module] = { a: tf.tensor2d(a, [files.rank, a.length / files.rank]), b: tf.tensor2d(b, [b.length / files.rank, files.rank]) };
+  return { scale: files.scale, layers };
+}
+
+function largestError(got: ArrayLike<number>, wanted: ArrayLike<number>): number {
+  expect(got.length).toBe(wanted.length);
+  let worst = 0;
+  for (let i = 0; i < got.length; i++) worst = Math.max(worst, Math.abs(got[i] - wanted[i]));
+  return worst;
+}
+
+describe.skipIf(missing(FIXTURES))('the tfjs trunk', () => {
+  beforeAll(async () => {
+    await tf.setBackend('wasm');
+  });
+  afterAll(() => tf.disposeVariables());
+
+  it.each(MODELS)('%s: logits equal the reference to 1e-3', async (name) => {
+    const { trunk, using, head } = await load(name);
+    const expected = await openSafetensors(await openPath(`${FIXTURES}/${name}/expected.safetensors`));
+    const ids = await readInts(expected, 'input_ids');
+    const lengths = await readInts(expected, 'lengths');
+    const wanted = await readFloats(expected, 'logits');
+    const hidden = trunk.forward({ ids, batch: 2, length: 24, lengths }, using);
+    const logits = tf.matMul(hidden.reshape([48, trunk.config.hidden]), head, false, true).dataSync();
+    const vocab = trunk.config.vocab;
+    for (let b = 0; b < 2; b++) {
+      const rows = [b * 24 * vocab, (b * 24 + lengths[b]) * vocab] as const;
+      expect(largestError(logits.slice(...rows), wanted.slice(...rows))).toBeLessThan(1e-3);
+    }
+  });
+
+  it.each(MODELS)('%s: with a PEFT adapter, logits equal the reference to 1e-3', async (name) => {
+    const { trunk, using, head } = await load(name);
+    const expected = await openSafetensors(await openPath(`${FIXTURES}/${name}/ppo_step.safetensors`));
+    const ids = await readInts(expected, 'input_ids');
+    const wanted = await readFloats(expected, 'logits');
+    const rows = ids.length;
+    const length = expected.entries.get('input_ids')!.shape[1];
+    const adapter = await adapterOf(name, trunk);
+    const hidden = trunk.forward({ ids, batch: rows / length, length, lengths: new Int32Array(rows / length).fill(length) }, { ...using, adapter });
+    const logits = tf.matMul(hidden.reshape([rows, trunk.config.hidden]), head, false, true).dataSync();
+    expect(largestError(logits, wanted)).toBeLessThan(1e-3);
+  });
+
+  it.each(MODELS)('%s: cached greedy decoding gives the reference tokens and logits', async (name) => {
+    const { trunk, using, head } = await load(name);
+    const expected = await openSafetensors(await openPath(`${FIXTURES}/${name}/expected.safetensors`));
+    const prompt = await readInts(expected, 'greedy_prompt');
+    const wantedIds = await readInts(expected, 'greedy_ids');
+    const wanted = await readFloats(expected, 'greedy_logits');
+    const vocab = trunk.config.vocab;
+    const cache = trunk.openCache(1, 64);
+    let hidden = trunk.prefill(cache, { ids: prompt, batch: 1, length: prompt.length, lengths: Int32Array.of(prompt.length) }, using);
+    const ids: number[] = [];
+    for (let step = 0; step < wantedIds.length; step++) {
+      const logits = tf.matMul(hidden, head, false, true).dataSync() as Float32Array;
+      expect(largestError(logits, wanted.slice(step * vocab, (step + 1) * vocab))).toBeLessThan(1e-3);
+      ids.push(logits.indexOf(Math.max(...logits)));
+      hidden = trunk.decode(cache, tf.tensor1d([ids[step]], 'int32'), using);
+    }
+    expect(ids).toEqual([...wantedIds]);
+    cache.dispose();
+  });
+});

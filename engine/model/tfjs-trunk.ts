@@ -1,0 +1,115 @@
+/**
+ * The decoder of Llama, Qwen2 and Qwen3 in plain tfjs operations: token ids in, hidden states after the last norm out.
+ * It is the fallback on every device, the readable reference and the oracle of faster trunks. Rows are tokens,
+ * [batch * length, hidden], wherever a layer does not need to see the sequence.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { ModelConfig } from '../formats/config.ts';
+import { cachedAttention, cacheMask, causalAttention, causalMask, splitHeads } from './attention.ts';
+import { KeyValueCache } from './cache.ts';
+import { linear, rmsNorm, weightOf } from './linear.ts';
+import { RopeTable, type Rotation } from './rope.ts';
+import type { Cache, ForwardWeights, TokenBatch, Trunk } from './trunk.ts';
+
+/** How one layer mixes tokens: over whole sequences, into a cache, or against it. */
+type Mix = (layer: number, q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D) => tf.Tensor2D;
+
+export function makeTfjsTrunk(config: ModelConfig): Trunk {
+  const rope = new RopeTable(config);
+  return {
+    config,
+    openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
+    prefill: (cache, prompts, using) => prefill(config, rope, asOurs(cache), prompts, using),
+    decode: (cache, ids, using) => decode(config, rope, asOurs(cache), ids, using),
+    forward: (batch, using) => forward(config, rope, batch, using),
+    dispose: () => rope.dispose(),
+  };
+}
+
+function asOurs(cache: Cache): KeyValueCache {
+  if (!(cache instanceof KeyValueCache)) throw new Error('a cache of another trunk');
+  return cache;
+}
+
+function forward(config: ModelConfig, rope: RopeTable, batch: TokenBatch, using: ForwardWeights): tf.Tensor3D {
+  return tf.tidy(() => {
+    const mask = causalMask(batch.length);
+    const mix: Mix = (_, q, k, v) => attendWithin(config, batch.batch, mask, q, k, v);
+    const states = layers(config, rope, tf.tensor1d(batch.ids, 'int32'), rope.upTo(batch.length), using, mix);
+    return tf.reshape(states, [batch.batch, batch.length, config.hidden]);
+  });
+}
+
+function prefill(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, prompts: TokenBatch, using: ForwardWeights): tf.Tensor2D {
+  if (prompts.batch !== cache.slots) throw new Error(`${prompts.batch} prompts for ${cache.slots} cache slots`);
+  if (prompts.length > cache.capacity) throw new Error(`prompts of ${prompts.length} tokens in a cache of ${cache.capacity}`);
+  return tf.tidy(() => {
+    const mask = causalMask(prompts.length);
+    const mix: Mix = (layer, q, k, v) => {
+      const keys = splitHeads(k, prompts.batch, config.kvHeads);
+      const values = splitHeads(v, prompts.batch, config.kvHeads);
+      cache.fill(layer, keys, values);
+      return causalAttention(splitHeads(q, prompts.batch, config.heads), keys, values, prompts.batch, config, mask);
+    };
+    const last = tf.tensor1d(Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1), 'int32');
+    const states = layers(config, rope, tf.tensor1d(prompts.ids, 'int32'), rope.upTo(prompts.length), using, mix, last);
+    cache.lengths.set(prompts.lengths);
+    return states;
+  });
+}
+
+function decode(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D {
+  if (cache.lengths.some((length) => length >= cache.capacity)) throw new Error(`KV cache full: ${cache.capacity} positions`);
+  return tf.tidy(() => {
+    const rows = cache.nextPositions();
+    const mask = cacheMask(cache.lengths, cache.capacity);
+    const mix: Mix = (layer, q, k, v) => {
+      cache.append(layer, k, v, rows);
+      return cachedAttention(q, cache.layers[layer].k, cache.layers[layer].v, config, mask);
+    };
+    const states = layers(config, rope, ids, rope.at(cache.lengths), using, mix);
+    for (let slot = 0; slot < cache.slots; slot++) cache.lengths[slot]++;
+    return states;
+  });
+}
+
+/**
+ * Embedding, all layers, final norm. ids: [rows] -> [rows, hidden]; with `pick`, only those rows leave the last layer's
+ * attention, since the others would be thrown away.
+ */
+function layers(config: ModelConfig, rope: RopeTable, ids: tf.Tensor1D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: tf.Tensor1D): tf.Tensor2D {
+  let x = tf.gather(weightOf(using.weights, 'model.embed_tokens.weight') as tf.Tensor2D, ids); // [rows, hidden]
+  for (let layer = 0; layer < config.layers; layer++) {
+    const rows = x;
+    x = tf.tidy(() => block(config, rope, layer, rows, rotation, using, mix, layer === config.layers - 1 ? pick : undefined));
+  }
+  return rmsNorm(x, weightOf(using.weights, 'model.norm.weight'), config.rmsEps);
+}
+
+function block(config: ModelConfig, rope: RopeTable, layer: number, x: tf.Tensor2D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: tf.Tensor1D): tf.Tensor2D {
+  const at = `model.layers.${layer}`;
+  const normed = rmsNorm(x, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
+  const q = rope.rotate(headNorm(config, linear(normed, `${at}.self_attn.q_proj`, using), config.heads, `${at}.self_attn.q_norm`, using), config.heads, rotation);
+  const k = rope.rotate(headNorm(config, linear(normed, `${at}.self_attn.k_proj`, using), config.kvHeads, `${at}.self_attn.k_norm`, using), config.kvHeads, rotation);
+  const mixed = mix(layer, q, k, linear(normed, `${at}.self_attn.v_proj`, using));
+  const attended: tf.Tensor2D = tf.add(pick ? tf.gather(x, pick) : x, linear(pick ? tf.gather(mixed, pick) : mixed, `${at}.self_attn.o_proj`, using));
+  return tf.add(attended, feedForward(rmsNorm(attended, weightOf(using.weights, `${at}.post_attention_layernorm.weight`), config.rmsEps), `${at}.mlp`, using));
+}
+
+/** Qwen3 normalises every head of q and k before the rotation. x: [rows, heads * headDim] */
+function headNorm(config: ModelConfig, x: tf.Tensor2D, heads: number, name: string, using: ForwardWeights): tf.Tensor2D {
+  if (!config.qkNorm) return x;
+  const split = tf.reshape(x, [x.shape[0] * heads, config.headDim]);
+  return tf.reshape(rmsNorm(split, weightOf(using.weights, `${name}.weight`), config.rmsEps), x.shape);
+}
+
+/** down(silu(gate(x)) · up(x)). Source: Shazeer 2020, "GLU variants", eq. 5. */
+function feedForward(x: tf.Tensor2D, at: string, using: ForwardWeights): tf.Tensor2D {
+  const gate = linear(x, `${at}.gate_proj`, using);
+  const gated: tf.Tensor2D = tf.mul(tf.mul(gate, tf.sigmoid(gate)), linear(x, `${at}.up_proj`, using));
+  return linear(gated, `${at}.down_proj`, using);
+}
+
+function attendWithin(config: ModelConfig, batch: number, mask: tf.Tensor3D, q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D): tf.Tensor2D {
+  return causalAttention(splitHeads(q, batch, config.heads), splitHeads(k, batch, config.kvHeads), splitHeads(v, batch, config.kvHeads), batch, config, mask);
+}
