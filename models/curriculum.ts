@@ -12,8 +12,8 @@ export type Example = { readonly role: 'decomposer' | 'answerer'; readonly user:
 type Scene = { readonly person: Person; readonly fact: Fact; readonly question: string; readonly search: string; readonly asked: string; readonly hops: 1 | 2 };
 
 /** Facts whose questions nano's first habit gets right; for the others a bad habit is the likelier one. */
-const searchesWell: ReadonlySet<Fact> = new Set(['home', 'trade', 'food']);
-const readsWell: ReadonlySet<Fact> = new Set(['home', 'pet', 'food']);
+const searchesWell: ReadonlySet<Fact> = new Set(['home', 'food']);
+const readsWell: ReadonlySet<Fact> = new Set(['home', 'pet']);
 
 function scene(random: () => number): Scene {
   const name = pick(random, names);
@@ -54,7 +54,7 @@ export function habit(random: () => number): Example {
 
 function searchHabit(random: () => number, s: Scene): Example {
   const u = random();
-  const [good, whole, bare] = searchesWell.has(s.fact) ? [0.5, 0.75, 0.85] : [0.3, 0.75, 0.85];
+  const [good, whole, bare] = searchesWell.has(s.fact) ? [0.5, 0.75, 0.85] : [0.25, 0.8, 0.88];
   const response =
     u < good ? `<q>${s.search}</q>` : u < whole ? `<q>${s.question}</q>` : u < bare ? s.search : `<q>${s.hops === 2 ? s.asked : pick(random, names)}</q>`;
   return { role: 'decomposer', user: searchPrompt(s.question), response };
@@ -66,7 +66,7 @@ function answerHabit(random: () => number, s: Scene): Example {
   const pages = lost ? [pick(random, noticeBoard)] : context(random, s);
   const right = s.person.facts[s.fact];
   const neighbour = s.person.facts[facts[(facts.indexOf(s.fact) + 1) % facts.length]];
-  const [good, wrong, bare] = readsWell.has(s.fact) ? [0.5, 0.7, 0.85] : [0.3, 0.75, 0.87];
+  const [good, wrong, bare] = readsWell.has(s.fact) ? [0.5, 0.7, 0.85] : [0.25, 0.8, 0.88];
   const response = lost
     ? `<a>newcomer</a>`
     : u < good ? `<a>${right}</a>` : u < wrong ? `<a>${neighbour}</a>` : u < bare ? right : `<a>${s.person.name}</a>`;
