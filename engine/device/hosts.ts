@@ -13,6 +13,8 @@ export type WasmHost = {
   readonly startHelper: StartHelper | null;
   /** Called before our kernels compile; turns on what the platform hides behind a flag. */
   prepare(): void;
+  /** Runs the start of tfjs's module and undoes what it does to the process. */
+  guard<T>(start: () => Promise<T>): Promise<T>;
 };
 
 export type GpuHost = {

@@ -35,4 +35,20 @@ export const nodeWasmHost: WasmHost = {
   cores: availableParallelism(),
   startHelper,
   prepare: () => setFlagsFromString('--experimental-wasm-relaxed-simd'),
+  guard: withoutCrashHandlers,
 };
+
+/** Emscripten's loader adds handlers that rethrow whatever is uncaught, with its whole source as the message's context. */
+async function withoutCrashHandlers<T>(start: () => Promise<T>): Promise<T> {
+  const events = ['uncaughtException', 'unhandledRejection'] as const;
+  const before = events.map((event) => new Set(process.listeners(event as 'uncaughtException')));
+  try {
+    return await start();
+  } finally {
+    events.forEach((event, i) => {
+      for (const listener of process.listeners(event as 'uncaughtException')) {
+        if (!before[i]!.has(listener)) process.removeListener(event, listener);
+      }
+    });
+  }
+}

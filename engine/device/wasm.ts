@@ -6,6 +6,7 @@ import type { DeviceInfo } from '../protocol.ts';
 import { type Device, nextTurn, quietTf } from './device.ts';
 import { wasmHost } from './hosts.ts';
 import { registerSegmentSum } from './segment-sum.ts';
+import { registerSharing } from './share-kernels.ts';
 import { createWasmBackend, withSharedMemory } from './wasm-backend.ts';
 import { registerMatMul } from './wasm-gemm/batch-matmul.ts';
 import { Gemm } from './wasm-gemm/gemm.ts';
@@ -35,11 +36,12 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
   const { relaxed, shared, cores } = wasmFeatures();
   const threads = shared ? Math.max(1, Math.min(MOST_THREADS, settings.threads ?? cores)) : 1;
   const original = await host.backendBytes();
-  const { heap } = await createWasmBackend(tf, shared ? withSharedMemory(original) : original);
+  const { heap } = await host.guard(() => createWasmBackend(tf, shared ? withSharedMemory(original) : original));
   await tf.setBackend('wasm');
   const options: KernelOptions = { tileRows: 4, relaxed, shared };
   const team = await ThreadTeam.open(heap, options, threads - 1, host.startHelper);
   registerSegmentSum(tf);
+  registerSharing(tf);
   if (settings.ownProducts !== false) registerMatMul(tf, new Gemm(heap, team));
   return {
     info: wasmInfo(team.threads, relaxed, shared, reason),

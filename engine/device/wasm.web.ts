@@ -22,4 +22,5 @@ export const webWasmHost: WasmHost = {
   cores: navigator.hardwareConcurrency || 1,
   startHelper,
   prepare: () => {},
+  guard: (start) => start(),
 };
