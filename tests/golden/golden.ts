@@ -1,0 +1,83 @@
+/**
+ * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu]
+ * Holds the engine against numbers made elsewhere (PyTorch, transformers, PEFT): one line a check with its largest error,
+ * on every device this machine has. Exits 1 when one is beyond its tolerance, 2 when the call makes no sense.
+ */
+import { existsSync, readdirSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { openDevice, probeDevices, type Device } from '../../engine/device/open.ts';
+import '../../engine/device/register.node.ts';
+import { UserError } from '../../engine/errors.ts';
+import type { DeviceKind } from '../../engine/protocol.ts';
+import { checkEstimators } from './estimators.ts';
+import { openFixture } from './fixture.ts';
+import { checkGguf } from './gguf.ts';
+import { checkPpo } from './ppo.ts';
+import { checksFor, type Checks, type Tally } from './report.ts';
+import { loadModel } from './subject.ts';
+import { checkTiny } from './tiny.ts';
+
+const USAGE = 'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu]';
+const KINDS: readonly DeviceKind[] = ['webgpu', 'wasm', 'cpu'];
+
+type Call = { readonly fixtures: string; readonly models: string; readonly devices: readonly DeviceKind[]; readonly chosen: boolean };
+
+function readCall(): Call {
+  const { values, positionals } = parseArgs({ allowPositionals: true, options: { models: { type: 'string' }, device: { type: 'string' } } });
+  if (positionals.length !== 1) throw new UserError(`Name one fixtures folder: ${USAGE}`);
+  const fixtures = resolve(positionals[0]);
+  if (!existsSync(fixtures)) throw new UserError(`There is no folder ${fixtures}`);
+  const device = KINDS.find((kind) => kind === values.device);
+  if (values.device !== undefined && device === undefined) throw new UserError(`There is no device ${values.device}; choose one of ${KINDS.join(', ')}`);
+  return { fixtures, models: resolve(values.models ?? `${fixtures}/../data/models`), devices: device ? [device] : KINDS, chosen: device !== undefined };
+}
+
+async function main(): Promise<number> {
+  const call = readCall();
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+  const print = (line: string) => console.log(line);
+  await checkGguf(`${call.fixtures}/gguf`, checksFor('gguf', tally, print));
+  await checkEstimators(`${call.fixtures}/estimators.safetensors`, checksFor('estimators', tally, print));
+  const present = new Map((await probeDevices(false)).map((report) => [report.kind, report]));
+  for (const kind of call.devices) {
+    const { available, note } = present.get(kind)!;
+    if (available) await checkDevice(kind, call, tally, print);
+    else if (call.chosen) throw new UserError(`The device ${kind} cannot be opened here: ${note}`);
+    else checksFor(kind, tally, print).skipped('everything', note);
+  }
+  print(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
+  return tally.failed > 0 ? 1 : 0;
+}
+
+async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (line: string) => void): Promise<void> {
+  const device = await openDevice(kind);
+  print(`      ${kind}: ${device.info.name}`);
+  try {
+    for (const name of folders(call.fixtures)) await checkFolder(device.tf, `${call.fixtures}/${name}`, checksFor(`${kind} ${name}`, tally, print));
+  } finally {
+    await device.close();
+  }
+}
+
+/** Folders that hold a model and what it should give. */
+function folders(fixtures: string): string[] {
+  return readdirSync(fixtures).sort().filter((name) => existsSync(`${fixtures}/${name}/expected.safetensors`) && existsSync(`${fixtures}/${name}/config.json`));
+}
+
+async function checkFolder(tf: Device['tf'], folder: string, checks: Checks): Promise<void> {
+  const base = await loadModel(folder);
+  await checkTiny(tf, base, (await openFixture(`${folder}/expected.safetensors`))!, checks);
+  const step = await openFixture(`${folder}/ppo_step.safetensors`);
+  if (step !== null && existsSync(`${folder}/adapter`)) await checkPpo(tf, base, `${folder}/adapter`, step, checks);
+  else checks.skipped('PPO step', `no ${folder}/adapter or ppo_step.safetensors`);
+  base.dispose();
+}
+
+main().then(
+  (code) => process.exit(code),
+  (error: unknown) => {
+    console.error(error instanceof UserError ? error.message : error);
+    process.exit(error instanceof UserError ? 2 : 1);
+  },
+);
