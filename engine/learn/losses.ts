@@ -25,17 +25,21 @@ export function policyLoss(logprobs: tf.Tensor1D, old: tf.Tensor1D, advantages: 
   return tf.minimum(loss, tf.tensor1d(advantages.map((a) => (a < 0 ? -dualClip * a : NO_CAP)))) as tf.Tensor1D;
 }
 
-/** One token of `policyLoss` and whether the clip took it: `clipped` as in cleanrl, |rho - 1| > clip. */
+/**
+ * One token of `policyLoss` and whether the clip decided it: `clipped` as in verl, where the clipped side of the maximum is
+ * the larger one; |rho - 1| > clip alone would also count tokens it leaves as they are.
+ */
 export function policyLossOf(logprob: number, old: number, advantage: number, { clip, dualClip }: ClipSettings) {
   const logratio = Math.min(LOG_RATIO_LIMIT, Math.max(-LOG_RATIO_LIMIT, logprob - old));
   const ratio = Math.exp(logratio);
   const bounded = Math.min(1 + clip, Math.max(1 - clip, ratio));
-  const loss = Math.max(-advantage * ratio, -advantage * bounded);
+  const [plain, held] = [-advantage * ratio, -advantage * bounded];
+  const loss = Math.max(plain, held);
   return {
     loss: dualClip > 0 && advantage < 0 ? Math.min(loss, -dualClip * advantage) : loss,
     logratio,
     ratio,
-    clipped: Math.abs(ratio - 1) > clip,
+    clipped: held > plain,
   };
 }
 
