@@ -14,6 +14,7 @@ import { checkEstimators } from './estimators.ts';
 import { openFixture } from './fixture.ts';
 import { checkGguf } from './gguf.ts';
 import { checkPpo } from './ppo.ts';
+import { checkReal, readRealFixture, type RealFixture } from './real.ts';
 import { checksFor, type Checks, type Tally } from './report.ts';
 import { loadModel } from './subject.ts';
 import { checkTiny } from './tiny.ts';
@@ -55,6 +56,7 @@ async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (l
   print(`      ${kind}: ${device.info.name}`);
   try {
     for (const name of folders(call.fixtures)) await checkFolder(device.tf, `${call.fixtures}/${name}`, checksFor(`${kind} ${name}`, tally, print));
+    for (const fixture of realFixtures(call.fixtures)) await checkRealModel(device.tf, fixture, call.models, checksFor(`${kind} ${fixture.model}`, tally, print));
   } finally {
     await device.close();
   }
@@ -63,6 +65,19 @@ async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (l
 /** Folders that hold a model and what it should give. */
 function folders(fixtures: string): string[] {
   return readdirSync(fixtures).sort().filter((name) => existsSync(`${fixtures}/${name}/expected.safetensors`) && existsSync(`${fixtures}/${name}/config.json`));
+}
+
+function realFixtures(fixtures: string): RealFixture[] {
+  const names = readdirSync(fixtures).sort().filter((name) => name.endsWith('.json'));
+  return names.map((name) => readRealFixture(`${fixtures}/${name}`)).filter((fixture) => fixture !== null);
+}
+
+async function checkRealModel(tf: Device['tf'], fixture: RealFixture, models: string, checks: Checks): Promise<void> {
+  const folder = `${models}/${fixture.model}`;
+  if (!existsSync(folder)) return checks.skipped('everything', `no ${folder}; name the folder with --models`);
+  const base = await loadModel(folder);
+  await checkReal(tf, base, fixture.cases, checks);
+  base.dispose();
 }
 
 async function checkFolder(tf: Device['tf'], folder: string, checks: Checks): Promise<void> {
