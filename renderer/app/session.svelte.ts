@@ -1,0 +1,156 @@
+/**
+ * The screens' one line to the controller: holds the typed client and what every screen shares (device, memory, jobs, lists,
+ * notices), and keeps these fresh from the controller's events. It draws nothing.
+ */
+import { getContext, setContext } from 'svelte';
+import { SvelteMap } from 'svelte/reactivity';
+import type { DeviceInfo } from '../../engine/protocol.ts';
+import type { ControllerApi, ControllerEvents, Job, ModelEntry, RunSummary, TaskSummary, WorkflowSummary } from '../../workflows/protocol.ts';
+import type { StepMetrics } from '../../workflows/schema/run.ts';
+import { words } from '../words.ts';
+import { foremost } from './job-status.ts';
+import { parseRoute, routeHash, type Route } from './routes.ts';
+
+export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
+export type Memory = { readonly usedBytes: number; readonly peakBytes: number };
+type StepListener = (run: string, metrics: StepMetrics) => void;
+type TextListener = (event: { record: string; text: string }) => void;
+
+const MEMORY_EVERY_MS = 3_000;
+const INFO_STAYS_MS = 6_000;
+
+/** The sentence of a failure, without a class name in front. */
+export function sentence(failure: unknown): string {
+  const text = failure instanceof Error ? failure.message : String(failure);
+  return text.replace(/^(UserError|Error):\s*/, '');
+}
+
+export class Session {
+  route = $state.raw<Route>(parseRoute(location.hash));
+  api = $state.raw<ControllerApi | null>(null);
+  failure = $state<string | null>(null);
+  device = $state.raw<DeviceInfo | null>(null);
+  memory = $state.raw<Memory | null>(null);
+  workflows = $state.raw<WorkflowSummary[]>([]);
+  tasks = $state.raw<TaskSummary[]>([]);
+  models = $state.raw<ModelEntry[]>([]);
+  runs = $state.raw<RunSummary[]>([]);
+  notices = $state.raw<Notice[]>([]);
+  now = $state(Date.now());
+  readonly jobs = new SvelteMap<string, Job>();
+  readonly foremostJob = $derived(foremost([...this.jobs.values()]));
+  #noticeId = 0;
+  #stepListeners = new Set<StepListener>();
+  #textListeners = new Set<TextListener>();
+
+  readonly events: ControllerEvents = {
+    onJob: (job) => this.#jobMoved(job),
+    onStep: (run, metrics) => this.#stepListeners.forEach((listen) => listen(run, metrics)),
+    onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
+    onNotice: (notice) => this.notify(notice.level, notice.text),
+  };
+
+  /** Takes a connected client and fills the shared lists; each list may fail alone. */
+  async open(api: ControllerApi): Promise<void> {
+    this.api = api;
+    setInterval(() => (this.now = Date.now()), 1_000);
+    void this.attempt(async () => (this.device = await api.device()));
+    await Promise.all([this.refreshWorkflows(), this.refreshTasks(), this.refreshModels(), this.refreshRuns(), this.refreshJobs()]);
+    this.#watchMemory(api);
+  }
+
+  fail(reason: string): void {
+    this.failure = words.start.failed(reason);
+  }
+
+  /** Runs one request; a failure becomes one sentence in the message region and null here. */
+  async attempt<T>(work: (api: ControllerApi) => Promise<T>): Promise<T | null> {
+    try {
+      if (!this.api) return null;
+      return await work(this.api);
+    } catch (failure) {
+      this.notify('error', sentence(failure));
+      return null;
+    }
+  }
+
+  notify(level: Notice['level'], text: string): void {
+    if (this.notices.some((notice) => notice.text === text && notice.level === level)) return;
+    const id = ++this.#noticeId;
+    this.notices = [...this.notices.slice(-4), { id, level, text }];
+    if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
+  }
+
+  dismiss(id: number): void {
+    this.notices = this.notices.filter((notice) => notice.id !== id);
+  }
+
+  go(route: Route): void {
+    location.hash = routeHash(route);
+  }
+
+  followAddress(): void {
+    this.route = parseRoute(location.hash);
+  }
+
+  onStep(listen: StepListener): () => void {
+    this.#stepListeners.add(listen);
+    return () => this.#stepListeners.delete(listen);
+  }
+
+  onText(listen: TextListener): () => void {
+    this.#textListeners.add(listen);
+    return () => this.#textListeners.delete(listen);
+  }
+
+  refreshWorkflows(): Promise<unknown> {
+    return this.attempt(async (api) => (this.workflows = await api.workflows()));
+  }
+  refreshTasks(): Promise<unknown> {
+    return this.attempt(async (api) => (this.tasks = await api.tasks()));
+  }
+  refreshModels(): Promise<unknown> {
+    return this.attempt(async (api) => (this.models = await api.models()));
+  }
+  refreshRuns(): Promise<unknown> {
+    return this.attempt(async (api) => (this.runs = newestFirst(await api.runs())));
+  }
+  async refreshJobs(): Promise<void> {
+    await this.attempt(async (api) => {
+      for (const job of await api.jobs()) this.jobs.set(job.run, job);
+    });
+  }
+
+  #jobMoved(job: Job): void {
+    const before = this.jobs.get(job.run);
+    this.jobs.set(job.run, job);
+    if (before?.state !== job.state || before.step !== job.step) void this.refreshRuns();
+    if (job.state === 'failed' && before?.state !== 'failed' && job.error) this.notify('error', job.error);
+  }
+
+  #watchMemory(api: ControllerApi): void {
+    let asking = false;
+    const ask = async (): Promise<void> => {
+      if (asking || document.hidden) return;
+      asking = true;
+      this.memory = await api.memory().catch(() => this.memory);
+      asking = false;
+    };
+    void ask();
+    setInterval(() => void ask(), MEMORY_EVERY_MS);
+  }
+}
+
+function newestFirst(runs: readonly RunSummary[]): RunSummary[] {
+  return [...runs].sort((a, b) => b.created.localeCompare(a.created));
+}
+
+const key = Symbol('session');
+
+export function provideSession(session: Session): void {
+  setContext(key, session);
+}
+
+export function useSession(): Session {
+  return getContext<Session>(key);
+}

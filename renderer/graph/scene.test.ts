@@ -1,0 +1,44 @@
+import { describe, expect, it } from 'vitest';
+import { bounds, curve, layOut, placesOf, type SceneCard } from './scene.ts';
+
+function card(id: string): SceneCard {
+  return { id, label: id, width: 100, height: 40 };
+}
+const cards = ['a', 'b', 'c'].map(card);
+const wires = [
+  { id: '1', from: 'a', to: 'b' },
+  { id: '2', from: 'b', to: 'c' },
+  { id: '3', from: 'c', to: 'b' },
+];
+
+describe('scene', () => {
+  it('lays a chain out from left to right, loops included', () => {
+    const places = layOut(cards, wires);
+    expect(places.a.x).toBeLessThan(places.b.x);
+    expect(places.b.x).toBeLessThan(places.c.x);
+  });
+  it('keeps what a person placed and puts new cards below', () => {
+    const fixed = { a: { x: 5, y: 6 }, b: { x: 300, y: 80 } };
+    const places = placesOf({ cards, wires, places: fixed });
+    expect(places.a).toEqual(fixed.a);
+    expect(places.c.y - 20).toBeGreaterThanOrEqual(80 + 40 - 1e-9);
+  });
+  it('ignores wires to cards that are not there', () => {
+    expect(Object.keys(layOut(cards, [...wires, { id: '4', from: 'a', to: 'ghost' }]))).toEqual(['a', 'b', 'c']);
+  });
+  it('leaves and enters horizontally: control points stand level with the ends', () => {
+    const from = { x: 10, y: 20 };
+    const to = { x: 210, y: 120 };
+    const { weights, distances } = curve(from, to);
+    const length = Math.hypot(200, 100);
+    const ys = weights.map((weight, i) => from.y + 100 * weight + (200 / length) * distances[i]);
+    expect(ys[0]).toBeCloseTo(20);
+    expect(ys[1]).toBeCloseTo(120);
+    const xs = weights.map((weight, i) => from.x + 200 * weight + (-100 / length) * distances[i]);
+    expect(xs[0]).toBeCloseTo(110);
+    expect(xs[1]).toBeCloseTo(110);
+  });
+  it('bounds all cards', () => {
+    expect(bounds([card('a'), card('b')], { a: { x: 0, y: 0 }, b: { x: 200, y: 100 } })).toEqual({ x: -50, y: -20, width: 300, height: 140 });
+  });
+});

@@ -1,0 +1,58 @@
+import { describe, expect, it } from 'vitest';
+import type { StepMetrics } from '../../workflows/schema/run.ts';
+import { chartsOf, rows, summary, valuesAt, withForeign, type ChartSpec } from './series.ts';
+
+function step(at: number, f1?: number): StepMetrics {
+  return {
+    step: at,
+    rollout: {},
+    roles: at === 0 ? {} : { answerer: { reward: at / 10, legal: 1 }, decomposer: { reward: -0.5, legal: 0.25 } },
+    policies: at === 0 ? {} : { shared: { 'losses/approx_kl': 0.001 * at, 'losses/clipfrac': 0.1, 'losses/entropy': Number.NaN } },
+    eval: f1 === undefined ? undefined : { f1, em: f1 / 2, legal: 1, n: 50, roles: {} },
+    notes: [],
+    timing: at === 0 ? {} : { rolloutMs: 2_000, updateMs: 1_000, tokensPerSecond: 400 },
+  };
+}
+const metrics = [step(0, 0.3), step(1), step(2, 0.55)];
+
+function chart(id: string, from: readonly StepMetrics[] = metrics): ChartSpec {
+  const found = chartsOf(from, ['decomposer', 'answerer']).find((one) => one.id === id);
+  if (!found) throw new Error(`no chart ${id}`);
+  return found;
+}
+
+describe('charts', () => {
+  it('draw held-out scores only where there was a test', () => {
+    expect(chart('f1').lines[0].values).toEqual([0.3, null, 0.55]);
+    expect(rows(chart('f1')).map((row) => row.step)).toEqual([0, 2]);
+  });
+  it('order roles as the workflow does, with their colours', () => {
+    expect(chart('reward').lines.map((line) => [line.label, line.tone])).toEqual([
+      ['decomposer', 'role-1'],
+      ['answerer', 'role-2'],
+    ]);
+  });
+  it('leave out lines that never have a number', () => {
+    expect(chart('entropy').lines).toEqual([]);
+    expect(summary(chart('entropy'))).toBe('No values yet.');
+  });
+  it('turn phases into seconds and find the token rate', () => {
+    expect(chart('time').lines.map((line) => [line.label, line.values[1]])).toEqual([
+      ['rollout', 2],
+      ['update', 1],
+    ]);
+    expect(chart('rate').lines[0].values[2]).toBe(400);
+  });
+  it('say in words what they show', () => {
+    expect(summary(chart('f1'))).toBe('F1 from 0.30 at step 0 to 0.55 at step 2, highest 0.55. exact match from 0.15 at step 0 to 0.28 at step 2, highest 0.28.');
+    expect(summary(chart('f1', [step(0, 0.3)]))).toContain('F1 0.30 at step 0.');
+    expect(valuesAt(chart('reward'), 1)).toBe('decomposer -0.50, answerer 0.10');
+    expect(valuesAt(chart('reward'), 0)).toBe('decomposer no value, answerer no value');
+  });
+  it('take other runs over the union of steps', () => {
+    const both = withForeign(chart('f1'), [{ label: 'other', metrics: [step(0, 0.1), step(5, 0.9)] }]);
+    expect(both.steps).toEqual([0, 1, 2, 5]);
+    expect(both.lines[0].values).toEqual([0.3, null, 0.55, null]);
+    expect(both.lines.at(-1)?.values).toEqual([0.1, null, null, 0.9]);
+  });
+});

@@ -1,0 +1,122 @@
+/**
+ * The set-up form as text fields, and the request they make. An empty field means the controller's default; a wrong one
+ * gives a sentence and nothing is sent.
+ */
+import type { TrainRequest } from '../../workflows/protocol.ts';
+import type { Cast, Method } from '../../workflows/schema/cast.ts';
+import { words } from '../words.ts';
+
+const fields = words.training.fields;
+
+export type SetupForm = {
+  workflow: string;
+  task: string;
+  model: string;
+  method: 'full' | 'lora';
+  rank: string;
+  alpha: string;
+  /** `shared`, `separate`, a cast's name, or `board` for the one on the cast board. */
+  cast: string;
+  steps: string;
+  queries: string;
+  seed: string;
+  lr: string;
+  whiten: string;
+  evalEvery: string;
+  evalLimit: string;
+  checkpointEvery: string;
+};
+
+export const emptyForm: SetupForm = {
+  workflow: 'qd-answer',
+  task: 'village-qa',
+  model: 'nano',
+  method: 'full',
+  rank: '16',
+  alpha: '32',
+  cast: 'shared',
+  steps: '',
+  queries: '',
+  seed: '1',
+  lr: '',
+  whiten: '',
+  evalEvery: '',
+  evalLimit: '',
+  checkpointEvery: '',
+};
+
+export function isSetupForm(value: unknown): value is SetupForm {
+  if (typeof value !== 'object' || value === null) return false;
+  const record = value as Record<string, unknown>;
+  return Object.keys(emptyForm).every((key) => typeof record[key] === 'string') && (record.method === 'full' || record.method === 'lora');
+}
+
+export type Whole = { readonly label: string; readonly min: number; readonly max: number };
+export const wholes = {
+  steps: { label: fields.steps, min: 1, max: 1_000_000 },
+  queries: { label: fields.queries, min: 1, max: 4_096 },
+  seed: { label: fields.seed, min: 0, max: 0xffffffff },
+  evalEvery: { label: fields.evalEvery, min: 1, max: 1_000_000 },
+  evalLimit: { label: fields.evalLimit, min: 1, max: 1_000_000 },
+  checkpointEvery: { label: fields.checkpointEvery, min: 1, max: 1_000_000 },
+  rank: { label: fields.rank, min: 1, max: 256 },
+} as const satisfies Record<string, Whole>;
+
+export type Problems = Partial<Record<keyof SetupForm, string>>;
+
+function whole(text: string, { label, min, max }: Whole): string | null {
+  if (text.trim() === '') return null;
+  const value = Number(text);
+  return Number.isInteger(value) && value >= min && value <= max ? null : words.training.problems.whole(label, min, max.toLocaleString('en'));
+}
+
+export function problemsOf(form: SetupForm): Problems {
+  const problems: Problems = {};
+  for (const [key, rule] of Object.entries(wholes)) {
+    const field = key as keyof typeof wholes;
+    if (field === 'rank' && form.method !== 'lora') continue;
+    const problem = whole(form[field], rule);
+    if (problem) problems[field] = problem;
+  }
+  if (form.seed.trim() === '') problems.seed = words.training.problems.seed;
+  if (form.lr.trim() !== '' && !(Number(form.lr) > 0 && Number(form.lr) <= 1)) problems.lr = words.training.problems.lr;
+  if (form.method === 'lora' && form.alpha.trim() !== '' && !(Number(form.alpha) > 0 && Number(form.alpha) <= 1_024)) problems.alpha = words.training.problems.alpha;
+  return problems;
+}
+
+export function methodOf(form: SetupForm): Method {
+  if (form.method === 'full') return { kind: 'full' };
+  return {
+    kind: 'lora',
+    rank: Number(form.rank.trim() || '16'),
+    alpha: Number(form.alpha.trim() || '32'),
+    targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+  };
+}
+
+function number(text: string): number | undefined {
+  return text.trim() === '' ? undefined : Number(text);
+}
+
+/** The request of a form without problems. `board` is the cast of the cast board where the form asks for it. */
+export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
+  const ppo: Record<string, unknown> = {};
+  if (number(form.lr) !== undefined) ppo.lr = number(form.lr);
+  if (form.whiten) ppo.whiten = form.whiten;
+  const onBoard = form.cast === 'board' && board !== null;
+  const request: TrainRequest = {
+    workflow: form.workflow,
+    task: form.task,
+    model: onBoard ? (Object.values(board.policies)[0]?.model ?? form.model) : form.model,
+    method: onBoard ? undefined : methodOf(form),
+    cast: onBoard ? board : form.cast === 'board' ? 'shared' : form.cast,
+    seed: Number(form.seed),
+    steps: number(form.steps),
+    queries: number(form.queries),
+    evalEvery: number(form.evalEvery),
+    evalLimit: number(form.evalLimit),
+    checkpointEvery: number(form.checkpointEvery),
+    ppo: Object.keys(ppo).length > 0 ? ppo : undefined,
+  };
+  return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined)) as TrainRequest;
+}
