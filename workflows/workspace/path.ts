@@ -1,0 +1,9 @@
+/** Checks that a workspace path stays inside the workspace: forward slashes, no "..", no absolute or drive path. */
+import { UserError } from '../../engine/errors.ts';
+
+export function pathParts(path: string): string[] {
+  const parts = path.split('/').filter((part) => part !== '');
+  const bad = path.startsWith('/') || /[\\:\0]/.test(path) || parts.some((part) => part === '.' || part === '..');
+  if (bad) throw new UserError(`Path leaves the workspace: ${path}; use a relative path with forward slashes`);
+  return parts;
+}

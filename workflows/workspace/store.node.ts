@@ -1,0 +1,109 @@
+/**
+ * The workspace as a folder on disk, for the terminal and the desktop's main process. A write goes to a neighbouring file,
+ * is flushed, then renamed over the old one, so that a crash leaves one or the other and never half.
+ */
+import { constants } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import nodePath from 'node:path';
+import { pathParts } from './path.ts';
+import type { Store } from './store.ts';
+
+export function openNodeStore(root: string): Store {
+  const at = (path: string) => nodePath.join(root, ...pathParts(path));
+  return {
+    read: async (path) => new Uint8Array(await readFile(at(path))),
+    readRange: (path, offset, length) => readRange(at(path), offset, length),
+    write: (path, bytes) => writeAside(at(path), bytes),
+    append: (path, line) => append(at(path), line),
+    list: (path) => list(at(path)),
+    stat: (path) => statOrNull(at(path)),
+    remove: (path) => rm(at(path), { recursive: true, force: true }),
+    move: (from, to) => move(at(from), at(to)),
+  };
+}
+
+async function readRange(file: string, offset: number, length: number): Promise<Uint8Array> {
+  const handle = await open(file, 'r');
+  try {
+    const bytes = new Uint8Array(length);
+    let filled = 0;
+    while (filled < length) {
+      const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return bytes.subarray(0, filled);
+  } finally {
+    await handle.close();
+  }
+}
+
+let counter = 0;
+
+async function writeAside(file: string, bytes: Uint8Array): Promise<void> {
+  await mkdir(nodePath.dirname(file), { recursive: true });
+  const aside = `${file}.${process.pid}.${counter++}.tmp`;
+  const handle = await open(aside, 'wx');
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(aside, file);
+  await syncFolder(nodePath.dirname(file));
+}
+
+async function append(file: string, line: string): Promise<void> {
+  await mkdir(nodePath.dirname(file), { recursive: true });
+  const handle = await open(file, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY);
+  try {
+    await handle.appendFile(`${line}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function list(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return entries
+    .filter((entry) => !entry.name.endsWith('.tmp'))
+    .map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name))
+    .sort();
+}
+
+async function statOrNull(file: string): Promise<{ size: number; modifiedMs: number } | null> {
+  try {
+    const found = await stat(file);
+    return { size: found.size, modifiedMs: found.mtimeMs };
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return null;
+    throw error;
+  }
+}
+
+/** A folder cannot be renamed over a full one, so the old one steps aside first. */
+async function move(from: string, to: string): Promise<void> {
+  await mkdir(nodePath.dirname(to), { recursive: true });
+  const old = `${to}.${process.pid}.${counter++}.old.tmp`;
+  const target = await statOrNull(to);
+  if (target) await rename(to, old);
+  await rename(from, to);
+  if (target) await rm(old, { recursive: true, force: true });
+  await syncFolder(nodePath.dirname(to));
+}
+
+/** Makes a rename durable; Windows cannot flush a folder and does not need to. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
