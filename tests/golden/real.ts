@@ -1,13 +1,14 @@
 /**
  * Real models against transformers: the chat template's ids, the prompt's log-probs, the next token's ten likeliest and the
- * greedy continuation, all of a model's cases decoded as one batch.
+ * greedy continuation, all of a model's cases generated as one batch.
  */
 import { readFileSync } from 'node:fs';
 import type * as tfjs from '@tensorflow/tfjs';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { ForwardWeights, TokenBatch } from '../../engine/model/trunk.ts';
+import { generate } from '../../engine/rollout/generate.ts';
 import { largestError, type Checks } from './report.ts';
-import { argmax, headLogits } from './subject.ts';
+import { headLogits } from './subject.ts';
 import { predictedTokens, scoreTokens } from './tiny.ts';
 
 type Tf = typeof tfjs;
@@ -37,7 +38,8 @@ export async function checkReal(tf: Tf, base: BaseModel, cases: readonly RealCas
   let promptError = 0;
   for (const { prompt_ids, prompt_logprobs } of cases) promptError = worse(promptError, largestError(await promptLogprobs(tf, base, using, prompt_ids), prompt_logprobs));
   checks.measured('prompt log-probs', promptError, ALLOWED);
-  await checkContinuations(tf, base, using, cases, checks);
+  await checkNext(tf, base, using, cases, checks);
+  await checkContinuations(base, using, cases, checks);
 }
 
 function worse(a: number, b: number): number {
@@ -71,27 +73,24 @@ function promptBatch(cases: readonly RealCase[]): TokenBatch {
   return { ids, batch: cases.length, length, lengths };
 }
 
-async function checkContinuations(tf: Tf, base: BaseModel, using: ForwardWeights, cases: readonly RealCase[], checks: Checks): Promise<void> {
+async function checkNext(tf: Tf, base: BaseModel, using: ForwardWeights, cases: readonly RealCase[], checks: Checks): Promise<void> {
   const prompts = promptBatch(cases);
-  const steps = Math.max(...cases.map(({ greedy_ids }) => greedy_ids.length));
-  const cache = base.trunk.openCache(cases.length, prompts.length + steps);
-  const chosen: number[][] = cases.map(() => []);
-  let top = 0;
-  let hidden = base.trunk.prefill(cache, prompts, using);
-  for (let step = 0; step < steps; step++) {
-    const logits = await headLogits(tf, base, hidden, using);
-    const rows = cases.map((_, i) => logits.subarray(i * base.config.vocab, (i + 1) * base.config.vocab));
-    if (step === 0) top = cases.reduce((worst, one, i) => worse(worst, topError(rows[i], one)), 0);
-    rows.forEach((row, i) => chosen[i].push(argmax(row)));
-    hidden.dispose();
-    const tokens = tf.tensor1d(chosen.map((ids) => ids[step]), 'int32');
-    hidden = base.trunk.decode(cache, tokens, using);
-    tokens.dispose();
-  }
+  const cache = base.trunk.openCache(cases.length, prompts.length);
+  const hidden = base.trunk.prefill(cache, prompts, using);
+  const logits = await headLogits(tf, base, hidden, using);
+  const row = (i: number) => logits.subarray(i * base.config.vocab, (i + 1) * base.config.vocab);
+  checks.measured("next token's ten likeliest", cases.reduce((worst, one, i) => worse(worst, topError(row(i), one)), 0), ALLOWED);
   hidden.dispose();
   cache.dispose();
-  checks.measured("next token's ten likeliest", top, ALLOWED);
-  const wrong = cases.filter(({ greedy_ids }, i) => greedy_ids.some((id, at) => id !== chosen[i][at]));
+}
+
+/** The product's own generation, all cases in one call. */
+async function checkContinuations(base: BaseModel, using: ForwardWeights, cases: readonly RealCase[], checks: Checks): Promise<void> {
+  const maxTokens = Math.max(...cases.map(({ greedy_ids }) => greedy_ids.length));
+  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: 0 };
+  const orders = cases.map(({ prompt_ids }, i) => ({ record: String(i), promptIds: prompt_ids, sampling }));
+  const answers = await generate({ trunk: base.trunk, using, tokenizer: base.tokenizer }, orders);
+  const wrong = cases.filter(({ greedy_ids }, i) => answers[i].ids.join() !== greedy_ids.join());
   checks.equal('greedy ids', wrong.length === 0, `${cases.length - wrong.length} of ${cases.length} continuations equal`);
 }
 
