@@ -3,7 +3,7 @@
  * the same on every run.
  */
 import type * as tfjs from '@tensorflow/tfjs';
-import { replaceKernel } from './wasm-gemm/batch-matmul.ts';
+import { replaceKernel } from './replace-kernel.ts';
 import type { WasmBackend } from './wasm-backend.ts';
 
 type Inputs = { x: tfjs.TensorInfo; segmentIds: tfjs.TensorInfo };

@@ -4,11 +4,11 @@
  * reference already (reshape shares it too); whoever writes into a tensor in place must own it alone.
  */
 import type * as tfjs from '@tensorflow/tfjs';
-import { replaceKernel } from './wasm-gemm/batch-matmul.ts';
+import { replaceKernel, stockKernel } from './replace-kernel.ts';
 import type { WasmBackend } from './wasm-backend.ts';
 
 export function registerSharing(tf: typeof tfjs): void {
-  const copy = { Identity: tf.getKernel('Identity', 'wasm').kernelFunc, Cast: tf.getKernel('Cast', 'wasm').kernelFunc };
+  const copy = { Identity: stockKernel(tf, 'Identity'), Cast: stockKernel(tf, 'Cast') };
   const share = (x: tfjs.TensorInfo, backend: WasmBackend): tfjs.TensorInfo => {
     backend.incRef(x.dataId);
     return { dataId: x.dataId, shape: x.shape, dtype: x.dtype };

@@ -5,7 +5,9 @@ import * as tf from '@tensorflow/tfjs';
 import type { DeviceInfo } from '../protocol.ts';
 import { type Device, nextTurn, quietTf } from './device.ts';
 import { wasmHost } from './hosts.ts';
+import { registerElementwise } from './elementwise-kernels.ts';
 import { registerSegmentSum } from './segment-sum.ts';
+import { restoreKernels } from './replace-kernel.ts';
 import { registerSharing } from './share-kernels.ts';
 import { createWasmBackend, withSharedMemory } from './wasm-backend.ts';
 import { registerMatMul } from './wasm-gemm/batch-matmul.ts';
@@ -19,8 +21,8 @@ const MOST_THREADS = 16;
 export type WasmSettings = {
   /** Threads, the caller's included; by default one per logical processor, at most 16. */
   readonly threads?: number;
-  /** False keeps tfjs's own matrix product, for comparison. */
-  readonly ownProducts?: boolean;
+  /** False keeps tfjs's own matrix product and elementwise kernels, for comparison. */
+  readonly ownKernels?: boolean;
 };
 
 /** The features our kernels may use here. */
@@ -42,7 +44,10 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
   const team = await ThreadTeam.open(heap, options, threads - 1, host.startHelper);
   registerSegmentSum(tf);
   registerSharing(tf);
-  if (settings.ownProducts !== false) registerMatMul(tf, new Gemm(heap, team));
+  if (settings.ownKernels !== false) {
+    registerMatMul(tf, new Gemm(heap, team));
+    registerElementwise(tf, team);
+  }
   return {
     info: wasmInfo(team.threads, relaxed, shared, reason),
     tf,
@@ -52,6 +57,7 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
     close: async () => {
       team.close();
       tf.removeBackend('wasm');
+      restoreKernels(tf);
     },
   };
 }

@@ -5,6 +5,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { UserError } from '../../errors.ts';
 import type { WasmBackend } from '../wasm-backend.ts';
+import { replaceKernel } from '../replace-kernel.ts';
 import type { Gemm } from './gemm.ts';
 
 type Tf = typeof tfjs;
@@ -85,12 +86,6 @@ function fused(
       throw new UserError(`a fused matrix product on wasm knows no activation "${attrs.activation}"`);
   }
   return out;
-}
-
-/** Replaces one wasm kernel. tfjs keeps gradients apart, so they stay. */
-export function replaceKernel(tf: Tf, kernelName: string, kernelFunc: tfjs.KernelFunc): void {
-  if (tf.getKernel(kernelName, 'wasm')) tf.unregisterKernel(kernelName, 'wasm');
-  tf.registerKernel({ kernelName, backendName: 'wasm', kernelFunc });
 }
 
 export type BroadcastBatch = { readonly shape: number[]; readonly indexA: number[]; readonly indexB: number[] };

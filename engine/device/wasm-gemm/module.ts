@@ -2,7 +2,8 @@
  * The bytes of our kernel module, by what the machine can do: fused multiply-adds or separate ones, a 6×8 or a 4×8 tile,
  * shared memory or private. It also knows how to ask the machine.
  */
-import { Assembler, f32x4, v128 } from './emit.ts';
+import { Assembler, type Func, f32x4, v128 } from './emit.ts';
+import { BINARY_OPS, binaryJob, columnSumJob, expJob } from './elementwise.ts';
 import { productJob } from './product.ts';
 import { teamFunctions } from './team.ts';
 
@@ -16,7 +17,7 @@ export type KernelOptions = {
 };
 
 /** Numbers of the jobs, in the order in which the module lists them. */
-export const JOB = { product: 0 } as const;
+export const JOB = { product: 0, exp: 1, columnSum: 2, Add: 3, Sub: 4, Multiply: 5, RealDiv: 6 } as const;
 
 export type KernelExports = {
   /** Runs all pieces on the calling thread. */
@@ -29,8 +30,14 @@ export type KernelExports = {
 
 export function kernelBytes(options: KernelOptions): Uint8Array<ArrayBuffer> {
   const module = new Assembler();
-  const jobs = [productJob(module, options.tileRows, options.relaxed)];
-  teamFunctions(module, jobs, options.shared);
+  const jobs: Record<keyof typeof JOB, Func> = {
+    product: productJob(module, options.tileRows, options.relaxed),
+    exp: expJob(module, options.relaxed),
+    columnSum: columnSumJob(module),
+    ...(Object.fromEntries(BINARY_OPS.map((op) => [op, binaryJob(module, op)])) as Record<(typeof BINARY_OPS)[number], Func>),
+  };
+  const inOrder = (Object.keys(JOB) as (keyof typeof JOB)[]).sort((a, b) => JOB[a] - JOB[b]).map((name) => jobs[name]);
+  teamFunctions(module, inOrder, options.shared);
   return module.assemble(options.shared);
 }
 

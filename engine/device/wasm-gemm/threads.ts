@@ -62,6 +62,11 @@ export class ThreadTeam {
     return this.words;
   }
 
+  /** The same memory as numbers. */
+  floats(): Float32Array {
+    return new Float32Array(this.heap.memory.buffer);
+  }
+
   /** Word index of the job's arguments. Write them just before `run`. */
   get args(): number {
     return (this.control + CONTROL.args) >>> 2;
