@@ -3,9 +3,8 @@
  * facts of village-qa. `lessons` are the good way; `habits` mix it with the mediocre ones that real models bring along,
  * so that reinforcement has something to select.
  */
-import {
-  ask, drawFacts, facts, names, noticeBoard, pageOf, pick, relations, shuffled, type Fact, type Page, type Person, type Relation,
-} from '../workflows/tasks/village.ts';
+import { pick, shuffled } from '../workflows/random.ts';
+import { ask, drawFacts, facts, names, noticeBoard, pageOf, relations, type Fact, type Page, type Person, type Relation } from '../workflows/tasks/village.ts';
 
 export type Example = { readonly role: 'decomposer' | 'answerer'; readonly user: string; readonly response: string };
 

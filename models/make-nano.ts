@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { writeSafetensors } from '../engine/formats/safetensors-write.ts';
 import type { DeviceChoice, EngineApi, FileRef, SftExample, SftSettings } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
-import { generator } from '../workflows/tasks/village.ts';
+import { generator } from '../workflows/random.ts';
 import { habit, lesson, type Example } from './curriculum.ts';
 import { nanoTokenizer, nanoVocabulary } from './nano-tokenizer.ts';
 

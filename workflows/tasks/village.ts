@@ -4,6 +4,7 @@
  * of Mira live?"). The notice board uses the very words questions are made of, so a search with the whole question finds
  * the board and not the person: whoever answers well has learned to search for the person. Knows no model and no tokens.
  */
+import { generator, pick, shuffled } from '../random.ts';
 
 export type Fact = 'home' | 'trade' | 'pet' | 'food';
 export type Relation = (typeof relations)[number];
@@ -78,31 +79,6 @@ export const noticeBoard: readonly Page[] = [
   { title: 'Animals', text: 'what pet does a newcomer keep? ask at the market.' },
   { title: 'Kitchen', text: 'what food does a newcomer like? ask at the mill.' },
 ];
-
-/** Mulberry32: a 32-bit generator that is the same everywhere; enough for drawing a village. */
-export function generator(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
-
-export function pick<T>(random: () => number, from: readonly T[]): T {
-  return from[Math.floor(random() * from.length)];
-}
-
-export function shuffled<T>(random: () => number, items: readonly T[]): T[] {
-  const out = [...items];
-  for (let i = out.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [out[i], out[j]] = [out[j], out[i]];
-  }
-  return out;
-}
 
 export function drawFacts(random: () => number): Record<Fact, string> {
   return { home: pick(random, values.home), trade: pick(random, values.trade), pet: pick(random, values.pet), food: pick(random, values.food) };

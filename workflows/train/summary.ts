@@ -1,0 +1,47 @@
+/** Means over finished traces: what a step's line of metrics and an evaluation say of rollouts. */
+import type { Evaluation } from '../schema/run.ts';
+import type { Trace, TraceRecord } from '../schema/trace.ts';
+
+export function mean(numbers: readonly number[]): number {
+  return numbers.length === 0 ? 0 : numbers.reduce((a, b) => a + b, 0) / numbers.length;
+}
+
+export function roleRecords(traces: readonly Trace[]): TraceRecord[] {
+  return traces.flatMap((trace) => trace.records.filter((record) => record.kind === 'role' && record.text !== undefined));
+}
+
+export function rolloutMetrics(traces: readonly Trace[]): Record<string, number> {
+  const done = traces.filter((trace) => trace.status === 'done');
+  const records = roleRecords(done);
+  return {
+    f1: mean(done.map((trace) => trace.score.f1 ?? 0)),
+    em: mean(done.map((trace) => trace.score.em ?? 0)),
+    reward: mean(records.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
+    legal: mean(records.map((record) => Number(record.legal))),
+    queries: traces.length,
+    dropped: traces.length - done.length,
+  };
+}
+
+export function roleMetrics(traces: readonly Trace[]): Record<string, Record<string, number>> {
+  const records = roleRecords(traces.filter((trace) => trace.status === 'done'));
+  const roles = [...new Set(records.map((record) => record.role!))].sort();
+  return Object.fromEntries(
+    roles.map((role) => {
+      const own = records.filter((record) => record.role === role);
+      return [role, {
+        records: own.length,
+        reward: mean(own.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
+        legal: mean(own.map((record) => Number(record.legal))),
+        length: mean(own.map((record) => record.length ?? 0)),
+      }];
+    }),
+  );
+}
+
+/** A dropped query counts as a wrong one: leaving it out would flatter. */
+export function evaluationOf(traces: readonly Trace[]): Evaluation {
+  const score = (metric: string) => mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[metric] ?? 0) : 0)));
+  const records = roleRecords(traces);
+  return { f1: score('f1'), em: score('em'), legal: mean(records.map((record) => Number(record.legal))), n: traces.length, roles: roleMetrics(traces) };
+}

@@ -1,0 +1,213 @@
+/**
+ * The training loop: draw questions, run the team on them, settle rewards, update every policy, measure, keep. Everything a
+ * step does is a function of the frozen configuration and the last checkpoint, so a run stopped anywhere goes on to the
+ * same numbers. Knows the engine only through its contract and the disk only through the store.
+ */
+import type { EngineApi, PpoSettings, SettledRecord, TokenArrays, UpdateReport } from '../../engine/protocol.ts';
+import { assignRewards } from '../rewards/assign.ts';
+import { runBatch } from '../run/runner.ts';
+import type { Evaluation, RunConfig, StepMetrics } from '../schema/run.ts';
+import type { Trace } from '../schema/trace.ts';
+import type { Query, Task } from '../tasks/task.ts';
+import {
+  appendMetrics, checkpointFiles, listCheckpoints, pruneCheckpoints, readCheckpoint, truncateMetrics, writeCheckpoint, type CheckpointState,
+} from '../workspace/runs.ts';
+import type { Store } from '../workspace/store.ts';
+import { dropTracesAfter, writeTraces } from '../workspace/traces.ts';
+import { drawQueries } from './draw.ts';
+import { evaluationOf, roleMetrics, rolloutMetrics } from './summary.ts';
+
+/** What a person asked for while it ran; looked at between steps. */
+export type Wish = 'go' | 'pause' | 'stop';
+
+export type TrainHooks = {
+  wish(): Wish;
+  onProgress(progress: { step: number; phase: string; done: number; total: number }): void;
+  onStep(metrics: StepMetrics): void;
+  onText?(event: { record: string; text: string }): void;
+};
+
+export type TrainContext = { config: RunConfig; task: Task; engine: EngineApi; store: Store; hooks: TrainHooks };
+export type TrainEnd = { outcome: 'done' | 'paused' | 'stopped'; step: number };
+
+/** Policies are named by run in the engine, so that two runs never share one by accident. */
+export function enginePolicy(run: string, policy: string): string {
+  return `${run}/${policy}`;
+}
+
+/** Trains from the last checkpoint, or from the beginning. Models must be loaded and policies created. */
+export async function train(context: TrainContext): Promise<TrainEnd> {
+  const { config, store, hooks } = context;
+  const last = await restore(context);
+  let { step, best } = last;
+  let earlier = (await truncateMetrics(store, config.id, step)).length > 0;
+  if (step === 0) {
+    await truncateMetrics(store, config.id, -1);
+    earlier = false;
+  }
+  await dropTracesAfter(store, config.id, earlier ? step : -1);
+  if (!earlier) best = await firstEvaluation(context);
+  while (step < config.settings.steps) {
+    const wish = hooks.wish();
+    if (wish !== 'go') {
+      await save(context, { step, best, policies: Object.keys(config.cast.policies) });
+      return { outcome: wish === 'pause' ? 'paused' : 'stopped', step };
+    }
+    const metrics = await trainStep(context, step);
+    step += 1;
+    const saving = performance.now();
+    if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
+    const due = step % config.settings.checkpointEvery === 0 || step === config.settings.steps || best?.step === step;
+    if (due) await save(context, { step, best, policies: Object.keys(config.cast.policies) });
+    metrics.timing.checkpointMs = performance.now() - saving;
+    await appendMetrics(store, config.id, metrics);
+    hooks.onStep(metrics);
+  }
+  return { outcome: 'done', step };
+}
+
+type Restored = { step: number; best: CheckpointState['best'] };
+
+async function restore({ config, engine, store }: TrainContext): Promise<Restored> {
+  const steps = await listCheckpoints(store, config.id);
+  const step = steps.at(-1);
+  if (step === undefined) return { step: 0, best: null };
+  const state = await readCheckpoint(store, config.id, step);
+  for (const policy of learners(config)) await engine.importPolicy(enginePolicy(config.id, policy), await checkpointFiles(store, config.id, step, policy));
+  return { step, best: state.best };
+}
+
+function learners(config: RunConfig): string[] {
+  return Object.keys(config.cast.policies).filter((policy) => !config.cast.policies[policy].frozen);
+}
+
+async function save({ config, engine, store }: TrainContext, state: CheckpointState): Promise<void> {
+  const policies = learners(config);
+  await writeCheckpoint(store, config.id, { ...state, policies }, (policy) => engine.exportPolicy(enginePolicy(config.id, policy), 'checkpoint'));
+  await pruneCheckpoints(store, config.id, [state.step, ...(state.best ? [state.best.step] : [])]);
+}
+
+async function firstEvaluation(context: TrainContext): Promise<CheckpointState['best']> {
+  const started = performance.now();
+  const { evaluation, traces } = await evaluate(context, 0);
+  const metrics: StepMetrics = { step: 0, rollout: {}, roles: {}, policies: {}, eval: evaluation, notes: [], timing: { evalMs: performance.now() - started, at: Date.now() } };
+  await writeTraces(context.store, context.config.id, 0, traces);
+  await appendMetrics(context.store, context.config.id, metrics);
+  context.hooks.onStep(metrics);
+  return null;
+}
+
+/** One update; `step` counts the updates already made. */
+async function trainStep(context: TrainContext, step: number): Promise<StepMetrics> {
+  const { config, task } = context;
+  const started = performance.now();
+  const queries = drawQueries(task.train, config.settings.seed, step, config.settings.queries);
+  const traces = await roll(context, queries, 'train', step + 1);
+  const rolled = performance.now();
+  const reports = await updateAll(context, traces, step);
+  const updated = performance.now();
+  const due = (step + 1) % config.settings.evalEvery === 0 || step + 1 === config.settings.steps;
+  const evaluated = due ? await evaluate(context, step + 1) : null;
+  const ended = performance.now();
+  await writeTraces(context.store, config.id, step + 1, [...traces, ...(evaluated?.traces ?? [])]);
+  const tokens = Object.values(reports).reduce((sum, report) => sum + report.trainedTokens, 0);
+  const stepMs = updated - started;
+  return {
+    step: step + 1,
+    rollout: rolloutMetrics(traces),
+    roles: withReports(roleMetrics(traces), reports),
+    policies: Object.fromEntries(Object.entries(reports).map(([policy, report]) => [policy, finite(report.metrics)])),
+    ...(evaluated ? { eval: evaluated.evaluation } : {}),
+    notes: Object.values(reports).flatMap((report) => [...report.notes]),
+    timing: { rolloutMs: rolled - started, updateMs: updated - rolled, evalMs: ended - updated, stepMs, tokensPerSecond: (tokens / stepMs) * 1_000, at: Date.now() },
+  };
+}
+
+async function roll(context: TrainContext, queries: readonly Query[], phase: 'train' | 'eval', step: number): Promise<Trace[]> {
+  const { config, task, engine, hooks } = context;
+  const total = queries.length * Object.keys(config.workflow.roles).length;
+  let done = 0;
+  const tell = () => hooks.onProgress({ step, phase: phase === 'train' ? 'rollout' : 'evaluation', done, total });
+  tell();
+  const traces = await runBatch({
+    workflow: config.workflow,
+    cast: config.cast,
+    queries,
+    task,
+    phase,
+    step,
+    seed: config.settings.seed,
+    generate: (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests),
+    onRecord: (_trace, record) => {
+      if (record.kind !== 'role') return;
+      done += 1;
+      tell();
+    },
+    ...(hooks.onText ? { onText: hooks.onText } : {}),
+    cancelled: () => hooks.wish() === 'stop',
+  });
+  return traces.map((trace) => assignRewards(config.workflow, config.cast, trace));
+}
+
+async function evaluate(context: TrainContext, step: number): Promise<{ evaluation: Evaluation; traces: Trace[] }> {
+  const queries = context.task.heldOut.slice(0, context.config.settings.evalLimit);
+  const traces = await roll(context, queries, 'eval', step);
+  return { evaluation: evaluationOf(traces), traces };
+}
+
+async function updateAll(context: TrainContext, traces: Trace[], step: number): Promise<Record<string, UpdateReport>> {
+  const { config, engine, hooks } = context;
+  const reports: Record<string, UpdateReport> = {};
+  const policies = learners(config);
+  for (const [i, policy] of policies.entries()) {
+    hooks.onProgress({ step: step + 1, phase: `update ${policy}`, done: i, total: policies.length });
+    const records = settled(traces, policy);
+    if (records.length === 0) continue;
+    const name = enginePolicy(config.id, policy);
+    const call = `${name}/update`;
+    const report = await engine.update(name, records, config.settings.ppo as unknown as PpoSettings, step, call);
+    await engine.forget(name);
+    reports[policy] = report;
+    putTokens(traces, report.tokens);
+  }
+  return reports;
+}
+
+export function recordKey(trace: Trace, record: string): string {
+  return `${trace.id}/${record}`;
+}
+
+function settled(traces: readonly Trace[], policy: string): SettledRecord[] {
+  return traces
+    .filter((trace) => trace.status === 'done')
+    .flatMap((trace) =>
+      trace.records
+        .filter((record) => record.trainable && record.policy === policy && record.reward !== undefined && (record.length ?? 0) > 0)
+        .map((record) => ({ record: recordKey(trace, record.id), reward: record.reward!, role: record.role!, turn: record.turn, group: trace.query.id })),
+    );
+}
+
+/** The update's view of each token goes back onto its record, for the trace. */
+function putTokens(traces: readonly Trace[], arrays: readonly TokenArrays[]): void {
+  const byRecord = new Map(arrays.map((each) => [each.record, each]));
+  for (const trace of traces) {
+    for (const record of trace.records) {
+      const found = byRecord.get(recordKey(trace, record.id));
+      if (!found || !record.tokens) continue;
+      const { oldLogprobs, values, advantages, returns } = found;
+      record.tokens = { ...record.tokens, oldLogprobs: [...oldLogprobs], values: [...values], advantages: [...advantages], returns: [...returns] };
+    }
+  }
+}
+
+function withReports(roles: Record<string, Record<string, number>>, reports: Record<string, UpdateReport>): Record<string, Record<string, number>> {
+  const out = { ...roles };
+  for (const report of Object.values(reports)) for (const [role, metrics] of Object.entries(report.roles)) out[role] = { ...finite(metrics), ...out[role] };
+  return out;
+}
+
+/** JSON has no NaN: a number that is none (the spread of a single record) is left out. */
+function finite(metrics: Readonly<Record<string, number>>): Record<string, number> {
+  return Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
+}
+

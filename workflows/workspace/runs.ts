@@ -1,0 +1,96 @@
+/**
+ * Runs on disk: the frozen configuration, the metrics so far, the job's last known state and the checkpoints. A checkpoint
+ * is whole once its state.json stands, since that is written last.
+ */
+import { UserError } from '../../engine/errors.ts';
+import type { FileOut, FileSet } from '../../engine/protocol.ts';
+import type { JobState } from '../protocol.ts';
+import { runSchema, stepMetricsSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
+import { bytesOf, jsonBytes, parseJson, paths, stepOf, textOf } from './layout.ts';
+import type { Store } from './store.ts';
+
+export type RunState = { state: JobState; step: number; error?: string };
+export type CheckpointState = { step: number; policies: string[]; best: { step: number; f1: number } | null };
+
+export async function listRuns(store: Store): Promise<string[]> {
+  const names = await store.list(paths.runs());
+  return names.filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
+}
+
+export async function readRun(store: Store, id: string): Promise<RunConfig> {
+  if ((await store.stat(paths.config(id))) === null) {
+    const known = await listRuns(store);
+    throw new UserError(`No such run: ${id}; ${known.length === 0 ? 'there are none yet' : `there are ${known.slice(-8).join(', ')}`}`);
+  }
+  const parsed = runSchema.safeParse(parseJson(await store.read(paths.config(id))));
+  if (!parsed.success) throw new UserError(`Run ${id} cannot be read: ${parsed.error.issues[0].path.join('.')} ${parsed.error.issues[0].message}; was it written by a newer version?`);
+  return parsed.data;
+}
+
+export async function writeRun(store: Store, config: RunConfig): Promise<void> {
+  await store.write(paths.config(config.id), jsonBytes(config));
+}
+
+export async function readState(store: Store, id: string): Promise<RunState | null> {
+  return (await store.stat(paths.state(id))) === null ? null : (parseJson(await store.read(paths.state(id))) as RunState);
+}
+
+export async function writeState(store: Store, id: string, state: RunState): Promise<void> {
+  await store.write(paths.state(id), jsonBytes(state));
+}
+
+/** Lines that parse; a last line cut off by a crash is left out. */
+export async function readMetrics(store: Store, id: string): Promise<StepMetrics[]> {
+  if ((await store.stat(paths.metrics(id))) === null) return [];
+  const lines = textOf(await store.read(paths.metrics(id))).split('\n');
+  return lines.flatMap((line) => {
+    try {
+      return line === '' ? [] : [stepMetricsSchema.parse(JSON.parse(line))];
+    } catch {
+      return [];
+    }
+  });
+}
+
+export async function appendMetrics(store: Store, id: string, metrics: StepMetrics): Promise<void> {
+  await store.append(paths.metrics(id), JSON.stringify(metrics));
+}
+
+export async function truncateMetrics(store: Store, id: string, lastStep: number): Promise<StepMetrics[]> {
+  const kept = (await readMetrics(store, id)).filter((metrics) => metrics.step <= lastStep);
+  await store.write(paths.metrics(id), bytesOf(kept.map((metrics) => `${JSON.stringify(metrics)}\n`).join('')));
+  return kept;
+}
+
+export async function listCheckpoints(store: Store, id: string): Promise<number[]> {
+  const steps: number[] = [];
+  for (const name of await store.list(paths.checkpoints(id))) {
+    if (/^\d+\/$/.test(name) && (await store.stat(`${paths.checkpoints(id)}/${name}state.json`)) !== null) steps.push(stepOf(name));
+  }
+  return steps;
+}
+
+export async function writeCheckpoint(store: Store, id: string, state: CheckpointState, filesOf: (policy: string) => Promise<FileOut[]>): Promise<void> {
+  const folder = paths.checkpoint(id, state.step);
+  await store.remove(folder);
+  for (const policy of state.policies) {
+    for (const file of await filesOf(policy)) await store.write(`${folder}/${policy}/${file.name}`, file.bytes);
+  }
+  await store.write(`${folder}/state.json`, jsonBytes(state));
+}
+
+export async function readCheckpoint(store: Store, id: string, step: number): Promise<CheckpointState> {
+  return parseJson(await store.read(`${paths.checkpoint(id, step)}/state.json`)) as CheckpointState;
+}
+
+export async function checkpointFiles(store: Store, id: string, step: number, policy: string): Promise<FileSet> {
+  const folder = `${paths.checkpoint(id, step)}/${policy}`;
+  const names = await store.list(folder);
+  const read = async (name: string) => [name, { kind: 'bytes', bytes: await store.read(`${folder}/${name}`) }] as const;
+  return Object.fromEntries(await Promise.all(names.map(read)));
+}
+
+/** Keeps the newest and the best. */
+export async function pruneCheckpoints(store: Store, id: string, keep: readonly number[]): Promise<void> {
+  for (const step of await listCheckpoints(store, id)) if (!keep.includes(step)) await store.remove(paths.checkpoint(id, step));
+}
