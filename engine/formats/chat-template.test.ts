@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../errors.ts';
 import { compileChatTemplate } from './chat-template.ts';
@@ -38,4 +39,18 @@ describe('chat templates', () => {
   ])('end one that %s', (_, source, words) => {
     expect(() => render(source)).toThrow(expect.objectContaining({ name: 'UserError', message: expect.stringContaining(words) }));
   });
+});
+
+it('any text as a template gives a text or a sentence', () => {
+  const word = fc.constantFrom('{%', '%}', '{{', '}}', '{#', '#}', ' for ', ' in ', ' if ', ' set ', ' endif ', ' endfor ', ' macro ', ' x ', '=', '(', ')', '[', ']', '|', '.', "'", '"', '~', '-', ' messages ', ' not ', ' is ', '0', ',', ':', '{', '}');
+  fc.assert(
+    fc.property(fc.array(word, { maxLength: 25 }), (words) => {
+      try {
+        expect(typeof render(words.join(''))).toBe('string');
+      } catch (error) {
+        expect(error).toMatchObject({ name: 'UserError' });
+      }
+    }),
+    { numRuns: 2000 },
+  );
 });

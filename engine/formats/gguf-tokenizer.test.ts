@@ -5,7 +5,7 @@ import { fromBytes } from './bytes-source.ts';
 import { openGguf } from './gguf.ts';
 import { ggufFile, type TestPair } from './gguf-test-file.ts';
 import { ggufTokenizer } from './gguf-tokenizer.ts';
-import { FIXTURES, missing, MODELS, openPath } from './test-support.ts';
+import { FIXTURES, missing, MODELS, openPath } from './test-support.node.ts';
 import { BYTE_CHARS } from './token-bytes.ts';
 import { buildTokenizer, type Tokenizer } from './tokenizer.ts';
 

@@ -6,7 +6,7 @@ import { fromBytes } from './bytes-source.ts';
 import { openGguf, readGgufTensor } from './gguf.ts';
 import { ggufFile } from './gguf-test-file.ts';
 import { openSafetensors, readFloats } from './safetensors.ts';
-import { FIXTURES, missing, openPath } from './test-support.ts';
+import { FIXTURES, missing, openPath } from './test-support.node.ts';
 
 const open = (bytes: Uint8Array) => openGguf(fromBytes('a.gguf', bytes));
 const lacking = missing(`${FIXTURES}/gguf/blocks.gguf`);

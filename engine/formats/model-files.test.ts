@@ -10,7 +10,7 @@ import { ggufFile, type TestPair, type TestTensor } from './gguf-test-file.ts';
 import { configJson, writeMerged } from './merged.ts';
 import { openModel } from './model-files.ts';
 import { writeSafetensors, type TensorOut } from './safetensors-write.ts';
-import { FIXTURES, missing, MODELS } from './test-support.ts';
+import { FIXTURES, missing, MODELS } from './test-support.node.ts';
 
 const CONFIG = { model_type: 'llama', hidden_size: 64, intermediate_size: 32, num_hidden_layers: 2, num_attention_heads: 4, num_key_value_heads: 2, vocab_size: 32, rope_theta: 10000, tie_word_embeddings: false };
 

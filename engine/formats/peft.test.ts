@@ -6,7 +6,7 @@ import { filesAt } from './folder.node.ts';
 import { openModel } from './model-files.ts';
 import { readPeft, writePeft, type LoraPair } from './peft.ts';
 import { writeSafetensors } from './safetensors-write.ts';
-import { FIXTURES, missing } from './test-support.ts';
+import { FIXTURES, missing } from './test-support.node.ts';
 
 const config: ModelConfig = readConfig({ model_type: 'llama', hidden_size: 8, intermediate_size: 12, num_hidden_layers: 3, num_attention_heads: 2, num_key_value_heads: 1, vocab_size: 10 });
 const ramp = (length: number, from: number) => Float32Array.from({ length }, (_, i) => from + i / 100);

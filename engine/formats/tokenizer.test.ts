@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../errors.ts';
 import { filesAt } from './folder.node.ts';
 import { openModel } from './model-files.ts';
-import { FIXTURES, missing, MODELS } from './test-support.ts';
+import { FIXTURES, missing, MODELS } from './test-support.node.ts';
 import { BYTE_CHARS } from './token-bytes.ts';
 import { checkPattern } from './tokenizer-json.ts';
 import { buildTokenizer } from './tokenizer.ts';

@@ -3,7 +3,7 @@ import * as tf from '@tensorflow/tfjs';
 import '@tensorflow/tfjs-backend-wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSafetensors, readFloats, readInts } from '../formats/safetensors.ts';
-import { FIXTURES, missing, openPath } from '../formats/test-support.ts';
+import { FIXTURES, missing, openPath } from '../formats/test-support.node.ts';
 import { openModel } from '../formats/model-files.ts';
 import { readPeft } from '../formats/peft.ts';
 import { filesAt } from '../formats/folder.node.ts';
