@@ -3,13 +3,8 @@
  * memory each backend keeps for a tensor; it must never be used on a tensor that a gradient tape has seen.
  */
 import * as tf from '@tensorflow/tfjs';
+import { hostView } from '../learn/host.ts';
 import type { RowPositions } from './cache.ts';
-
-/** What we use of the wasm and cpu backends. */
-type HostBackend = {
-  typedArrayFromHeap?(tensor: tf.TensorInfo): Float32Array;
-  readSync(dataId: object): Float32Array;
-};
 
 /** What we use of the WebGPU backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
 type WebGpuBackend = {
@@ -27,18 +22,12 @@ export function writeRows(target: tf.Tensor3D, rows: tf.Tensor, positions: RowPo
 
 function writeOnHost(target: tf.Tensor3D, rows: tf.Tensor, positions: Int32Array): void {
   const [count, capacity, width] = target.shape;
-  const to = hostView(target);
-  const from = hostView(rows);
+  const to = hostView(target)!;
+  const from = hostView(rows)!;
   for (let row = 0; row < count; row++) {
     const at = (row * capacity + positions[row]) * width;
     for (let i = 0; i < width; i++) to[at + i] = from[row * width + i];
   }
-}
-
-/** The tensor's own memory, not a copy: wasm's heap, or the array the cpu backend keeps. */
-export function hostView(tensor: tf.Tensor): Float32Array {
-  const backend = tf.backend() as unknown as HostBackend;
-  return backend.typedArrayFromHeap ? backend.typedArrayFromHeap(tensor) : backend.readSync(tensor.dataId);
 }
 
 function writeOnGpu(target: tf.Tensor3D, rows: tf.Tensor, positions: tf.Tensor1D): void {

@@ -1,0 +1,44 @@
+/**
+ * Log-probs and entropies of given responses under a policy: whole sequences through the trunk, heads in chunks, nothing
+ * kept for gradients. Items of like length share a batch within a memory budget.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { chosenLogprobs } from '../model/head.ts';
+import { headWeight, type ForwardWeights, type Trunk } from '../model/trunk.ts';
+import type { Scored } from '../protocol.ts';
+import { DEFAULT_BUDGET, planBatches, type Budget, type Job } from './batches.ts';
+import { tokenBatch } from './generate.ts';
+
+export type ScoreItem = { readonly promptIds: readonly number[]; readonly ids: readonly number[] };
+export type ScoreHooks = { readonly budget?: Budget; yieldToEvents?(): Promise<void> };
+
+/** One result per item, in order; an empty response scores as empty arrays. Prompts have at least one token. */
+export async function score(trunk: Trunk, using: ForwardWeights, items: readonly ScoreItem[], hooks: ScoreHooks = {}): Promise<Scored[]> {
+  const results: Scored[] = items.map(() => ({ logprobs: [], entropy: [] }));
+  const jobs = items.flatMap((item, index): Job[] => (item.ids.length > 0 ? [{ index, promptLength: item.promptIds.length + item.ids.length, newTokens: 0 }] : []));
+  for (const batch of planBatches(jobs, trunk.config, hooks.budget ?? DEFAULT_BUDGET)) {
+    const scored = await scoreBatch(trunk, using, batch.map((job) => items[job.index]));
+    for (const [i, job] of batch.entries()) results[job.index] = scored[i];
+    await hooks.yieldToEvents?.();
+  }
+  return results;
+}
+
+async function scoreBatch(trunk: Trunk, using: ForwardWeights, items: readonly ScoreItem[]): Promise<Scored[]> {
+  const batch = tokenBatch(items.map((item) => [...item.promptIds, ...item.ids]));
+  const rows = items.flatMap((item, row) => item.ids.map((_, i) => row * batch.length + item.promptIds.length - 1 + i));
+  const ids = Int32Array.from(items.flatMap((item) => [...item.ids]));
+  const { logprobs, entropy } = tf.tidy(() => {
+    const hidden = tf.reshape(trunk.forward(batch, using), [batch.batch * batch.length, trunk.config.hidden]) as tf.Tensor2D;
+    const picked = tf.gather(hidden, tf.tensor1d(rows, 'int32'));
+    const scores = chosenLogprobs(picked, headWeight(trunk.config, using.weights), ids, { entropyGradient: false, trainHead: false });
+    return { logprobs: scores.logprobs, entropy: scores.entropy };
+  });
+  const [chosen, spread] = [await logprobs.data(), await entropy.data()];
+  tf.dispose([logprobs, entropy]);
+  let at = 0;
+  return items.map((item) => {
+    const slice = [at, (at += item.ids.length)] as const;
+    return { logprobs: [...chosen.slice(...slice)], entropy: [...spread.slice(...slice)] };
+  });
+}
