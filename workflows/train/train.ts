@@ -3,6 +3,7 @@
  * step does is a function of the frozen configuration and the last checkpoint, so a run stopped anywhere goes on to the
  * same numbers. Knows the engine only through its contract and the disk only through the store.
  */
+import { Cancelled } from '../../engine/errors.ts';
 import type { EngineApi, PpoSettings, SettledRecord, TokenArrays, UpdateReport } from '../../engine/protocol.ts';
 import { assignRewards } from '../rewards/assign.ts';
 import { runBatch } from '../run/runner.ts';
@@ -48,12 +49,11 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
   await dropTracesAfter(store, config.id, earlier ? step : -1);
   if (!earlier) best = await firstEvaluation(context);
   while (step < config.settings.steps) {
-    const wish = hooks.wish();
-    if (wish !== 'go') {
+    const metrics = hooks.wish() === 'go' ? await trainStep(context, step) : null;
+    if (metrics === null) {
       await save(context, { step, best, policies: Object.keys(config.cast.policies) });
-      return { outcome: wish === 'pause' ? 'paused' : 'stopped', step };
+      return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step };
     }
-    const metrics = await trainStep(context, step);
     step += 1;
     const saving = performance.now();
     if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
@@ -64,6 +64,11 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
     hooks.onStep(metrics);
   }
   return { outcome: 'done', step };
+}
+
+function ifCancelled(error: unknown): null {
+  if (error instanceof Cancelled) return null;
+  throw error;
 }
 
 type Restored = { step: number; best: CheckpointState['best'] };
@@ -97,12 +102,19 @@ async function firstEvaluation(context: TrainContext): Promise<CheckpointState['
   return null;
 }
 
-/** One update; `step` counts the updates already made. */
-async function trainStep(context: TrainContext, step: number): Promise<StepMetrics> {
+/**
+ * One update; `step` counts the updates already made. Null when a pause came during the rollout: what was sampled is
+ * forgotten, and the same questions give the same samples again on resume.
+ */
+async function trainStep(context: TrainContext, step: number): Promise<StepMetrics | null> {
   const { config, task } = context;
   const started = performance.now();
   const queries = drawQueries(task.train, config.settings.seed, step, config.settings.queries);
-  const traces = await roll(context, queries, 'train', step + 1);
+  const traces = await roll(context, queries, 'train', step + 1).catch(ifCancelled);
+  if (traces === null || context.hooks.wish() !== 'go') {
+    for (const policy of learners(config)) await context.engine.forget(enginePolicy(config.id, policy));
+    return null;
+  }
   const rolled = performance.now();
   const reports = await updateAll(context, traces, step);
   const updated = performance.now();
@@ -144,7 +156,7 @@ async function roll(context: TrainContext, queries: readonly Query[], phase: 'tr
       tell();
     },
     ...(hooks.onText ? { onText: hooks.onText } : {}),
-    cancelled: () => hooks.wish() === 'stop',
+    cancelled: () => phase === 'train' && hooks.wish() !== 'go',
   });
   return traces.map((trace) => assignRewards(config.workflow, config.cast, trace));
 }

@@ -1,0 +1,16 @@
+/** What a place (terminal, browser worker, desktop) gives the controller: an engine to start, a store, bundled files. */
+import type { DeviceChoice, DeviceKind, EngineApi, EngineEvents } from '../../engine/protocol.ts';
+import type { ModelPlaces } from '../workspace/models.ts';
+
+export type EngineHandle = { engine: EngineApi; close(): Promise<void> };
+
+export type Host = {
+  startEngine(events: EngineEvents): Promise<EngineHandle>;
+  places: ModelPlaces;
+  device: DeviceChoice;
+  /** Which CPU path an earlier probe found fastest, and how to remember it. */
+  remembered?: { read(): Promise<DeviceKind | undefined>; write(kind: DeviceKind): Promise<void> };
+  /** A file a person named: a task, a corpus. Absent where there are no paths. */
+  readFile?(path: string): Promise<Uint8Array>;
+  software: Readonly<Record<string, string>>;
+};

@@ -1,0 +1,85 @@
+/**
+ * One training job: its state as screens see it, an honest estimate of the time left, and the wish (go, pause, stop) the
+ * training loop looks at. The state is on disk at each change, so that a job whose process died is found as paused.
+ */
+import type { Job, JobState } from '../protocol.ts';
+import type { RunConfig, StepMetrics } from '../schema/run.ts';
+import type { TrainHooks, Wish } from '../train/train.ts';
+import { writeState } from '../workspace/runs.ts';
+import type { Store } from '../workspace/store.ts';
+
+export type JobEvents = { onJob(job: Job): void; onStep(run: string, metrics: StepMetrics): void; onText(event: { record: string; text: string }): void };
+
+export class TrainingJob {
+  readonly config: RunConfig;
+  #store: Store;
+  #events: JobEvents;
+  #wish: Wish = 'go';
+  #job: Job;
+  #stepMs: number[] = [];
+  #evalMs: number[] = [];
+  #stepStarted = performance.now();
+
+  constructor(config: RunConfig, store: Store, events: JobEvents) {
+    this.config = config;
+    this.#store = store;
+    this.#events = events;
+    this.#job = {
+      run: config.id, title: config.title, state: 'starting', step: 0, steps: config.settings.steps,
+      phase: 'loading', done: 0, total: 0, etaMs: null, movedAt: Date.now(),
+    };
+  }
+
+  get job(): Job {
+    return { ...this.#job, etaMs: this.#eta() };
+  }
+
+  ask(wish: Wish): void {
+    this.#wish = wish;
+    if (wish !== 'go' && this.#job.state === 'running') void this.become(wish === 'pause' ? 'pausing' : 'stopping');
+  }
+
+  async become(state: JobState, error?: string): Promise<void> {
+    this.#job = { ...this.#job, state, movedAt: Date.now(), ...(error === undefined ? {} : { error }) };
+    this.#events.onJob(this.job);
+    await writeState(this.#store, this.config.id, { state, step: this.#job.step, ...(error === undefined ? {} : { error }) });
+  }
+
+  /** What happens before the first step: loading a model. */
+  preparing(phase: string, done: number, total: number): void {
+    this.#move({ phase, done, total });
+  }
+
+  hooks(): TrainHooks {
+    return {
+      wish: () => this.#wish,
+      onProgress: ({ step, phase, done, total }) => this.#move({ step: Math.max(0, step - 1), phase, done, total }),
+      onStep: (metrics) => this.#stepDone(metrics),
+      onText: (event) => this.#events.onText(event),
+    };
+  }
+
+  #move(change: Partial<Job>): void {
+    this.#job = { ...this.#job, ...change, movedAt: Date.now() };
+    this.#events.onJob(this.job);
+  }
+
+  #stepDone(metrics: StepMetrics): void {
+    if (metrics.timing.stepMs !== undefined) this.#stepMs.push(metrics.timing.stepMs + (metrics.timing.checkpointMs ?? 0));
+    if (metrics.eval && metrics.timing.evalMs !== undefined) this.#evalMs.push(metrics.timing.evalMs);
+    this.#stepStarted = performance.now();
+    this.#move({ step: metrics.step });
+    this.#events.onStep(this.config.id, metrics);
+  }
+
+  /** The mean of the last ten steps and evaluations, times what is left, less what this step has had already. */
+  #eta(): number | null {
+    if (this.#stepMs.length === 0 || !['running', 'pausing', 'stopping'].includes(this.#job.state)) return null;
+    const recent = (times: readonly number[]) => (times.length === 0 ? 0 : times.slice(-10).reduce((a, b) => a + b, 0) / Math.min(10, times.length));
+    const { steps, evalEvery } = this.config.settings;
+    const evaluations = Math.ceil(steps / evalEvery) - Math.floor(this.#job.step / evalEvery);
+    const left = (steps - this.#job.step) * recent(this.#stepMs) + evaluations * recent(this.#evalMs);
+    const current = recent(this.#stepMs) + recent(this.#evalMs);
+    return Math.max(0, left - Math.min(current, performance.now() - this.#stepStarted));
+  }
+}

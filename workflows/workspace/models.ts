@@ -1,0 +1,48 @@
+/**
+ * Models by name: those that come with Troupe, those in the workspace's models folder, and where there is a file system,
+ * a folder or GGUF file by path. Knows where files are, not what is in them.
+ */
+import { UserError } from '../../engine/errors.ts';
+import type { FileOut, FileRef, FileSet } from '../../engine/protocol.ts';
+import { paths } from './layout.ts';
+import type { Store } from './store.ts';
+
+export type ModelPlaces = {
+  store: Store;
+  /** Bundled models by name. */
+  bundled: Readonly<Record<string, FileSet>>;
+  /** How the engine may read a workspace file: a path on disk, or bytes handed over. */
+  refOf(path: string): Promise<FileRef>;
+  /** A model by path, where paths exist; null when there is none at that path. */
+  fromPath?(path: string): Promise<FileSet | null>;
+};
+
+export async function modelNames(places: ModelPlaces): Promise<{ name: string; bundled: boolean }[]> {
+  const own = (await places.store.list(paths.models())).filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
+  return [...Object.keys(places.bundled).map((name) => ({ name, bundled: true })), ...own.map((name) => ({ name, bundled: false }))];
+}
+
+export async function modelFiles(places: ModelPlaces, name: string): Promise<FileSet> {
+  const bundled = places.bundled[name];
+  if (bundled) return bundled;
+  if (/^[\w][\w.-]*$/.test(name)) {
+    const files = (await places.store.list(paths.model(name))).filter((file) => !file.endsWith('/'));
+    if (files.length > 0) {
+      const entries = await Promise.all(files.map(async (file) => [file, await places.refOf(`${paths.model(name)}/${file}`)] as const));
+      return Object.fromEntries(entries);
+    }
+  }
+  const found = await places.fromPath?.(name);
+  if (found) return found;
+  const known = (await modelNames(places)).map((model) => model.name);
+  throw new UserError(`No such model: ${name}; there are ${known.join(', ')}${places.fromPath ? ', or name a folder or a .gguf file' : ''}`);
+}
+
+const nameRule = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
+
+/** Copies a model's files into the workspace, in pieces, so that a large one needs no memory of its size. */
+export async function addModelFiles(places: ModelPlaces, name: string, files: readonly FileOut[]): Promise<void> {
+  if (!nameRule.test(name)) throw new UserError(`Not a model name: ${name}; use letters, digits, dots, - and _, at most 64`);
+  if ((await modelNames(places)).some((model) => model.name === name)) throw new UserError(`There is a model of that name already: ${name}; choose another or remove that one first`);
+  for (const file of files) await places.store.write(`${paths.model(name)}/${file.name}`, file.bytes);
+}
