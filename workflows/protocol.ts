@@ -9,7 +9,7 @@ import type { Trace } from './schema/trace.ts';
 import type { Workflow } from './schema/workflow.ts';
 
 export type WorkflowSummary = { name: string; title: string; description: string; roles: string[]; template: boolean };
-export type TaskSummary = { name: string; title: string; description: string; train: number; heldOut: number };
+export type TaskSummary = { name: string; title: string; description: string; train: number; heldOut: number; /** A few of its questions, to try by hand. */ examples?: string[] };
 
 export type ModelEntry = {
   name: string;
@@ -34,6 +34,8 @@ export type TrainRequest = {
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
+  /** Of the task: {"heldOut": 100}. */
+  taskOptions?: Record<string, string | number | boolean>;
   /** Overrides of the engine's PPO settings. */
   ppo?: Record<string, unknown>;
 };

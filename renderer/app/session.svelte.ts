@@ -7,6 +7,7 @@ import { SvelteMap } from 'svelte/reactivity';
 import type { DeviceInfo } from '../../engine/protocol.ts';
 import type { ControllerApi, ControllerEvents, Job, ModelEntry, RunSummary, TaskSummary, WorkflowSummary } from '../../workflows/protocol.ts';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
+import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
 import { foremost } from './job-status.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
@@ -38,6 +39,8 @@ export class Session {
   notices = $state.raw<Notice[]>([]);
   now = $state(Date.now());
   readonly jobs = new SvelteMap<string, Job>();
+  /** Traces of single questions asked in this page, by id. */
+  readonly singleTraces = new Map<string, Trace>();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();

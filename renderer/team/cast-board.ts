@@ -1,0 +1,115 @@
+/**
+ * The cast board's moves over a plain cast: presets, giving a role another policy, adding and dropping policies, and what a
+ * choice means in memory and samples. Policies keep their order; a policy nobody plays stays on the board and out of runs.
+ */
+import type { ModelEntry } from '../../workflows/protocol.ts';
+import type { Cast, Method, PolicyChoice } from '../../workflows/schema/cast.ts';
+
+export type Base = { readonly model: string; readonly method: Method };
+
+function cast(name: string, policies: Record<string, PolicyChoice>, roles: Record<string, string>): Cast {
+  return { troupe: 'cast', version: 1, name, policies, roles };
+}
+
+function policyOf(base: Base): PolicyChoice {
+  return { model: base.model, method: base.method, frozen: false };
+}
+
+export function sharedCast(roles: readonly string[], base: Base): Cast {
+  return cast('shared', { shared: policyOf(base) }, Object.fromEntries(roles.map((role) => [role, 'shared'])));
+}
+
+export function separateCast(roles: readonly string[], base: Base): Cast {
+  return cast('separate', Object.fromEntries(roles.map((role) => [role, policyOf(base)])), Object.fromEntries(roles.map((role) => [role, role])));
+}
+
+/** Policies that play at least one role, in board order. */
+export function playing(board: Cast): string[] {
+  const used = new Set(Object.values(board.roles));
+  return Object.keys(board.policies).filter((policy) => used.has(policy));
+}
+
+export type Preset = 'shared' | 'separate' | 'custom';
+
+/** Which preset a board amounts to; one model and method for all, or it is custom. */
+export function presetOf(board: Cast, roles: readonly string[]): Preset {
+  const used = playing(board);
+  const kinds = new Set(used.map((policy) => JSON.stringify(board.policies[policy])));
+  if (kinds.size > 1 || used.some((policy) => board.policies[policy].frozen)) return 'custom';
+  if (used.length === 1) return 'shared';
+  return used.length === roles.length ? 'separate' : 'custom';
+}
+
+function named(board: Cast, roles: readonly string[]): Cast {
+  return { ...board, name: presetOf(board, roles) };
+}
+
+export function assign(board: Cast, role: string, policy: string): Cast {
+  if (!board.policies[policy] || board.roles[role] === policy) return board;
+  const roles = { ...board.roles, [role]: policy };
+  return named({ ...board, roles }, Object.keys(roles));
+}
+
+export function addPolicy(board: Cast, base: Base): Cast {
+  let number = Object.keys(board.policies).length + 1;
+  while (board.policies[`policy-${number}`]) number++;
+  return { ...board, policies: { ...board.policies, [`policy-${number}`]: policyOf(base) } };
+}
+
+/** Drops a policy nobody plays; one that is played stays. */
+export function removePolicy(board: Cast, policy: string): Cast {
+  if (Object.values(board.roles).includes(policy)) return board;
+  return { ...board, policies: Object.fromEntries(Object.entries(board.policies).filter(([name]) => name !== policy)) };
+}
+
+export function changePolicy(board: Cast, policy: string, change: Partial<PolicyChoice>): Cast {
+  const now = board.policies[policy];
+  if (!now) return board;
+  return named({ ...board, policies: { ...board.policies, [policy]: { ...now, ...change } } }, Object.keys(board.roles));
+}
+
+/** Keeps a remembered board true to its workflow: roles that are gone leave, new ones join the first policy. */
+export function fitted(board: Cast, roles: readonly string[]): Cast | null {
+  const first = Object.keys(board.policies)[0];
+  if (first === undefined) return null;
+  const kept = Object.fromEntries(roles.map((role) => [role, board.policies[board.roles[role]] ? board.roles[role] : first]));
+  return named({ ...board, roles: kept }, roles);
+}
+
+/** The cast a run is started with: only policies that play. */
+export function forRun(board: Cast): Cast {
+  const used = new Set(playing(board));
+  return { ...board, policies: Object.fromEntries(Object.entries(board.policies).filter(([name]) => used.has(name))) };
+}
+
+export type Meaning = {
+  readonly policies: number;
+  /** Bytes to train, by formula; null where a model's size is not known. Policies on one base share its weights. */
+  readonly trainBytes: number | null;
+  /** Records a step that train each policy. */
+  readonly samples: Readonly<Record<string, number>>;
+};
+
+export function meaning(board: Cast, models: readonly ModelEntry[], queries: number): Meaning {
+  const used = playing(board);
+  const roles = Object.keys(board.roles);
+  const samples = Object.fromEntries(used.map((policy) => [policy, roles.filter((role) => board.roles[role] === policy).length * queries]));
+  return { policies: used.length, trainBytes: trainBytes(used.map((policy) => board.policies[policy]), models), samples };
+}
+
+function trainBytes(policies: readonly PolicyChoice[], models: readonly ModelEntry[]): number | null {
+  let total = 0;
+  const bases = new Set<string>();
+  for (const { model, method, frozen } of policies) {
+    const memory = models.find((entry) => entry.name === model)?.info?.memory;
+    if (!memory) return null;
+    if (method.kind === 'full' && !frozen) {
+      total += memory.trainFull;
+      continue;
+    }
+    if (!frozen) total += Math.max(0, memory.trainLora - memory.run);
+    if (!bases.has(model)) total += memory.run;
+    bases.add(model);
+  }
+  return total;
+}

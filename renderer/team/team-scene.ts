@@ -1,0 +1,101 @@
+/** A workflow as a scene: cards with named ports, wires from port to port, the person's own places where there are any. */
+import type { Cast } from '../../workflows/schema/cast.ts';
+import type { Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
+import type { Scene, SceneCard } from '../graph/scene.ts';
+import { words } from '../words.ts';
+import { portsOf, type NodePorts } from './ports.ts';
+
+export type TeamCard = SceneCard & {
+  readonly node: WorkflowNode;
+  readonly title: string;
+  readonly detail: string;
+  readonly ports: NodePorts;
+  readonly role: string | null;
+  readonly policy: string | null;
+};
+
+export const HEAD = 46;
+export const PORT = 19;
+const FOOT = 8;
+const POLICY = 24;
+
+export function titleOf(workflow: Workflow, node: WorkflowNode): string {
+  if (node.title) return node.title;
+  if (node.kind === 'role') return workflow.roles[node.role]?.title || node.role;
+  return node.kind === 'tool' ? node.tool : node.id;
+}
+
+function detailOf(workflow: Workflow, node: WorkflowNode): string {
+  switch (node.kind) {
+    case 'role': {
+      const parser = workflow.roles[node.role]?.parser;
+      if (!parser) return '';
+      return parser.kind === 'tags' ? `${words.team.parser.tags(parser.tag)}${parser.max > 1 ? ` ${parser.min}–${parser.max}` : ''}` : words.team.parser.text;
+    }
+    case 'tool':
+      return Object.entries(node.settings).map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(' · ');
+    case 'loop':
+      return `${words.team.node.limit.toLowerCase()} ${node.limit}`;
+    case 'compute':
+      return node.expression;
+    case 'router':
+      return node.branches.map((branch) => branch.name).join(' · ');
+    case 'input':
+    case 'output':
+      return '';
+    default:
+      return node satisfies never;
+  }
+}
+
+/** Height of a port's middle from the top of its card. */
+export function portY(at: number): number {
+  return HEAD + PORT * at + PORT / 2;
+}
+
+function cardOf(workflow: Workflow, cast: Cast | null, node: WorkflowNode): TeamCard {
+  const ports = portsOf(workflow, node);
+  const rows = Math.max(1, ports.inputs.length, ports.outputs.length);
+  const role = node.kind === 'role' ? node.role : null;
+  const policy = role ? (cast?.roles[role] ?? null) : null;
+  const title = titleOf(workflow, node);
+  return {
+    id: node.id,
+    node,
+    title,
+    detail: detailOf(workflow, node),
+    ports,
+    role,
+    policy,
+    width: node.kind === 'input' || node.kind === 'output' ? 128 : 196,
+    height: HEAD + rows * PORT + FOOT + (role ? POLICY : 0),
+    label: `${words.team.kinds[node.kind]} ${title}`,
+  };
+}
+
+export function teamScene(workflow: Workflow, cast: Cast | null): Scene<TeamCard> {
+  const cards = workflow.nodes.map((node) => cardOf(workflow, cast, node));
+  const byId = new Map(cards.map((card) => [card.id, card]));
+  return {
+    cards,
+    wires: workflow.edges.map((edge) => ({
+      id: `${edge.from.node}.${edge.from.port}>${edge.to.node}.${edge.to.port}`,
+      from: edge.from.node,
+      to: edge.to.node,
+      fromY: yOf(byId.get(edge.from.node)?.ports.outputs, edge.from.port),
+      toY: yOf(byId.get(edge.to.node)?.ports.inputs, edge.to.port),
+    })),
+    places: workflow.layout,
+  };
+}
+
+function yOf(ports: readonly { name: string }[] | undefined, name: string): number | undefined {
+  const at = ports?.findIndex((port) => port.name === name) ?? -1;
+  return at < 0 ? undefined : portY(at);
+}
+
+/** `{{references}}` of a role's prompt that are no input of the node. */
+export function unknownReferences(template: string, inputs: readonly string[]): string[] {
+  const names = [...template.matchAll(/\{\{\s*([\w-]+)[^}]*\}\}/g)].map((found) => found[1]);
+  return [...new Set(names)].filter((name) => !inputs.includes(name));
+}

@@ -1,0 +1,94 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { ModelEntry } from '../../workflows/protocol.ts';
+import { sampleWorkflow } from '../testing/sample-workflow.ts';
+import { addPolicy, assign, changePolicy, fitted, forRun, meaning, playing, presetOf, removePolicy, separateCast, sharedCast } from './cast-board.ts';
+import { begin, edit, redo, undo } from './history.ts';
+import { outline } from './outline.ts';
+import { portsOf } from './ports.ts';
+import { portY, teamScene, unknownReferences } from './team-scene.ts';
+
+const roles = ['decomposer', 'answerer'];
+const base = { model: 'nano', method: { kind: 'full' } as const };
+const model = (name: string, run: number, trainFull: number, trainLora: number): ModelEntry =>
+  ({ name, bundled: true, info: { memory: { run, trainFull, trainLora } } }) as ModelEntry;
+
+describe('cast board', () => {
+  it('knows its presets however a board came to be', () => {
+    expect(presetOf(sharedCast(roles, base), roles)).toBe('shared');
+    const apart = separateCast(roles, base);
+    expect(presetOf(apart, roles)).toBe('separate');
+    expect(assign(apart, 'answerer', 'decomposer').name).toBe('shared');
+    expect(changePolicy(apart, 'answerer', { frozen: true }).name).toBe('custom');
+  });
+  it('moves a role and leaves unused policies out of the run', () => {
+    const board = assign(addPolicy(sharedCast(roles, base), base), 'answerer', 'policy-2');
+    expect(board.roles).toEqual({ decomposer: 'shared', answerer: 'policy-2' });
+    const back = assign(board, 'answerer', 'shared');
+    expect(Object.keys(back.policies)).toEqual(['shared', 'policy-2']);
+    expect(Object.keys(forRun(back).policies)).toEqual(['shared']);
+    expect(Object.keys(removePolicy(back, 'policy-2').policies)).toEqual(['shared']);
+    expect(removePolicy(back, 'shared')).toBe(back);
+    expect(assign(board, 'answerer', 'nobody')).toBe(board);
+  });
+  it('always gives every role a policy that exists', () => {
+    fc.assert(
+      fc.property(fc.array(fc.tuple(fc.constantFrom('add', 'assign', 'remove'), fc.constantFrom(...roles), fc.nat(4))), (moves) => {
+        let board = sharedCast(roles, base);
+        for (const [move, role, at] of moves) {
+          const name = Object.keys(board.policies)[at % Object.keys(board.policies).length];
+          board = move === 'add' ? addPolicy(board, base) : move === 'assign' ? assign(board, role, name) : removePolicy(board, name);
+        }
+        for (const role of roles) expect(board.policies[board.roles[role]]).toBeDefined();
+      }),
+    );
+  });
+  it('follows a workflow that changed', () => {
+    expect(fitted(separateCast(roles, base), ['answerer', 'critic'])?.roles).toEqual({ answerer: 'answerer', critic: 'decomposer' });
+  });
+  it('counts shared bases once and adapters each', () => {
+    const lora = { model: 'big', method: { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj'] } as const };
+    const models = [model('nano', 1, 10, 4), model('big', 100, 900, 130)];
+    expect(meaning(sharedCast(roles, base), models, 8)).toEqual({ policies: 1, trainBytes: 10, samples: { shared: 16 } });
+    const mutable = { model: lora.model, method: { ...lora.method, targets: [...lora.method.targets] } };
+    expect(meaning(separateCast(roles, mutable), models, 8).trainBytes).toBe(100 + 2 * 30);
+    expect(meaning(sharedCast(roles, { ...base, model: 'gone' }), models, 8).trainBytes).toBeNull();
+    expect(playing(separateCast(roles, base))).toEqual(roles);
+  });
+});
+
+describe('history', () => {
+  it('undoes and redoes, and joins typing into one step', () => {
+    let history = begin('a');
+    history = edit(history, 'ab', 'text', 1_000);
+    history = edit(history, 'abc', 'text', 1_400);
+    history = edit(history, 'X', 'other', 1_500);
+    expect(history.past).toEqual(['a', 'abc']);
+    history = undo(undo(history));
+    expect(history.present).toBe('a');
+    expect(redo(redo(redo(history))).present).toBe('X');
+    expect(edit(history, 'new', 'text', 9_000).future).toEqual([]);
+  });
+});
+
+describe('workflow drawing', () => {
+  it('has every node once in the outline, after what feeds it', () => {
+    const rows = outline(sampleWorkflow);
+    expect(rows.map((row) => row.id)).toEqual(['question', 'decompose', 'retrieve', 'answer', 'result']);
+    expect(rows[3].reads).toContainEqual({ port: 'evidence', from: 'retrieve', fromPort: 'passages' });
+  });
+  it('gives tools the ports their wires use', () => {
+    const tool = sampleWorkflow.nodes.find((node) => node.kind === 'tool');
+    if (!tool) throw new Error('the sample has a tool');
+    expect(portsOf(sampleWorkflow, tool)).toEqual({ inputs: [{ name: 'queries', type: null }], outputs: [{ name: 'passages', type: null }] });
+  });
+  it('starts wires at the ports they leave', () => {
+    const scene = teamScene(sampleWorkflow, sharedCast(roles, base));
+    const wire = scene.wires.find((one) => one.id === 'retrieve.passages>answer.evidence');
+    expect(wire?.toY).toBe(portY(1));
+    expect(scene.cards.find((card) => card.id === 'answer')?.policy).toBe('shared');
+  });
+  it('finds references that no input fills', () => {
+    expect(unknownReferences('Q: {{question}} {{ evidence }} {{memory}}', ['question', 'evidence'])).toEqual(['memory']);
+  });
+});

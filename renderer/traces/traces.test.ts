@@ -1,0 +1,106 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
+import { diffAt, stateBefore } from './state-diff.ts';
+import { available, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
+import { filterOf, missingPages, noFilters, PAGE, rowAt } from './trace-list.ts';
+import { detailOf, ring, traceScene } from './trace-scene.ts';
+
+function record(node: string, turn: number, parents: string[], outputs: Record<string, unknown>, more: object = {}): object {
+  return { id: `${node}#${turn}`, node, kind: 'role', title: node, turn, parents, inputs: {}, outputs, ...more };
+}
+const trace: Trace = traceSchema.parse({
+  troupe: 'trace',
+  version: 1,
+  id: '0-eval-q',
+  workflow: 'w',
+  phase: 'eval',
+  step: 0,
+  query: { id: 'q', question: 'Who?', answers: ['Mira'] },
+  status: 'done',
+  score: { f1: 1 },
+  records: [
+    record('question', 0, [], { question: 'Who?' }, { kind: 'input' }),
+    record('writer', 0, ['question#0'], { text: 'a' }, { reward: -0.5, legal: false }),
+    record('writer', 1, ['writer#0', 'gone#0'], { text: 'b', list: ['x', 'y'] }),
+  ],
+});
+
+describe('state of a trace', () => {
+  it('shows what a record adds and what it overwrites', () => {
+    expect(diffAt(trace, 1).changes).toEqual([{ kind: 'added', key: 'writer.text', after: 'a' }]);
+    expect(diffAt(trace, 2)).toEqual({
+      changes: [
+        { kind: 'changed', key: 'writer.text', before: 'a', after: 'b' },
+        { kind: 'added', key: 'writer.list', after: 'x\ny' },
+      ],
+      unchanged: [{ key: 'question.question', value: 'Who?' }],
+    });
+    expect(diffAt(trace, 9)).toEqual({ changes: [], unchanged: [] });
+  });
+  it('knows nothing before the first record', () => {
+    expect(stateBefore(trace, 0).size).toBe(0);
+  });
+});
+
+describe('scene of a trace', () => {
+  it('has a card for each record and wires only between records', () => {
+    const scene = traceScene(trace);
+    expect(scene.cards).toHaveLength(3);
+    expect(scene.wires.map((wire) => wire.id)).toEqual(['question#0>writer#0', 'writer#0>writer#1']);
+    expect(scene.cards[1].label).toBe('2. Role writer, reward −0.50, illegal');
+    expect(scene.cards[2].label).toContain('turn 2');
+  });
+  it('writes one short line for what a record gave', () => {
+    expect(detailOf(trace.records[0])).toBe('Who?');
+    expect(detailOf({ ...trace.records[0], outputs: { list: ['x', 'y'] } })).toBe('2 × x');
+    expect(detailOf({ ...trace.records[0], error: 'no documents' })).toBe('no documents');
+  });
+  it('draws a ring by the size and sign of the reward', () => {
+    expect(ring(0.5)).toEqual({ share: 0.5, tone: 'good' });
+    expect(ring(-3)).toEqual({ share: 1, tone: 'bad' });
+    expect(ring(0).tone).toBe('zero');
+  });
+});
+
+describe('token colours', () => {
+  const tokens = { promptIds: [1], ids: [2, 3], pieces: ['a', ' b'], logprobs: [-0.1, -6], entropy: [0.2, 2] };
+  it('never let the tone drown the text', () => {
+    fc.assert(
+      fc.property(fc.constantFrom('logprob' as const, 'entropy' as const, 'advantage' as const), fc.double(), (quantity, value) => {
+        const { percent } = tint(quantity, value, scaleOf(quantity, [0]));
+        expect(percent).toBeGreaterThanOrEqual(0);
+        expect(percent).toBeLessThanOrEqual(STRONGEST);
+      }),
+    );
+  });
+  it('grow with how improbable the token was', () => {
+    const scale = scaleOf('logprob', tokens.logprobs);
+    expect(tint('logprob', -0.1, scale).percent).toBeLessThan(tint('logprob', -2, scale).percent);
+    expect(tint('advantage', -1, scaleOf('advantage', [1])).tone).toBe('bad');
+  });
+  it('offer only quantities that were kept', () => {
+    expect(available(tokens)).toEqual(['logprob', 'entropy']);
+    expect(available({ ...tokens, oldLogprobs: [-0.1, -5.5], advantages: [1, 1] })).toEqual(['logprob', 'entropy', 'advantage', 'ratio']);
+    expect(tokenFacts({ ...tokens, advantages: [1, -1] }, 1)).toEqual(['log-prob −6.00', 'probability 0.2 %', 'entropy 2.00', 'advantage −1.00']);
+  });
+  it('show blanks', () => {
+    expect(visible(' b\n')).toBe('·b↵');
+    expect(visible('')).toBe('∅');
+  });
+});
+
+describe('trace list', () => {
+  it('asks only for what is filtered and missing', () => {
+    expect(filterOf(noFilters, 2)).toEqual({ offset: 2 * PAGE, limit: PAGE });
+    expect(filterOf({ text: ' x ', step: 0, phase: 'eval', legality: 'illegal' }, 0)).toEqual({ offset: 0, limit: PAGE, text: 'x', step: 0, phase: 'eval', legal: false });
+    expect(missingPages(50, 250, 100_000, new Set([1]))).toEqual([0, 2]);
+    expect(missingPages(0, 30, 0, new Set())).toEqual([]);
+    expect(missingPages(0, 500, 120, new Set())).toEqual([0, 1]);
+  });
+  it('finds a row in its page', () => {
+    const row = { id: 'x' } as never;
+    expect(rowAt(new Map([[1, [row]]]), PAGE)).toBe(row);
+    expect(rowAt(new Map(), 3)).toBeUndefined();
+  });
+});
