@@ -65,6 +65,9 @@ describe('the tokenizer inside a GGUF file', () => {
     expect(await (await tokenizer(bpe('llama-bpe'))).encode('123 a')).toEqual([257, 258]);
     expect(await (await tokenizer(bpe('qwen2'))).encode('123 a')).toEqual([one, one + 1, one + 2, 258]);
     expect(await (await tokenizer(bpe('smollm'))).encode('123 a')).toEqual([one, one + 1, one + 2, 258]);
+    // Numerals of every script stand alone: with no merge across them, each is its own bytes.
+    const arabic = (await tokenizer([...bpe('smollm').slice(0, 2), texts('tokens', [...BYTE_CHARS, 'Ù£Ù¤', 'Ù£', 'Ù¤']), texts('merges', ['Ù £', 'Ù ¤', 'Ù£ Ù¤'])])).encode('٣٤');
+    expect(arabic).toEqual([257, 258]);
   });
 
   it('keeps special tokens, drops unused ones and adds the begin token where the file says so', async () => {

@@ -19,7 +19,18 @@ export function checkTokenizerJson(json: JsonObject): JsonObject {
   const checked = checkModel(model);
   const parts = { normalizer: json['normalizer'] ?? null, pre_tokenizer: json['pre_tokenizer'] ?? null, post_processor: json['post_processor'] ?? null, decoder: json['decoder'] ?? null };
   for (const part of Object.values(parts)) checkPatterns(part, 0);
-  return { ...parts, model: checked, added_tokens: checkAdded(json['added_tokens'] ?? []) };
+  return { ...parts, pre_tokenizer: splitNumerals(parts.pre_tokenizer), model: checked, added_tokens: checkAdded(json['added_tokens'] ?? []) };
+}
+
+/**
+ * The Digits pre-tokenizer splits off every numeral of Unicode; the JavaScript library knows only 0 to 9 for it, so it gets
+ * the same thing as an expression.
+ */
+function splitNumerals(part: unknown): unknown {
+  if (!isObject(part)) return part;
+  if (part['type'] === 'Digits') return { type: 'Split', pattern: { Regex: part['individual_digits'] === true ? '\\p{N}' : '\\p{N}+' }, behavior: 'Isolated', invert: false };
+  const inner = part['pretokenizers'];
+  return Array.isArray(inner) ? { ...part, pretokenizers: inner.map(splitNumerals) } : part;
 }
 
 /** Older files leave the type out; what is there tells it. */
