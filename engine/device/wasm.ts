@@ -3,6 +3,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { DeviceInfo } from '../protocol.ts';
+import { registerDecoderKernels } from './decoder-kernels.ts';
 import { type Device, nextTurn, quietTf } from './device.ts';
 import { wasmHost } from './hosts.ts';
 import { registerElementwise } from './elementwise-kernels.ts';
@@ -47,6 +48,7 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
   if (settings.ownKernels !== false) {
     registerMatMul(tf, new Gemm(heap, team));
     registerElementwise(tf, team);
+    registerDecoderKernels(tf, team);
   }
   return {
     info: wasmInfo(team.threads, relaxed, shared, reason),

@@ -2,6 +2,7 @@
  * The bytes of our kernel module, by what the machine can do: fused multiply-adds or separate ones, a 6×8 or a 4×8 tile,
  * shared memory or private. It also knows how to ask the machine.
  */
+import * as decoder from './decoder-jobs.ts';
 import { Assembler, type Func, f32x4, v128 } from './emit.ts';
 import { BINARY_OPS, binaryJob, columnSumJob, expJob } from './elementwise.ts';
 import { productJob } from './product.ts';
@@ -17,7 +18,10 @@ export type KernelOptions = {
 };
 
 /** Numbers of the jobs, in the order in which the module lists them. */
-export const JOB = { product: 0, exp: 1, columnSum: 2, Add: 3, Sub: 4, Multiply: 5, RealDiv: 6 } as const;
+export const JOB = {
+  product: 0, exp: 1, columnSum: 2, Add: 3, Sub: 4, Multiply: 5, RealDiv: 6, rmsNorm: 7, rmsNormGrad: 8,
+  rmsNormWeightGrad: 9, gated: 10, gatedGrad: 11, causalSoftmax: 12, softmaxGrad: 13, rope: 14,
+} as const; // prettier-ignore
 
 export type KernelExports = {
   /** Runs all pieces on the calling thread. */
@@ -34,6 +38,14 @@ export function kernelBytes(options: KernelOptions): Uint8Array<ArrayBuffer> {
     product: productJob(module, options.tileRows, options.relaxed),
     exp: expJob(module, options.relaxed),
     columnSum: columnSumJob(module),
+    rmsNorm: decoder.rmsNormJob(module),
+    rmsNormGrad: decoder.rmsNormGradJob(module),
+    rmsNormWeightGrad: decoder.rmsNormWeightGradJob(module),
+    gated: decoder.gatedJob(module, options.relaxed),
+    gatedGrad: decoder.gatedGradJob(module, options.relaxed),
+    causalSoftmax: decoder.causalSoftmaxJob(module, options.relaxed),
+    softmaxGrad: decoder.softmaxGradJob(module),
+    rope: decoder.ropeJob(module),
     ...(Object.fromEntries(BINARY_OPS.map((op) => [op, binaryJob(module, op)])) as Record<(typeof BINARY_OPS)[number], Func>),
   };
   const inOrder = (Object.keys(JOB) as (keyof typeof JOB)[]).sort((a, b) => JOB[a] - JOB[b]).map((name) => jobs[name]);
