@@ -8,7 +8,7 @@ import type { TrainHooks, Wish } from '../train/train.ts';
 import { writeState } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 
-export type JobEvents = { onJob(job: Job): void; onStep(run: string, metrics: StepMetrics): void; onText(event: { record: string; text: string }): void };
+export type JobEvents = { onJob(job: Job): void; onStep(run: string, metrics: StepMetrics): void };
 
 export class TrainingJob {
   readonly config: RunConfig;
@@ -55,7 +55,6 @@ export class TrainingJob {
       wish: () => this.#wish,
       onProgress: ({ step, phase, done, total }) => this.#move({ step: Math.max(0, step - 1), phase, done, total }),
       onStep: (metrics) => this.#stepDone(metrics),
-      onText: (event) => this.#events.onText(event),
     };
   }
 

@@ -6,7 +6,7 @@
 import { Cancelled } from '../../engine/errors.ts';
 import type { EngineApi, PpoSettings, SettledRecord, TokenArrays, UpdateReport } from '../../engine/protocol.ts';
 import { assignRewards } from '../rewards/assign.ts';
-import { runBatch } from '../run/runner.ts';
+import { recordKey, runBatch } from '../run/runner.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Query, Task } from '../tasks/task.ts';
@@ -25,7 +25,6 @@ export type TrainHooks = {
   wish(): Wish;
   onProgress(progress: { step: number; phase: string; done: number; total: number }): void;
   onStep(metrics: StepMetrics): void;
-  onText?(event: { record: string; text: string }): void;
 };
 
 export type TrainContext = { config: RunConfig; task: Task; engine: EngineApi; store: Store; hooks: TrainHooks };
@@ -155,7 +154,6 @@ async function roll(context: TrainContext, queries: readonly Query[], phase: 'tr
       done += 1;
       tell();
     },
-    ...(hooks.onText ? { onText: hooks.onText } : {}),
     cancelled: () => phase === 'train' && hooks.wish() !== 'go',
   });
   return traces.map((trace) => assignRewards(config.workflow, config.cast, trace));
@@ -185,17 +183,13 @@ async function updateAll(context: TrainContext, traces: Trace[], step: number): 
   return reports;
 }
 
-export function recordKey(trace: Trace, record: string): string {
-  return `${trace.id}/${record}`;
-}
-
 function settled(traces: readonly Trace[], policy: string): SettledRecord[] {
   return traces
     .filter((trace) => trace.status === 'done')
     .flatMap((trace) =>
       trace.records
         .filter((record) => record.trainable && record.policy === policy && record.reward !== undefined && (record.length ?? 0) > 0)
-        .map((record) => ({ record: recordKey(trace, record.id), reward: record.reward!, role: record.role!, turn: record.turn, group: trace.query.id })),
+        .map((record) => ({ record: recordKey(trace, record), reward: record.reward!, role: record.role!, turn: record.turn, group: trace.query.id })),
     );
 }
 
@@ -204,7 +198,7 @@ function putTokens(traces: readonly Trace[], arrays: readonly TokenArrays[]): vo
   const byRecord = new Map(arrays.map((each) => [each.record, each]));
   for (const trace of traces) {
     for (const record of trace.records) {
-      const found = byRecord.get(recordKey(trace, record.id));
+      const found = byRecord.get(recordKey(trace, record));
       if (!found || !record.tokens) continue;
       const { oldLogprobs, values, advantages, returns } = found;
       record.tokens = { ...record.tokens, oldLogprobs: [...oldLogprobs], values: [...values], advantages: [...advantages], returns: [...returns] };

@@ -1,0 +1,161 @@
+/**
+ * The controller: what stands behind every screen and every terminal command. It joins the workspace, the engine, the
+ * runner and the training loop, and owns the jobs. It knows no tensors and draws nothing.
+ */
+import { UserError } from '../engine/errors.ts';
+import type { ChatMessage } from '../engine/protocol.ts';
+import { composeRun, newRunId } from './controller/compose.ts';
+import { openEngineRoom } from './controller/engine-room.ts';
+import type { Host } from './controller/host.ts';
+import { TrainingJob } from './controller/job.ts';
+import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
+import { askOnce } from './controller/question.ts';
+import { runDetail, runSummary } from './controller/runs.ts';
+import { loadWorkflow, saveWorkflow, workflowSummaries } from './controller/workflows.ts';
+import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
+import type { RunConfig } from './schema/run.ts';
+import { loadTask, taskSummaries } from './tasks/index.ts';
+import { enginePolicy, train } from './train/train.ts';
+import { listRuns, readRun, writeRun } from './workspace/runs.ts';
+import { paths } from './workspace/layout.ts';
+import { listTraces, readTrace } from './workspace/traces.ts';
+
+export type Controller = ControllerApi & {
+  /** Resolves when the job of a run has come to rest: done, paused, stopped or failed. */
+  settled(run: string): Promise<void>;
+  /** Starts a run that is given whole, under its own id. */
+  begin(config: RunConfig): Promise<{ run: string }>;
+  close(): Promise<void>;
+};
+
+export function createController(host: Host, events: ControllerEvents): Controller {
+  const { store } = host.places;
+  const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
+  const room = openEngineRoom(host, {
+    onToken: ({ record, text }) => events.onText({ record, text }),
+    onProgress: () => {},
+    onDeviceLost: ({ reason }) => {
+      for (const { job } of jobs.values()) job.ask('pause');
+      events.onNotice({ level: 'warning', text: `The device was lost: ${reason}. Training is paused at its last checkpoint; resume it to go on.` });
+    },
+  });
+
+  const task = (name: string, corpus: string | undefined, options: RunConfig['task']['options']) =>
+    loadTask({ name, ...(corpus === undefined ? {} : { corpus }), options, ...(host.readFile ? { read: host.readFile } : {}) });
+
+  const running = () => [...jobs.values()].find(({ job }) => ['starting', 'running', 'pausing', 'stopping'].includes(job.job.state));
+
+  const begin = async (config: RunConfig): Promise<{ run: string }> => {
+    const busy = running();
+    if (busy) throw new UserError(`Another run is training: ${busy.job.config.id}; pause or stop it first`);
+    const job = new TrainingJob(config, store, events);
+    const settled = work(job);
+    jobs.set(config.id, { job, settled });
+    return { run: config.id };
+  };
+
+  const work = async (job: TrainingJob): Promise<void> => {
+    const { config } = job;
+    const policies = Object.keys(config.cast.policies).map((policy) => enginePolicy(config.id, policy));
+    try {
+      await job.become('starting');
+      const questions = await task(config.task.path ?? config.task.name, config.task.corpus, config.task.options);
+      await room.seat(config.cast, config.settings.seed, (policy) => enginePolicy(config.id, policy), (phase) => job.preparing(phase, 0, 1));
+      await job.become('running');
+      const end = await train({ config, task: questions, engine: await room.engine(), store, hooks: job.hooks() });
+      await job.become(end.outcome);
+    } catch (error) {
+      await failed(job, error);
+    } finally {
+      await room.unseat(policies).catch(() => {});
+    }
+  };
+
+  /** A lost device or a crash of the engine pauses: everything up to the last checkpoint is on disk. */
+  const failed = async (job: TrainingJob, error: unknown): Promise<void> => {
+    const text = error instanceof Error ? error.message : String(error);
+    if (job.job.state === 'pausing') return job.become('paused', text);
+    if (!(error instanceof UserError)) console.error(error);
+    events.onNotice({ level: 'error', text });
+    await job.become('failed', text);
+  };
+
+  const compose = async (request: TrainRequest): Promise<RunConfig> => {
+    const questions = await task(request.task, request.corpus, request.taskOptions ?? {});
+    const workflow = await loadWorkflow(store, request.workflow, questions, host.readFile);
+    const device = await room.device();
+    const info = await room.inspect(request.model);
+    const castName = typeof request.cast === 'string' ? request.cast : request.cast.name;
+    const id = newRunId(workflow.name, castName, await listRuns(store));
+    const taskPath = questions.name === request.task ? undefined : request.task;
+    return composeRun({ request, workflow, task: questions, ...(taskPath === undefined ? {} : { taskPath }), info, device, deviceChoice: host.device, software: host.software, id });
+  };
+
+  const jobOf = (run: string): TrainingJob => {
+    const found = jobs.get(run);
+    if (!found) throw new UserError(`Run ${run} is not training`);
+    return found.job;
+  };
+
+  return {
+    device: () => room.device(),
+    devices: async (measure) => (await room.engine()).devices(measure),
+    memory: async () => (await room.engine()).memory(),
+    workflows: () => workflowSummaries(store),
+    workflow: (name) => loadWorkflow(store, name, null, host.readFile),
+    saveWorkflow: (workflow) => saveWorkflow(store, workflow),
+    tasks: async () => taskSummaries(),
+    models: () => listModels(host, room),
+    addModel: (name, files) => addModel(host, room, name, files),
+    removeModel: (name) => removeModel(host, name),
+    chat: (model, messages, record) => chat(model, messages, record),
+    runs: async () => Promise.all((await listRuns(store)).reverse().map((id) => runSummary(store, id, jobs.get(id)?.job.job))),
+    run: (id) => runDetail(store, id, jobs.get(id)?.job.job),
+    removeRun: async (id) => {
+      await readRun(store, id);
+      if (running()?.job.config.id === id) throw new UserError(`Run ${id} is training; stop it first`);
+      jobs.delete(id);
+      await store.remove(paths.run(id));
+    },
+    train: async (request) => {
+      const config = await compose(request);
+      await writeRun(store, config);
+      return begin(config);
+    },
+    begin: async (config) => {
+      await writeRun(store, config);
+      return begin(config);
+    },
+    pause: async (run) => jobOf(run).ask('pause'),
+    stop: async (run) => {
+      const job = jobs.get(run)?.job;
+      if (job && running()?.job === job) return job.ask('stop');
+      await new TrainingJob(await readRun(store, run), store, events).become('stopped');
+    },
+    resume: async (run) => {
+      await begin(await readRun(store, run));
+    },
+    jobs: async () => [...jobs.values()].map(({ job }) => job.job),
+    traces: (run, filter) => listTraces(store, run, filter),
+    trace: (run, id) => readTrace(store, run, id),
+    runQuestion: async (request) => askOnce({ request, store, room, task: await task(request.task, undefined, {}), ...(host.readFile ? { readFile: host.readFile } : {}) }),
+    exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
+    settled: async (run) => jobs.get(run)?.settled,
+    close: async () => {
+      running()?.job.ask('pause');
+      await Promise.all([...jobs.values()].map(({ settled }) => settled));
+      await room.close();
+    },
+  };
+
+  async function chat(model: string, messages: ChatMessage[], record: string): Promise<{ text: string; tokens: number; ms: number }> {
+    const policy = `chat/${model}`;
+    const cast = { troupe: 'cast' as const, version: 1 as const, name: 'chat', policies: { [model]: { model, method: { kind: 'full' as const }, frozen: true } }, roles: {} };
+    await room.seat(cast, 0, () => policy, () => {});
+    const started = performance.now();
+    const sampling = { temperature: 0.7, topK: 0, topP: 0.95, minP: 0, maxTokens: 256, stop: [], seed: messages.length };
+    const [said] = await (await room.engine()).generate(policy, [{ record, prompt: { messages }, sampling, keep: false }]);
+    return { text: said.text, tokens: said.ids.length, ms: performance.now() - started };
+  }
+}
+

@@ -1,0 +1,77 @@
+/**
+ * From what a person chose to a frozen run: the workflow with the task's preset, the cast, every setting filled in. All
+ * that is checked here is refused before anything is loaded.
+ */
+import { ppoSettings } from '../../engine/learn/settings.ts';
+import { UserError } from '../../engine/errors.ts';
+import type { DeviceInfo, ModelInfo } from '../../engine/protocol.ts';
+import type { TrainRequest } from '../protocol.ts';
+import type { Method } from '../schema/cast.ts';
+import { runSchema, type RunConfig } from '../schema/run.ts';
+import type { Workflow } from '../schema/workflow.ts';
+import type { Task } from '../tasks/task.ts';
+import { resolveCast } from '../train/cast.ts';
+
+/** Below this a model is trained whole: an adapter would save nothing that matters. */
+const SMALL = 30e6;
+
+export function methodFor(info: ModelInfo): Method {
+  return info.parameters < SMALL
+    ? { kind: 'full' }
+    : { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] };
+}
+
+export type Composed = {
+  request: TrainRequest;
+  workflow: Workflow;
+  task: Task;
+  taskPath?: string;
+  info: ModelInfo;
+  device: DeviceInfo;
+  deviceChoice: string;
+  software: Readonly<Record<string, string>>;
+  id: string;
+};
+
+export function composeRun({ request, workflow, task, taskPath, info, device, deviceChoice, software, id }: Composed): RunConfig {
+  if (task.train.length === 0) throw new UserError(`Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`);
+  const method = request.method ?? methodFor(info);
+  const cast = resolveCast(workflow, request.cast, request.model, method);
+  const small = info.parameters < 3e6;
+  const steps = request.steps ?? (small ? 30 : 10);
+  const settings = {
+    steps,
+    queries: request.queries ?? (small ? 64 : 32),
+    evalEvery: request.evalEvery ?? 5,
+    evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
+    checkpointEvery: request.checkpointEvery ?? 5,
+    seed: request.seed,
+    ppo: ppoSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }, request.ppo ?? {}),
+  };
+  const parsed = runSchema.safeParse({
+    troupe: 'run',
+    version: 1,
+    id,
+    created: new Date().toISOString(),
+    title: `${workflow.title} on ${task.title}, ${cast.name}`,
+    workflow,
+    cast,
+    task: { name: task.name, ...(taskPath === undefined ? {} : { path: taskPath }), ...(request.corpus === undefined ? {} : { corpus: request.corpus }), options: request.taskOptions ?? {} },
+    settings,
+    device: { choice: deviceChoice, kind: device.kind, name: device.name },
+    software,
+  });
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new UserError(`Cannot train with ${issue.path.join('.')}: ${issue.message}`);
+}
+
+/** "qd-answer-shared-20261121-142501": sorts by time within a workflow and says what it is. */
+export function newRunId(workflow: string, cast: string, taken: readonly string[], now = new Date()): string {
+  const stamp = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
+  const base = `${workflow}-${cast.replace(/[^\w-]+/g, '-')}-${stamp}`;
+  for (let i = 1; ; i++) {
+    const id = i === 1 ? base : `${base}-${i}`;
+    if (!taken.includes(id)) return id;
+  }
+}

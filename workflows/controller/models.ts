@@ -1,0 +1,69 @@
+/** Models as screens list, add, remove and export them. */
+import { UserError } from '../../engine/errors.ts';
+import type { FileOut, FileRef, FileSet } from '../../engine/protocol.ts';
+import type { ModelEntry } from '../protocol.ts';
+import { enginePolicy } from '../train/train.ts';
+import { paths } from '../workspace/layout.ts';
+import { addModelFiles, modelNames } from '../workspace/models.ts';
+import { checkpointFiles, readRun, readState, listCheckpoints } from '../workspace/runs.ts';
+import type { Store } from '../workspace/store.ts';
+import type { EngineRoom } from './engine-room.ts';
+import type { Host } from './host.ts';
+
+export async function listModels(host: Host, room: EngineRoom): Promise<ModelEntry[]> {
+  return Promise.all((await modelNames(host.places)).map((model) => entry(room, model)));
+}
+
+async function entry(room: EngineRoom, { name, bundled }: { name: string; bundled: boolean }): Promise<ModelEntry> {
+  try {
+    return { name, bundled, info: await room.inspect(name) };
+  } catch (error) {
+    return { name, bundled, info: null, problem: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+/** Checks the files with the engine first, so that nothing unreadable is ever stored. */
+export async function addModel(host: Host, room: EngineRoom, name: string, files: FileSet): Promise<ModelEntry> {
+  const info = await (await room.engine()).inspect(files);
+  const read = await Promise.all(Object.entries(files).map(async ([file, ref]): Promise<FileOut> => ({ name: file, bytes: await bytesOf(host, file, ref) })));
+  await addModelFiles(host.places, name, read);
+  return { name, bundled: false, info };
+}
+
+async function bytesOf(host: Host, name: string, ref: FileRef): Promise<Uint8Array> {
+  switch (ref.kind) {
+    case 'bytes': return ref.bytes;
+    case 'blob': return new Uint8Array(await ref.blob.arrayBuffer());
+    case 'path':
+      if (!host.readFile) throw new UserError(`Files cannot be read by path here: ${name}; choose them with the file picker`);
+      return host.readFile(ref.path);
+    case 'url': throw new UserError(`Models are not added from an address: ${ref.url}; download it first`);
+    default: return ref satisfies never;
+  }
+}
+
+export async function removeModel(host: Host, name: string): Promise<void> {
+  const found = (await modelNames(host.places)).find((model) => model.name === name);
+  if (!found) throw new UserError(`No such model: ${name}`);
+  if (found.bundled) throw new UserError(`${name} comes with Troupe and stays`);
+  await host.places.store.remove(paths.model(name));
+}
+
+/** The last checkpoint of a run's policy as files for other programs. */
+export async function exportCheckpoint(store: Store, room: EngineRoom, run: string, policy: string, what: 'peft' | 'merged'): Promise<FileOut[]> {
+  const config = await readRun(store, run);
+  if (!config.cast.policies[policy]) throw new UserError(`Run ${run} has no policy ${policy}; it has ${Object.keys(config.cast.policies).join(', ')}`);
+  const step = (await listCheckpoints(store, run)).at(-1);
+  const live = ['running', 'pausing', 'stopping'].includes((await readState(store, run))?.state ?? '');
+  if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet${live ? '; wait for its first' : ''}`);
+  const nameOf = (each: string) => `export/${enginePolicy(run, each)}`;
+  const only = { ...config.cast, policies: { [policy]: config.cast.policies[policy] } };
+  await room.seat(only, config.settings.seed, nameOf, () => {});
+  try {
+    const engine = await room.engine();
+    await engine.importPolicy(nameOf(policy), await checkpointFiles(store, run, step, policy));
+    return await engine.exportPolicy(nameOf(policy), what);
+  } finally {
+    await room.unseat([nameOf(policy)]);
+  }
+}

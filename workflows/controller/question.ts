@@ -1,0 +1,53 @@
+/** One question to one team: a run of a single query whose trace is shown and not kept. */
+import { UserError } from '../../engine/errors.ts';
+import type { ControllerApi } from '../protocol.ts';
+import { assignRewards } from '../rewards/assign.ts';
+import { runBatch } from '../run/runner.ts';
+import type { Trace } from '../schema/trace.ts';
+import type { Task } from '../tasks/task.ts';
+import { resolveCast } from '../train/cast.ts';
+import { checkpointFiles, listCheckpoints, readRun } from '../workspace/runs.ts';
+import type { Store } from '../workspace/store.ts';
+import { methodFor } from './compose.ts';
+import type { EngineRoom } from './engine-room.ts';
+import { loadWorkflow } from './workflows.ts';
+
+export type Asking = {
+  request: Parameters<ControllerApi['runQuestion']>[0];
+  store: Store;
+  room: EngineRoom;
+  task: Task;
+  readFile?: (path: string) => Promise<Uint8Array>;
+};
+
+export async function askOnce({ request, store, room, task, readFile }: Asking): Promise<Trace> {
+  if (request.question.trim() === '') throw new UserError('The question is empty; type one');
+  const from = request.run === undefined ? null : await readRun(store, request.run);
+  const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
+  const cast = from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
+  const nameOf = (policy: string) => `question/${policy}`;
+  const policies = Object.keys(cast.policies);
+  await room.seat(cast, request.seed, nameOf, () => {});
+  try {
+    const engine = await room.engine();
+    if (from) await useCheckpoint(store, from.id, policies, async (policy, files) => engine.importPolicy(nameOf(policy), files));
+    const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
+    const query = known ?? { id: 'question', question: request.question, answers: [] };
+    const [trace] = await runBatch({
+      workflow, cast, queries: [query], task, phase: 'run', step: 0, seed: request.seed, greedy: true,
+      generate: (policy, requests) => engine.generate(nameOf(policy), requests.map((each) => ({ ...each, keep: false }))),
+    });
+    return assignRewards(workflow, cast, trace);
+  } finally {
+    await room.unseat(policies.map(nameOf));
+  }
+}
+
+async function useCheckpoint(store: Store, run: string, policies: readonly string[], put: (policy: string, files: Awaited<ReturnType<typeof checkpointFiles>>) => Promise<void>): Promise<void> {
+  const step = (await listCheckpoints(store, run)).at(-1);
+  if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet; let it train a few steps first`);
+  for (const policy of policies) {
+    const files = await checkpointFiles(store, run, step, policy);
+    if (Object.keys(files).length > 0) await put(policy, files);
+  }
+}
