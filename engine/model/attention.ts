@@ -5,6 +5,7 @@
  * Source: Vaswani et al. 2017, eq. 1; Ainslie et al. 2023 (grouped queries).
  */
 import * as tf from '@tensorflow/tfjs';
+import { fusedCausalSoftmax } from '../device/fused.ts';
 
 export type HeadShape = { readonly heads: number; readonly kvHeads: number; readonly headDim: number };
 
@@ -33,17 +34,22 @@ export function splitHeads(x: tf.Tensor2D, batch: number, heads: number): tf.Ten
   return tf.reshape(moved, [batch * heads, length, headDim]);
 }
 
+export type Softmax = (scores: tf.Tensor3D) => tf.Tensor3D;
+
 /**
- * Every token attends to itself and those before it. Differentiable in q, k and v.
+ * Every token attends to itself and those before it. Differentiable in q, k and v with tf.softmax; with `exactSoftmax` the
+ * result does not depend on the padding.
  * q: [batch * heads, length, headDim], k and v: [batch * kvHeads, length, headDim] -> [batch * length, heads * headDim]
  */
-export function causalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, batch: number, shape: HeadShape, mask: tf.Tensor3D): tf.Tensor2D {
+export function causalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, batch: number, shape: HeadShape, mask: tf.Tensor3D, softmax: Softmax): tf.Tensor2D {
   const { heads, kvHeads, headDim } = shape;
   const length = q.shape[1];
   const groupRows = (heads / kvHeads) * length;
-  const grouped = tf.reshape(tf.mul(q, headDim ** -0.5), [batch * kvHeads, groupRows, headDim]);
+  const scale = headDim ** -0.5;
+  const grouped = tf.reshape(q, [batch * kvHeads, groupRows, headDim]);
   const scores = tf.reshape(tf.matMul(grouped, k, false, true), [batch * heads, length, length]);
-  const probabilities = tf.reshape(tf.softmax(tf.add(scores, mask)), [batch * kvHeads, groupRows, length]);
+  const weights = fusedCausalSoftmax(scores, scale) ?? softmax(tf.add(tf.mul(scores, scale), mask));
+  const probabilities = tf.reshape(weights, [batch * kvHeads, groupRows, length]);
   const mixed = tf.matMul(probabilities, v); // [batch * kvHeads, groupRows, headDim]
   if (heads === 1) return tf.reshape(mixed, [batch * length, headDim]);
   const moved = tf.transpose(tf.reshape(mixed, [batch, heads, length, headDim]), [0, 2, 1, 3]);
@@ -66,9 +72,11 @@ export function cachedAttention(q: tf.Tensor2D, k: tf.Tensor3D, v: tf.Tensor3D, 
 
 /**
  * Softmax over the last axis whose sum runs through the matrix product, strictly from left to right, so that masked
- * positions at the end change no bit of the result however many there are.
+ * positions at the end change no bit of the result however many there are. On WebGPU, where products promise no order,
+ * it is the ordinary softmax. Not differentiable.
  */
-function exactSoftmax(scores: tf.Tensor3D): tf.Tensor3D {
+export function exactSoftmax(scores: tf.Tensor3D): tf.Tensor3D {
+  if (tf.getBackend() === 'webgpu') return tf.softmax(scores);
   const length = scores.shape[2];
   const weights = tf.exp(tf.sub(scores, tf.max(scores, -1, true)));
   const sums = tf.matMul(tf.reshape(weights, [-1, length]), tf.ones([length, 1]));

@@ -35,7 +35,9 @@ function largestError(got: ArrayLike<number>, wanted: ArrayLike<number>): number
   return worst;
 }
 
-describe.skipIf(missing(FIXTURES))('the tfjs trunk', () => {
+const absent = missing(FIXTURES);
+
+describe.skipIf(absent)(`the tfjs trunk ${absent ?? ""}`, () => {
   beforeAll(async () => {
     await tf.setBackend('wasm');
   });

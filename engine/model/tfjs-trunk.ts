@@ -4,8 +4,9 @@
  * [batch * length, hidden], wherever a layer does not need to see the sequence.
  */
 import * as tf from '@tensorflow/tfjs';
+import { fusedGated } from '../device/fused.ts';
 import type { ModelConfig } from '../formats/config.ts';
-import { cachedAttention, cacheMask, causalAttention, causalMask, splitHeads } from './attention.ts';
+import { cachedAttention, cacheMask, causalAttention, causalMask, exactSoftmax, splitHeads } from './attention.ts';
 import { KeyValueCache } from './cache.ts';
 import { linear, rmsNorm, weightOf } from './linear.ts';
 import { RopeTable, type Rotation } from './rope.ts';
@@ -49,7 +50,7 @@ function prefill(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, pro
       const keys = splitHeads(k, prompts.batch, config.kvHeads);
       const values = splitHeads(v, prompts.batch, config.kvHeads);
       cache.fill(layer, keys, values);
-      return causalAttention(splitHeads(q, prompts.batch, config.heads), keys, values, prompts.batch, config, mask);
+      return causalAttention(splitHeads(q, prompts.batch, config.heads), keys, values, prompts.batch, config, mask, exactSoftmax);
     };
     const last = tf.tensor1d(Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1), 'int32');
     const states = layers(config, rope, tf.tensor1d(prompts.ids, 'int32'), rope.upTo(prompts.length), using, mix, last);
@@ -106,10 +107,11 @@ function headNorm(config: ModelConfig, x: tf.Tensor2D, heads: number, name: stri
 /** down(silu(gate(x)) · up(x)). Source: Shazeer 2020, "GLU variants", eq. 5. */
 function feedForward(x: tf.Tensor2D, at: string, using: ForwardWeights): tf.Tensor2D {
   const gate = linear(x, `${at}.gate_proj`, using);
-  const gated: tf.Tensor2D = tf.mul(tf.mul(gate, tf.sigmoid(gate)), linear(x, `${at}.up_proj`, using));
+  const up = linear(x, `${at}.up_proj`, using);
+  const gated: tf.Tensor2D = fusedGated(gate, up) ?? tf.mul(tf.mul(gate, tf.sigmoid(gate)), up);
   return linear(gated, `${at}.down_proj`, using);
 }
 
 function attendWithin(config: ModelConfig, batch: number, mask: tf.Tensor3D, q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D): tf.Tensor2D {
-  return causalAttention(splitHeads(q, batch, config.heads), splitHeads(k, batch, config.kvHeads), splitHeads(v, batch, config.kvHeads), batch, config, mask);
+  return causalAttention(splitHeads(q, batch, config.heads), splitHeads(k, batch, config.kvHeads), splitHeads(v, batch, config.kvHeads), batch, config, mask, tf.softmax);
 }

@@ -1,0 +1,106 @@
+/** Generation on wasm: the same tokens whatever the batch and padding, and every way a sequence can end. */
+import '../device/register.node.ts';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDevice, type Device } from '../device/open.ts';
+import { parameterShapes, type ModelConfig } from '../formats/config.ts';
+import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
+import type { Sampling } from '../protocol.ts';
+import { planBatches, type Job } from './batches.ts';
+import { generate, type Order, type Speaker } from './generate.ts';
+import { score } from './score.ts';
+
+const CONFIG: ModelConfig = {
+  ...{ architecture: 'qwen3', hidden: 48, intermediate: 88, layers: 3, heads: 6, kvHeads: 2, headDim: 20, vocab: 211 },
+  ...{ contextLength: 300, ropeTheta: 10_000, ropeScaling: null, rmsEps: 1e-6, tied: true, attentionBias: false, qkNorm: true },
+  ...{ eosIds: [7], bosId: null, padId: null },
+};
+const SAMPLING: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 24, stop: [], seed: 5 };
+
+let device: Device;
+let speaker: Speaker;
+
+/** Prompts of 3 to 70 tokens. */
+const orders = (count: number): Order[] =>
+  Array.from({ length: count }, (_, i) => ({
+    record: `r${i}`,
+    promptIds: Array.from({ length: 3 + ((i * 29) % 68) }, (_, j) => (i * 31 + j * 17) % CONFIG.vocab),
+    sampling: { ...SAMPLING, seed: 100 + i, temperature: i % 3 === 0 ? 0 : 1, topP: i % 4 === 1 ? 0.9 : 1 },
+  }));
+
+beforeAll(async () => {
+  device = await openDevice('wasm');
+  const weights: Record<string, tf.Tensor> = {};
+  let seed = 1;
+  for (const [name, shape] of parameterShapes(CONFIG)) weights[name] = name.includes('norm') ? tf.ones([...shape]) : tf.randomNormal([...shape], 0, 0.15, 'float32', seed++);
+  speaker = { trunk: makeTfjsTrunk(CONFIG), using: { weights, adapter: null }, tokenizer: null };
+});
+afterAll(() => device.close());
+
+describe('generate', () => {
+  it('gives a batch of one and a batch of sixteen the same tokens, log-probs and entropies, to the bit', async () => {
+    const together = await generate(speaker, orders(16));
+    for (const [i, order] of orders(16).entries()) {
+      const [alone] = await generate(speaker, [order]);
+      expect(alone).toEqual(together[i]);
+    }
+  });
+
+  it('gives the same whatever stands beside it and however the budget cuts the batch', async () => {
+    const [first] = await generate(speaker, orders(1));
+    const long: Order = { record: 'long', promptIds: Array.from({ length: 230 }, (_, i) => i % CONFIG.vocab), sampling: SAMPLING };
+    expect((await generate(speaker, [long, ...orders(9)]))[1]).toEqual(first);
+    expect((await generate(speaker, orders(9), { budget: { cacheBytes: 2e9, prefillBytes: 2e9, slots: 2 } }))[0]).toEqual(first);
+  });
+
+  it('agrees with whole-sequence scoring', async () => {
+    const generations = await generate(speaker, orders(5));
+    const scored = await score(speaker.trunk, speaker.using, generations);
+    for (const [i, { logprobs, entropy }] of generations.entries()) {
+      for (let t = 0; t < logprobs.length; t++) {
+        expect(scored[i].logprobs[t]).toBeCloseTo(logprobs[t], 3);
+        expect(scored[i].entropy[t]).toBeCloseTo(entropy[t], 3);
+      }
+    }
+  });
+
+  it('leaves no tensor behind', async () => {
+    await generate(speaker, orders(4));
+    const before = tf.memory().numTensors;
+    await generate(speaker, orders(4));
+    expect(tf.memory().numTensors).toBe(before);
+  });
+
+  it('ends by end token, by length and by context, each said so', async () => {
+    const generations = await generate(speaker, orders(40));
+    const ended = generations.filter(({ finish }) => finish === 'stop');
+    expect(ended.length).toBeGreaterThan(0);
+    for (const { ids } of ended) expect(ids.indexOf(7)).toBe(ids.length - 1);
+    const full = generations.filter(({ finish }) => finish === 'length');
+    for (const { ids } of full) expect(ids.length).toBe(24);
+    const near: Order = { record: 'near', promptIds: Array.from({ length: 298 }, (_, i) => (i % 200) + 8), sampling: SAMPLING };
+    const over: Order = { record: 'over', promptIds: Array.from({ length: 300 }, () => 9), sampling: SAMPLING };
+    const [nearly, none] = await generate(speaker, [near, over]);
+    expect(['context', 'stop']).toContain(nearly.finish);
+    expect(nearly.ids.length).toBeLessThanOrEqual(2);
+    expect(none).toMatchObject({ finish: 'context', ids: [] });
+  });
+
+  it('stops when cancelled and keeps what it has', async () => {
+    let tokens = 0;
+    const generations = await generate(speaker, orders(3), { onToken: () => void tokens++, cancelled: () => tokens >= 9 });
+    expect(generations.every(({ finish, ids }) => finish === 'stop' || (finish === 'cancelled' && ids.length <= 3))).toBe(true);
+    expect(generations.some(({ finish }) => finish === 'cancelled')).toBe(true);
+  });
+});
+
+describe('planBatches', () => {
+  const jobs = [90, 10, 12, 95, 11].map((promptLength, index): Job => ({ index, promptLength, newTokens: 5 }));
+  it('puts like lengths together within the budget and loses none', () => {
+    const batches = planBatches(jobs, CONFIG, { cacheBytes: 2e9, prefillBytes: 2e9, slots: 3 });
+    expect(batches.map((batch) => batch.map((job) => job.promptLength))).toEqual([[10, 11, 12], [90, 95]]);
+  });
+  it('lets a job that exceeds the budget stand alone', () => {
+    expect(planBatches(jobs, CONFIG, { cacheBytes: 1, prefillBytes: 1, slots: 3 }).map((batch) => batch.length)).toEqual([1, 1, 1, 1, 1]);
+  });
+});
