@@ -3,6 +3,7 @@
  * a low-rank addition. Everything is differentiable in every tensor given.
  */
 import * as tf from '@tensorflow/tfjs';
+import { fusedRmsNorm } from '../device/fused.ts';
 import type { ForwardWeights, Weights } from './trunk.ts';
 
 /** A weight by its Hugging Face name; its absence is a bug, since loading checks that every weight is there. */
@@ -28,6 +29,8 @@ export function linear(x: tf.Tensor2D, name: string, using: ForwardWeights): tf.
 
 /** x / sqrt(mean(x²) + eps) · weight over the last axis. Source: Zhang & Sennrich 2019, eq. 4. */
 export function rmsNorm<T extends tf.Tensor>(x: T, weight: tf.Tensor, eps: number): T {
+  const fused = fusedRmsNorm(x, weight, eps);
+  if (fused) return fused;
   const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), eps));
   return tf.mul(tf.mul(x, scale), weight) as T;
 }

@@ -4,6 +4,7 @@
  * Source: Su et al. 2021, "RoFormer", eq. 34, with the halves layout of GPT-NeoX.
  */
 import * as tf from '@tensorflow/tfjs';
+import { fusedRope } from '../device/fused.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
 
@@ -49,6 +50,8 @@ export class RopeTable {
    * Differentiable in x.
    */
   rotate(x: tf.Tensor2D, heads: number, rotation: Rotation): tf.Tensor2D {
+    const fused = fusedRope(x, heads, rotation.cos, rotation.sin);
+    if (fused) return fused;
     const rows = rotation.cos.shape[0];
     const batch = x.shape[0] / rows;
     const shape: [number, number, number, number] = [batch, rows, heads, this.headDim];
