@@ -1,0 +1,105 @@
+/** The engine as its callers see it: through a worker thread and a port, with models from files and errors that travel. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { filesAt } from './formats/folder.node.ts';
+import { FIXTURES, missing, MODELS } from './formats/test-support.node.ts';
+import type { GenerateRequest, PolicySpec, Sampling } from './protocol.ts';
+import { startNodeEngine, type NodeEngine } from './start.node.ts';
+
+const TINY = `${FIXTURES}/tiny-llama`;
+const CHAT = `${MODELS}/minimind2-small`;
+const absent = missing(TINY, CHAT);
+const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens: 24, stop: [], seed: 1 };
+const SPEC: PolicySpec = { policy: 'p', model: 'chat', method: { kind: 'full' }, frozen: true, seed: 1 };
+
+const ask = (record: string, content: string, sampling: Partial<Sampling> = {}, keep = false): GenerateRequest => ({ record, prompt: { messages: [{ role: 'user', content }] }, sampling: { ...GREEDY, ...sampling }, keep });
+
+describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
+  let host: NodeEngine;
+  const tokens = new Map<string, string>();
+  const progress: string[] = [];
+  let onToken: (record: string) => void = () => {};
+
+  beforeAll(async () => {
+    host = await startNodeEngine({
+      onToken: ({ record, text }) => {
+        tokens.set(record, (tokens.get(record) ?? '') + text);
+        onToken(record);
+      },
+      onProgress: ({ phase, done, total }) => void progress.push(`${phase} ${done}/${total}`),
+      onDeviceLost: ({ reason }) => {
+        throw new Error(reason);
+      },
+    });
+    expect((await host.engine.open('wasm')).kind).toBe('wasm');
+    await host.engine.loadModel('tiny', await filesAt(TINY), 'loading');
+    await host.engine.loadModel('chat', await filesAt(CHAT));
+    await host.engine.createPolicy(SPEC);
+  }, 60_000);
+  afterAll(() => host.close());
+
+  it('reports the model and its loading', async () => {
+    const info = await host.engine.inspect(await filesAt(CHAT));
+    expect(info).toMatchObject({ architecture: 'llama', format: 'safetensors', layers: 8, hidden: 512, chatTemplate: true, weightTypes: ['F16'] });
+    expect(info.memory.run).toBeGreaterThan(info.parameters * 4);
+    expect(info.memory.trainFull).toBeGreaterThan(info.memory.trainLora);
+    expect(progress.at(-1)).toMatch(/^load (\d+)\/\1$/);
+  });
+
+  it('answers in text, streams the same text, and stops at stop strings', async () => {
+    const [plain, stopped] = await host.engine.generate('p', [ask('plain', 'What is the capital of France?'), ask('stopped', 'What is the capital of France?', { stop: ['of Fr'] })]);
+    expect(plain.text).toContain('Paris');
+    expect(plain.finish).toBe('stop');
+    expect(tokens.get('plain')).toBe(plain.text);
+    expect(plain.pieces.length).toBe(plain.ids.length);
+    expect(stopped.text).toBe(plain.text.slice(0, plain.text.indexOf('of Fr')));
+    expect(stopped.finish).toBe('stop-string');
+    expect(tokens.get('stopped')).toBe(stopped.text);
+  });
+
+  it('cancels a running call and keeps what it has', async () => {
+    onToken = (record) => void (record === 'endless' && host.engine.cancel('run-1'));
+    const [generation] = await host.engine.generate('p', [ask('endless', 'Tell me a long story.', { maxTokens: 400 })], 'run-1');
+    onToken = () => {};
+    expect(generation.finish).toBe('cancelled');
+    expect(generation.ids.length).toBeLessThan(400);
+    expect(generation.text.length).toBeGreaterThan(0);
+  });
+
+  it('scores what it generated as it generated it', async () => {
+    const [generation] = await host.engine.generate('p', [ask('scored', 'Name a colour.', { temperature: 1, maxTokens: 8 })]);
+    const [scored] = await host.engine.score('p', [generation]);
+    for (const [i, logprob] of generation.logprobs.entries()) expect(scored.logprobs[i]).toBeCloseTo(logprob, 3);
+  });
+
+  it('exports a checkpoint that another policy takes', async () => {
+    const spec: PolicySpec = { policy: 'a', model: 'tiny', method: { kind: 'lora', rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'] }, frozen: false, seed: 5 };
+    expect((await host.engine.createPolicy(spec)).trainable).toBe(3 * (2 * (64 + 64) + 2 * (64 + 32)) + 65);
+    await host.engine.createPolicy({ ...spec, policy: 'b', seed: 6 });
+    const files = await host.engine.exportPolicy('a', 'checkpoint');
+    await host.engine.importPolicy('b', Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }])));
+    const again = await host.engine.exportPolicy('b', 'checkpoint');
+    expect(again.map(({ bytes }) => [...bytes])).toEqual(files.map(({ bytes }) => [...bytes]));
+  });
+
+  it('says what memory it uses', async () => {
+    const report = await host.engine.memory();
+    expect(report.parts['model chat']).toBe(25_829_888 * 4);
+    expect(report.peakBytes).toBeGreaterThanOrEqual(report.usedBytes);
+  });
+
+  it('answers bad input with a UserError and no stack of its own', async () => {
+    const { engine } = host;
+    const sentence = async (call: Promise<unknown>): Promise<string> => call.then(() => 'it went through', (error: Error) => `${error.name}: ${error.message}`); // prettier-ignore
+    expect(await sentence(engine.open('wasm'))).toMatch(/^UserError: A device is open already/);
+    expect(await sentence(engine.generate('nobody', []))).toMatch(/^UserError: There is no policy named nobody/);
+    expect(await sentence(engine.createPolicy(SPEC))).toMatch(/^UserError: A policy named p exists/);
+    expect(await sentence(engine.createPolicy({ ...SPEC, policy: 'q', model: 'none' }))).toMatch(/^UserError: No model named none/);
+    expect(await sentence(engine.unloadModel('chat'))).toMatch(/^UserError: The model chat is in use by p/);
+    expect(await sentence(engine.generate('p', [ask('a', 'x'), ask('a', 'y')]))).toMatch(/^UserError: Two requests share/);
+    expect(await sentence(engine.generate('p', [ask('a', 'x', { topP: 7 })]))).toMatch(/^UserError: sampling.topP is 7/);
+    expect(await sentence(engine.generate('p', [{ ...ask('a', ''), prompt: { ids: [] } }]))).toMatch(/^UserError: The prompt is empty/);
+    expect(await sentence(engine.generate('p', [{ ...ask('a', ''), prompt: { ids: [1, 6400] } }]))).toMatch(/^UserError: Token id 6400 is outside/);
+    expect(await sentence(engine.encode('tiny', { text: 'x' }))).toMatch(/^UserError: The model tiny has no tokenizer/);
+    expect(await sentence(engine.loadModel('empty', {}))).toMatch(/^UserError: No model was found/);
+  });
+});
