@@ -1,0 +1,110 @@
+/**
+ * Micro-batches: which sequences go through the trunk together, within a budget of tokens, padding included. Sequences of
+ * like length are packed together. The budget only bounds memory: weights and sums are over the whole mini-batch, so that
+ * the result is the same however it is cut. When memory runs out the budget is halved, and said so.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { isOutOfMemory } from '../device/out-of-memory.ts';
+import { UserError } from '../errors.ts';
+import type { Policy } from '../model/policy.ts';
+import type { TokenBatch } from '../model/trunk.ts';
+import type { Sequence } from './records.ts';
+
+export type MicroBatch = {
+  readonly batch: TokenBatch;
+  /** Indices of the sequences, in the order of the batch's rows. */
+  readonly members: readonly number[];
+  /** Of the hidden states [batch * length], the row that predicts each response token. // [n] */
+  readonly rows: Int32Array;
+  /** Which response token each hidden state predicts; n where none. // [batch * length] */
+  readonly inverse: Int32Array;
+  /** Response tokens. // [n] */
+  readonly ids: Int32Array;
+};
+
+/** WebGPU buffers are pooled by exact size and never freed, so there lengths are rounded up to few distinct ones. */
+const GPU_LENGTH_STEP = 16;
+
+/** The last response token predicts nothing, so it is not fed. */
+function inputLength({ promptIds, ids }: Sequence): number {
+  return promptIds.length + ids.length - 1;
+}
+
+/** Packs the sequences at `indices`, longest first, into micro-batches of at most `budget` tokens (at least one sequence each). */
+export function packMicroBatches(sequences: readonly Sequence[], indices: readonly number[], budget: number): MicroBatch[] {
+  const step = tf.getBackend() === 'webgpu' ? GPU_LENGTH_STEP : 1;
+  const padded = (i: number) => Math.ceil(inputLength(sequences[i]) / step) * step;
+  const longestFirst = [...indices].sort((a, b) => padded(b) - padded(a) || a - b);
+  const groups: number[][] = [];
+  for (const i of longestFirst) {
+    const group = groups.at(-1);
+    if (group && (group.length + 1) * padded(group[0]) <= budget) group.push(i);
+    else groups.push([i]);
+  }
+  return groups.map((members) => buildMicroBatch(sequences, members, padded(members[0])));
+}
+
+function buildMicroBatch(sequences: readonly Sequence[], members: readonly number[], length: number): MicroBatch {
+  const ids = new Int32Array(members.length * length);
+  const rows: number[] = [];
+  const responses: number[] = [];
+  members.forEach((index, b) => {
+    const { promptIds, ids: response } = sequences[index];
+    const first = b * length;
+    for (let t = 0; t < promptIds.length; t++) ids[first + t] = promptIds[t];
+    for (let t = 0; t < response.length; t++) {
+      if (t + 1 < response.length) ids[first + promptIds.length + t] = response[t];
+      rows.push(first + promptIds.length - 1 + t);
+      responses.push(response[t]);
+    }
+  });
+  const inverse = new Int32Array(ids.length).fill(rows.length);
+  rows.forEach((row, i) => (inverse[row] = i));
+  const lengths = Int32Array.from(members, (index) => inputLength(sequences[index]));
+  return { batch: { ids, batch: members.length, length, lengths }, members, rows: Int32Array.from(rows), inverse, ids: Int32Array.from(responses) };
+}
+
+/** The micro-batch's share of a flat per-token array. // [n] */
+export function takeTokens(flat: Float32Array, starts: Uint32Array, micro: MicroBatch): Float32Array {
+  const out = new Float32Array(micro.ids.length);
+  let at = 0;
+  for (const r of micro.members) {
+    out.set(flat.subarray(starts[r], starts[r + 1]), at);
+    at += starts[r + 1] - starts[r];
+  }
+  return out;
+}
+
+/** Puts a micro-batch's numbers back in their places. */
+export function putTokens(flat: Float32Array, starts: Uint32Array, micro: MicroBatch, values: ArrayLike<number>): void {
+  let at = 0;
+  for (const r of micro.members) for (let t = starts[r]; t < starts[r + 1]; t++) flat[t] = values[at++];
+}
+
+/** What a policy's micro-batches were once halved to; remembered, or every update would run out of memory again. */
+const knownBudgets = new WeakMap<Policy, number>();
+
+/**
+ * Runs `work` with a token budget, again with half of it whenever memory runs out, and notes each halving. `work` starts
+ * anew each time and must not have changed the policy before it could fail. `longest` is the longest sequence's length:
+ * below it a smaller budget cannot help, and a UserError says so.
+ */
+export async function withinMemory<T>(policy: Policy, wanted: number, longest: number, notes: string[], work: (budget: number) => Promise<T>): Promise<T> {
+  let budget = Math.min(wanted, knownBudgets.get(policy) ?? wanted);
+  for (;;) {
+    try {
+      return await work(budget);
+    } catch (error) {
+      if (!isOutOfMemory(error)) throw error;
+      if (budget <= longest) throw new UserError(`Out of memory with a micro-batch of one sequence of ${longest} tokens: take a smaller model, LoRA on fewer layers, or shorter prompts.`);
+      budget = Math.max(longest, Math.floor(budget / 2));
+      knownBudgets.set(policy, budget);
+      notes.push(`micro-batch halved to ${budget.toLocaleString('en-US')} tokens: out of memory`);
+    }
+  }
+}
+
+/** Longest input of the sequences. */
+export function longestInput(sequences: readonly Sequence[]): number {
+  return sequences.reduce((longest, sequence) => Math.max(longest, inputLength(sequence)), 1);
+}
