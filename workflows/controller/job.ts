@@ -40,6 +40,7 @@ export class TrainingJob {
   }
 
   async become(state: JobState, error?: string): Promise<void> {
+    if (state === 'running') this.#stepStarted = performance.now();
     this.#job = { ...this.#job, state, movedAt: Date.now(), ...(error === undefined ? {} : { error }) };
     this.#events.onJob(this.job);
     await writeState(this.#store, this.config.id, { state, step: this.#job.step, ...(error === undefined ? {} : { error }) });
@@ -64,7 +65,8 @@ export class TrainingJob {
   }
 
   #stepDone(metrics: StepMetrics): void {
-    if (metrics.timing.stepMs !== undefined) this.#stepMs.push(metrics.timing.stepMs + (metrics.timing.checkpointMs ?? 0));
+    // By the clock and not by the parts, so that checkpoints and traces count; the first evaluation is no step.
+    if (metrics.step > 0) this.#stepMs.push(performance.now() - this.#stepStarted - (metrics.timing.evalMs ?? 0));
     if (metrics.eval && metrics.timing.evalMs !== undefined) this.#evalMs.push(metrics.timing.evalMs);
     this.#stepStarted = performance.now();
     this.#move({ step: metrics.step });

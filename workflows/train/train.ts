@@ -54,12 +54,11 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
       return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step };
     }
     step += 1;
-    const saving = performance.now();
     if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
     const due = step % config.settings.checkpointEvery === 0 || step === config.settings.steps || best?.step === step;
-    if (due) await save(context, { step, best, policies: Object.keys(config.cast.policies) });
-    metrics.timing.checkpointMs = performance.now() - saving;
+    // The line before the checkpoint: a kill between them repeats the step, the other way round it would lose its line.
     await appendMetrics(store, config.id, metrics);
+    if (due) await save(context, { step, best, policies: Object.keys(config.cast.policies) });
     hooks.onStep(metrics);
   }
   return { outcome: 'done', step };

@@ -71,6 +71,8 @@ export async function listCheckpoints(store: Store, id: string): Promise<number[
 }
 
 export async function writeCheckpoint(store: Store, id: string, state: CheckpointState, filesOf: (policy: string) => Promise<FileOut[]>): Promise<void> {
+  // A step has one outcome: what stands there already is the same, and is not put at risk.
+  if ((await listCheckpoints(store, id)).includes(state.step)) return;
   const folder = paths.checkpoint(id, state.step);
   await store.remove(folder);
   for (const policy of state.policies) {
