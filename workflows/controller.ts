@@ -3,9 +3,11 @@
  * runner and the training loop, and owns the jobs. It knows no tensors and draws nothing.
  */
 import { UserError } from '../engine/errors.ts';
-import type { ChatMessage } from '../engine/protocol.ts';
+import type { ChatMessage, ModelInfo, SftReport } from '../engine/protocol.ts';
 import { composeRun, newRunId } from './controller/compose.ts';
 import { openEngineRoom } from './controller/engine-room.ts';
+import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
+import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
 import { TrainingJob } from './controller/job.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
@@ -13,7 +15,8 @@ import { askOnce } from './controller/question.ts';
 import { runDetail, runSummary } from './controller/runs.ts';
 import { loadWorkflow, saveWorkflow, workflowSummaries } from './controller/workflows.ts';
 import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
-import type { RunConfig } from './schema/run.ts';
+import type { Evaluation, RunConfig } from './schema/run.ts';
+import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
 import { enginePolicy, train } from './train/train.ts';
 import { listRuns, readRun, writeRun } from './workspace/runs.ts';
@@ -25,6 +28,9 @@ export type Controller = ControllerApi & {
   settled(run: string): Promise<void>;
   /** Starts a run that is given whole, under its own id. */
   begin(config: RunConfig): Promise<{ run: string }>;
+  inspectModel(name: string): Promise<ModelInfo>;
+  evaluate(request: EvaluationRequest, onProgress: (done: number, total: number) => void): Promise<{ evaluation: Evaluation; traces: Trace[] }>;
+  fineTune(request: FineTuning, onStep: (step: number, report: SftReport) => void): Promise<FineTuned>;
   close(): Promise<void>;
 };
 
@@ -140,6 +146,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
     trace: (run, id) => readTrace(store, run, id),
     runQuestion: async (request) => askOnce({ request, store, room, task: await task(request.task, undefined, {}), ...(host.readFile ? { readFile: host.readFile } : {}) }),
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
+    inspectModel: (name) => room.inspect(name),
+    evaluate: async (request, onProgress) => {
+      const questions = await task(request.task, request.corpus, request.taskOptions);
+      return evaluateTeam({ request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) }, onProgress);
+    },
+    fineTune: (request, onStep) => fineTuneModel(room, request, onStep),
     settled: async (run) => jobs.get(run)?.settled,
     close: async () => {
       running()?.job.ask('pause');

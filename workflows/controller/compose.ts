@@ -2,9 +2,9 @@
  * From what a person chose to a frozen run: the workflow with the task's preset, the cast, every setting filled in. All
  * that is checked here is refused before anything is loaded.
  */
-import { ppoSettings } from '../../engine/learn/settings.ts';
+import { checkPpo, defaultPpo } from '../../engine/learn/settings.ts';
 import { UserError } from '../../engine/errors.ts';
-import type { DeviceInfo, ModelInfo } from '../../engine/protocol.ts';
+import type { DeviceInfo, ModelInfo, PpoSettings } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Method } from '../schema/cast.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
@@ -46,7 +46,7 @@ export function composeRun({ request, workflow, task, taskPath, info, device, de
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,
     seed: request.seed,
-    ppo: ppoSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }, request.ppo ?? {}),
+    ppo: withOverrides({ ...defaultPpo(info.parameters, method.kind), totalSteps: steps }, request.ppo ?? {}),
   };
   const parsed = runSchema.safeParse({
     troupe: 'run',
@@ -64,6 +64,20 @@ export function composeRun({ request, workflow, task, taskPath, info, device, de
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new UserError(`Cannot train with ${issue.path.join('.')}: ${issue.message}`);
+}
+
+/** Puts what a person set over the defaults; `kl.coef` reaches into a group. */
+export function withOverrides(defaults: PpoSettings, overrides: Readonly<Record<string, unknown>>): PpoSettings {
+  const merged: Record<string, unknown> = { ...defaults, kl: { ...defaults.kl } };
+  for (const [key, value] of Object.entries(overrides)) {
+    const [group, name] = key.split('.');
+    const target = name === undefined ? merged : (merged[group] as Record<string, unknown> | undefined);
+    const field = name ?? group;
+    if (typeof target !== 'object' || !Object.hasOwn(target, field)) throw new UserError(`There is no setting ${key}; there are ${Object.keys(defaults).join(', ')}`);
+    target[field] = value;
+  }
+  checkPpo(merged as unknown as PpoSettings);
+  return merged as unknown as PpoSettings;
 }
 
 /** "qd-answer-shared-20261121-142501": sorts by time within a workflow and says what it is. */

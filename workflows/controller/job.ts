@@ -19,6 +19,8 @@ export class TrainingJob {
   #stepMs: number[] = [];
   #evalMs: number[] = [];
   #stepStarted = performance.now();
+  /** The last write of the state: two in flight could end in the wrong order. */
+  #kept: Promise<void> = Promise.resolve();
 
   constructor(config: RunConfig, store: Store, events: JobEvents) {
     this.config = config;
@@ -43,7 +45,9 @@ export class TrainingJob {
     if (state === 'running') this.#stepStarted = performance.now();
     this.#job = { ...this.#job, state, movedAt: Date.now(), ...(error === undefined ? {} : { error }) };
     this.#events.onJob(this.job);
-    await writeState(this.#store, this.config.id, { state, step: this.#job.step, ...(error === undefined ? {} : { error }) });
+    const kept = { state, step: this.#job.step, ...(error === undefined ? {} : { error }) };
+    this.#kept = this.#kept.then(() => writeState(this.#store, this.config.id, kept));
+    await this.#kept;
   }
 
   /** What happens before the first step: loading a model. */

@@ -1,0 +1,20 @@
+/** `troupe`: the terminal. Each command is a file; this one only gathers them. */
+import { Command } from 'commander';
+import { addDevices } from './devices.ts';
+import { addEval } from './eval.ts';
+import { addModels } from './models.ts';
+import { addRun } from './run.ts';
+import { addSft } from './sft.ts';
+import { addTraces } from './traces.ts';
+import { addTrain } from './train.ts';
+
+const program = new Command('troupe')
+  .description('Run and train teams of small language models on this machine.')
+  .version('0.1.0')
+  .showHelpAfterError('(add --help for what it takes)')
+  .configureHelp({ sortSubcommands: false })
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
+
+for (const add of [addTrain, addRun, addEval, addSft, addTraces, addModels, addDevices]) add(program);
+
+await program.parseAsync();

@@ -1,0 +1,51 @@
+/** `troupe sft`: supervised fine-tuning of one model on examples, written as a model folder or an adapter. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { Command } from 'commander';
+import { UserError } from '../engine/errors.ts';
+import { readUserFile } from './host.ts';
+import { bar, duration, fixed } from './output.ts';
+import { withSession, type Common } from './session.ts';
+import { whole } from './train.ts';
+
+type SftOptions = Common & { data: string; model: string; method: 'full' | 'lora'; rank: number; steps: number; batch: number; lr?: number; seed: number; to: string };
+
+export function addSft(program: Command): void {
+  program
+    .command('sft')
+    .description('fine-tune a model on examples (JSON lines of {messages or prompt, response, role?})')
+    .requiredOption('--data <file>', 'JSONL file of examples')
+    .requiredOption('--to <folder>', 'folder for the adapter or the merged model')
+    .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
+    .option('--method <kind>', 'full or lora', 'full')
+    .option('--rank <n>', 'LoRA rank', whole, 16)
+    .option('--steps <n>', 'optimiser steps', whole, 100)
+    .option('--batch <n>', 'examples a step', whole, 32)
+    .option('--lr <rate>', 'learning rate', Number)
+    .option('--seed <n>', 'seed of the order', whole, 0)
+    .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
+    .option('--workspace <folder>', 'workspace')
+    .option('--json', 'one JSON object a line')
+    .action(sft);
+}
+
+async function sft(options: SftOptions): Promise<void> {
+  await withSession(options, {}, async ({ controller, output }) => {
+    if (options.method !== 'full' && options.method !== 'lora') throw new UserError(`No such method: ${String(options.method)}; use full or lora`);
+    const { model, method, rank, steps, batch, seed, lr } = options;
+    const started = performance.now();
+    const result = await controller.fineTune(
+      { model, method: method === 'full' ? { kind: 'full' } : { kind: 'lora', rank, alpha: 2 * rank, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] }, examples: await readUserFile(options.data), steps, batch, seed, ...(lr === undefined ? {} : { lr }) },
+      (step, report) => {
+        const left = ((performance.now() - started) / step) * (steps - step);
+        output.emit({ event: 'step', step, loss: report.loss, roles: report.roles, timing: { leftMs: left } });
+        output.progress(`${bar(step, steps)} step ${step} of ${steps} · loss ${fixed(report.loss)} · ${duration(left)} left`, step === 1 || step % 10 === 0 || step === steps);
+      },
+    );
+    await mkdir(options.to, { recursive: true });
+    for (const file of result.files) await writeFile(path.join(options.to, file.name), file.bytes);
+    output.say(`loss ${fixed(result.first)} → ${fixed(result.last)}; written to ${options.to}`);
+    output.emit({ event: 'done', to: options.to, steps, seconds: (performance.now() - started) / 1_000, before: { loss: result.first }, after: { loss: result.last } });
+    return 0;
+  });
+}

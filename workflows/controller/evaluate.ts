@@ -1,0 +1,76 @@
+/** Greedy evaluation of a team on held-out questions, outside any training. */
+import { UserError } from '../../engine/errors.ts';
+import { assignRewards } from '../rewards/assign.ts';
+import { runBatch } from '../run/runner.ts';
+import type { Cast } from '../schema/cast.ts';
+import type { Evaluation } from '../schema/run.ts';
+import type { Trace } from '../schema/trace.ts';
+import type { Workflow } from '../schema/workflow.ts';
+import type { Task } from '../tasks/task.ts';
+import { resolveCast } from '../train/cast.ts';
+import { evaluationOf } from '../train/summary.ts';
+import { checkpointFiles, listCheckpoints, readRun } from '../workspace/runs.ts';
+import type { Store } from '../workspace/store.ts';
+import { methodFor } from './compose.ts';
+import type { EngineRoom } from './engine-room.ts';
+import { loadWorkflow } from './workflows.ts';
+
+export type EvaluationRequest = {
+  workflow: string;
+  task: string;
+  corpus?: string;
+  taskOptions: Record<string, string | number | boolean>;
+  model: string;
+  cast: string | Cast;
+  /** "RUN" or "RUN@STEP": weights, cast and workflow of that run. */
+  checkpoint?: string;
+  limit: number;
+  seed: number;
+};
+
+type Team = { workflow: Workflow; cast: Cast; checkpoint: { run: string; step: number } | null };
+
+export async function evaluateTeam(
+  { request, task, store, room, readFile }: { request: EvaluationRequest; task: Task; store: Store; room: EngineRoom; readFile?: (path: string) => Promise<Uint8Array> },
+  onProgress: (done: number, total: number) => void,
+): Promise<{ evaluation: Evaluation; traces: Trace[] }> {
+  const queries = task.heldOut.slice(0, request.limit);
+  if (queries.length === 0) throw new UserError(`Task ${task.name} holds out no questions; raise heldOut`);
+  const team = await teamOf(request, task, store, room, readFile);
+  const nameOf = (policy: string) => `eval/${policy}`;
+  const policies = Object.keys(team.cast.policies);
+  await room.seat(team.cast, request.seed, nameOf, () => {});
+  try {
+    const engine = await room.engine();
+    if (team.checkpoint) {
+      for (const policy of policies.filter((each) => !team.cast.policies[each].frozen)) {
+        await engine.importPolicy(nameOf(policy), await checkpointFiles(store, team.checkpoint.run, team.checkpoint.step, policy));
+      }
+    }
+    const total = queries.length * Object.keys(team.workflow.roles).length;
+    let done = 0;
+    const traces = await runBatch({
+      workflow: team.workflow, cast: team.cast, queries, task, phase: 'eval', step: 0, seed: request.seed,
+      generate: (policy, requests) => engine.generate(nameOf(policy), requests.map((each) => ({ ...each, keep: false }))),
+      onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
+    });
+    const scored = traces.map((trace) => assignRewards(team.workflow, team.cast, trace));
+    return { evaluation: evaluationOf(scored), traces: scored };
+  } finally {
+    await room.unseat(policies.map(nameOf));
+  }
+}
+
+async function teamOf(request: EvaluationRequest, task: Task, store: Store, room: EngineRoom, readFile?: (path: string) => Promise<Uint8Array>): Promise<Team> {
+  if (request.checkpoint === undefined) {
+    const workflow = await loadWorkflow(store, request.workflow, task, readFile);
+    const method = methodFor(await room.inspect(request.model));
+    return { workflow, cast: resolveCast(workflow, request.cast, request.model, method), checkpoint: null };
+  }
+  const [run, at] = request.checkpoint.split('@');
+  const config = await readRun(store, run);
+  const steps = await listCheckpoints(store, run);
+  const step = at === undefined ? steps.at(-1) : steps.find((each) => each === Number(at));
+  if (step === undefined) throw new UserError(`Run ${run} has no checkpoint ${at ?? ''}; it has ${steps.join(', ') || 'none yet'}`);
+  return { workflow: config.workflow, cast: config.cast, checkpoint: { run, step } };
+}

@@ -1,0 +1,33 @@
+/** Supervised fine-tuning of one model on a file of examples. */
+import { checkSft, defaultSft } from '../../engine/learn/settings.ts';
+import type { FileOut, SftReport } from '../../engine/protocol.ts';
+import type { Method } from '../schema/cast.ts';
+import { drawQueries } from '../train/draw.ts';
+import { parseExamples } from '../train/examples.ts';
+import type { EngineRoom } from './engine-room.ts';
+
+export type FineTuning = { model: string; method: Method; examples: Uint8Array; steps: number; batch: number; seed: number; lr?: number };
+export type FineTuned = { first: number; last: number; files: FileOut[] };
+
+export async function fineTuneModel(room: EngineRoom, request: FineTuning, onStep: (step: number, report: SftReport) => void): Promise<FineTuned> {
+  const { model, method, steps, batch, seed } = request;
+  const examples = parseExamples(request.examples);
+  const info = await room.inspect(model);
+  const settings = { ...defaultSft(info.parameters, method.kind), totalSteps: steps, ...(request.lr === undefined ? {} : { lr: request.lr }) };
+  checkSft(settings);
+  const policy = `sft/${model}`;
+  const cast = { troupe: 'cast' as const, version: 1 as const, name: 'sft', policies: { sft: { model, method, frozen: false } }, roles: {} };
+  await room.seat(cast, seed, () => policy, () => {});
+  try {
+    const engine = await room.engine();
+    const losses: number[] = [];
+    for (let step = 0; step < steps; step++) {
+      const report = await engine.sft(policy, drawQueries(examples, seed, step, batch), settings, step);
+      losses.push(report.loss);
+      onStep(step + 1, report);
+    }
+    return { first: losses[0], last: losses[losses.length - 1], files: await engine.exportPolicy(policy, method.kind === 'lora' ? 'peft' : 'merged') };
+  } finally {
+    await room.unseat([policy]);
+  }
+}

@@ -1,0 +1,30 @@
+/** Examples for supervised fine-tuning: JSON lines of {messages | prompt, response, role?}, checked with line numbers. */
+import { z } from 'zod';
+import { UserError } from '../../engine/errors.ts';
+import type { SftExample } from '../../engine/protocol.ts';
+import { textOf } from '../workspace/layout.ts';
+
+const message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
+const exampleSchema = z.union([
+  z.object({ messages: z.array(message).min(1), response: z.string(), role: z.string().default('example') }),
+  z.object({ prompt: z.string(), response: z.string(), role: z.string().default('example') }),
+]);
+
+export function parseExamples(bytes: Uint8Array): SftExample[] {
+  const examples = textOf(bytes).split('\n').flatMap((line, i) => (line.trim() === '' ? [] : [parseLine(line, i + 1)]));
+  if (examples.length === 0) throw new UserError('The file holds no examples; write one JSON object a line');
+  return examples;
+}
+
+function parseLine(line: string, number: number): SftExample {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    throw new UserError(`Line ${number} is not JSON: ${line.slice(0, 60)}`);
+  }
+  const parsed = exampleSchema.safeParse(value);
+  if (!parsed.success) throw new UserError(`Line ${number} is not an example: it needs messages (or prompt) and response`);
+  const { response, role } = parsed.data;
+  return { prompt: 'messages' in parsed.data ? { messages: parsed.data.messages } : { text: parsed.data.prompt }, response, role };
+}
