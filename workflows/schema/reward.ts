@@ -24,9 +24,11 @@ export const rewardRuleSchema = z.object({
   share: z.enum(['full', 'split']).default('full'),
 });
 
+export const REWARDS_VERSION = 1;
+
 export const rewardsSchema = z.object({
   troupe: z.literal('rewards').default('rewards'),
-  version: z.literal(1).default(1),
+  version: z.literal(REWARDS_VERSION).default(REWARDS_VERSION),
   rules: z.array(rewardRuleSchema).max(64),
   /** w_fmt: an illegal output costs this much. */
   formatWeight: z.number().min(0).max(100).default(1),

@@ -56,7 +56,7 @@ export const roleSchema = z.object({
 const nodeBase = {
   id: idSchema,
   title: z.string().max(80).default(''),
-  /** Longest time one execution may take. */
+  /** Longest time one execution may take; calls of a model that run as one batch add theirs up. */
   timeoutMs: z.int().min(1).max(3_600_000).default(120_000),
 };
 
@@ -64,7 +64,7 @@ export const nodeSchema = z.discriminatedUnion('kind', [
   z.object({ ...nodeBase, kind: z.literal('input'), outputs: z.array(portSchema).min(1) }),
   z.object({ ...nodeBase, kind: z.literal('role'), role: idSchema, inputs: z.array(portSchema) }),
   z.object({ ...nodeBase, kind: z.literal('tool'), tool: idSchema, settings: z.record(z.string(), z.json()).default({}) }),
-  /** Sends its inputs on through the first branch whose condition holds; ports are named after branches. */
+  /** Sends its first input on through the first branch whose condition holds; the others are for the conditions to read. Output ports are named after branches. */
   z.object({
     ...nodeBase,
     kind: z.literal('router'),
@@ -72,8 +72,18 @@ export const nodeSchema = z.discriminatedUnion('kind', [
     branches: z.array(z.object({ name: idSchema, when: z.string().max(2_000) })).min(1),
     otherwise: idSchema,
   }),
-  /** Passes `in` (then `again`) on to `body` until `until` holds or `limit` visits are done, then to `done`. CEL sees `turn` and every input. */
-  z.object({ ...nodeBase, kind: z.literal('loop'), type: portTypeSchema, limit: z.int().min(1).max(100), until: z.string().max(2_000).default('false') }),
+  /**
+   * Passes `in` (then `again`) on to `body` until `until` holds or `body` was taken `limit` times, then to `done`. CEL sees
+   * `turn` (how often `body` was taken), `value` (what came in) and `inputs`, further ports read at each visit.
+   */
+  z.object({
+    ...nodeBase,
+    kind: z.literal('loop'),
+    type: portTypeSchema,
+    inputs: z.array(portSchema).max(16).default([]),
+    limit: z.int().min(1).max(100),
+    until: z.string().max(2_000).default('false'),
+  }),
   /** Computes one value from its inputs with CEL. */
   z.object({ ...nodeBase, kind: z.literal('compute'), inputs: z.array(portSchema).min(1), output: portSchema, expression: z.string().max(2_000) }),
   z.object({ ...nodeBase, kind: z.literal('output'), inputs: z.array(portSchema).min(1) }),

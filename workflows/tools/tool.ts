@@ -1,0 +1,27 @@
+/**
+ * What a tool is: a step that computes without a model. Its ports follow from its settings; it is opened with what the task
+ * offers (a corpus) and must give the same outputs for the same inputs.
+ */
+import type { z } from 'zod';
+import type { Json, Passage, Values } from '../schema/value.ts';
+import type { Port } from '../schema/workflow.ts';
+
+export type ToolContext = {
+  /** The task's corpus, or null where questions bring their own paragraphs. */
+  corpus: readonly Passage[] | null;
+  /** The question's own paragraphs. */
+  paragraphs: readonly Passage[];
+};
+
+export type ToolPorts = { inputs: Port[]; outputs: Port[] };
+
+export type Tool<Settings = Record<string, Json>> = {
+  name: string;
+  title: string;
+  description: string;
+  /** Settings with their defaults; forms are made from it. */
+  settings: z.ZodType<Settings>;
+  ports(settings: Settings): ToolPorts;
+  /** Throws a UserError for inputs it cannot work on; the error is recorded and the flow goes on with empty outputs. */
+  run(inputs: Values, settings: Settings, context: ToolContext): Values | Promise<Values>;
+};
