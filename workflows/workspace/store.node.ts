@@ -5,20 +5,21 @@
 import { constants } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import nodePath from 'node:path';
-import { pathParts } from './path.ts';
+import { entryParts, pathParts } from './path.ts';
 import type { Store } from './store.ts';
 
 export function openNodeStore(root: string): Store {
   const at = (path: string) => nodePath.join(root, ...pathParts(path));
+  const entry = (path: string) => nodePath.join(root, ...entryParts(path));
   return {
     read: async (path) => new Uint8Array(await readFile(at(path))),
     readRange: (path, offset, length) => readRange(at(path), offset, length),
-    write: (path, bytes) => writeAside(at(path), bytes),
-    append: (path, line) => append(at(path), line),
+    write: (path, bytes) => writeAside(entry(path), bytes),
+    append: (path, line) => append(entry(path), line),
     list: (path) => list(at(path)),
     stat: (path) => statOrNull(at(path)),
-    remove: (path) => rm(at(path), { recursive: true, force: true }),
-    move: (from, to) => move(at(from), at(to)),
+    remove: (path) => rm(entry(path), { recursive: true, force: true }),
+    move: (from, to) => move(entry(from), entry(to)),
   };
 }
 
@@ -43,15 +44,24 @@ let counter = 0;
 async function writeAside(file: string, bytes: Uint8Array): Promise<void> {
   await mkdir(nodePath.dirname(file), { recursive: true });
   const aside = `${file}.${process.pid}.${counter++}.tmp`;
-  const handle = await open(aside, 'wx');
+  try {
+    await writeFlushed(aside, bytes);
+    await rename(aside, file);
+  } catch (error) {
+    await rm(aside, { force: true });
+    throw error;
+  }
+  await syncFolder(nodePath.dirname(file));
+}
+
+async function writeFlushed(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, 'wx');
   try {
     await handle.writeFile(bytes);
     await handle.sync();
   } finally {
     await handle.close();
   }
-  await rename(aside, file);
-  await syncFolder(nodePath.dirname(file));
 }
 
 async function append(file: string, line: string): Promise<void> {

@@ -2,7 +2,7 @@
  * The workspace in a browser's private file system (OPFS). Runs in a worker, where files can be written through synchronous
  * handles and flushed. A write goes to a neighbouring file that is then moved over the old one.
  */
-import { pathParts } from './path.ts';
+import { entryParts, pathParts } from './path.ts';
 import type { Store } from './store.ts';
 
 type Folder = FileSystemDirectoryHandle;
@@ -14,14 +14,21 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
     const { folder, name } = await parent(root, path, create);
     return folder.getFileHandle(name, { create });
   };
+  // A file takes one synchronous handle at a time, and its neighbour "….tmp" is shared: changes run one after another.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(change: () => Promise<T>): Promise<T> => {
+    const result = last.then(change);
+    last = result.catch(() => {});
+    return result;
+  };
   return {
     read: async (path) => new Uint8Array(await (await (await file(path, false)).getFile()).arrayBuffer()),
     readRange: async (path, offset, length) => {
       const blob = (await (await file(path, false)).getFile()).slice(offset, offset + length);
       return new Uint8Array(await blob.arrayBuffer());
     },
-    write: (path, bytes) => writeAside(root, path, bytes),
-    append: async (path, line) => {
+    write: (path, bytes) => inTurn(() => writeAside(root, path, bytes)),
+    append: (path, line) => inTurn(async () => {
       const handle = await (await file(path, true)).createSyncAccessHandle();
       try {
         handle.write(new TextEncoder().encode(`${line}\n`), { at: handle.getSize() });
@@ -29,14 +36,14 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
       } finally {
         handle.close();
       }
-    },
+    }),
     list: (path) => list(root, path),
     stat: (path) => stat(root, path),
-    remove: async (path) => {
+    remove: (path) => inTurn(async () => {
       const found = await parent(root, path, false).catch(ifAbsent);
       if (found) await found.folder.removeEntry(found.name, { recursive: true }).catch(ifAbsent);
-    },
-    move: (from, to) => move(root, from, to),
+    }),
+    move: (from, to) => inTurn(() => move(root, from, to)),
   };
 }
 
@@ -47,7 +54,7 @@ async function folderAt(root: Folder, parts: readonly string[], create: boolean)
 }
 
 async function parent(root: Folder, path: string, create: boolean): Promise<{ folder: Folder; name: string }> {
-  const parts = pathParts(path);
+  const parts = entryParts(path);
   return { folder: await folderAt(root, parts.slice(0, -1), create), name: parts[parts.length - 1] };
 }
 
