@@ -105,7 +105,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   return {
     device: () => room.device(),
-    devices: async (measure) => (await room.engine()).devices(measure),
+    devices: (measure) => room.devices(measure),
     memory: async () => (await room.engine()).memory(),
     workflows: () => workflowSummaries(store),
     workflow: (name) => loadWorkflow(store, name, null, host.readFile),

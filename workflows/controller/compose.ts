@@ -2,7 +2,7 @@
  * From what a person chose to a frozen run: the workflow with the task's preset, the cast, every setting filled in. All
  * that is checked here is refused before anything is loaded.
  */
-import { checkPpo, defaultPpo } from '../../engine/learn/settings.ts';
+import { checkPpo, ppoSettings } from '../../engine/learn/settings.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { DeviceInfo, ModelInfo, PpoSettings } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../protocol.ts';
@@ -46,7 +46,7 @@ export function composeRun({ request, workflow, task, taskPath, info, device, de
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,
     seed: request.seed,
-    ppo: withOverrides({ ...defaultPpo(info.parameters, method.kind), totalSteps: steps }, request.ppo ?? {}),
+    ppo: withOverrides(ppoSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }), request.ppo ?? {}),
   };
   const parsed = runSchema.safeParse({
     troupe: 'run',

@@ -2,7 +2,7 @@
  * The controller's engine: started when first needed, opened once, with the models and policies that are in it. When the
  * device goes away everything in it is gone; the next call starts a fresh one.
  */
-import type { DeviceInfo, EngineApi, EngineEvents, FileSet, ModelInfo } from '../../engine/protocol.ts';
+import type { DeviceInfo, DeviceReport, EngineApi, EngineEvents, ModelInfo } from '../../engine/protocol.ts';
 import type { Cast } from '../schema/cast.ts';
 import { modelFiles } from '../workspace/models.ts';
 import type { EngineHandle, Host } from './host.ts';
@@ -10,6 +10,8 @@ import type { EngineHandle, Host } from './host.ts';
 export type EngineRoom = {
   engine(): Promise<EngineApi>;
   device(): Promise<DeviceInfo>;
+  /** Every device of this place, by an engine of its own, so that measuring disturbs no training. */
+  devices(measure: boolean): Promise<DeviceReport[]>;
   inspect(name: string): Promise<ModelInfo>;
   /** Loads what a cast needs and makes its policies, named by `nameOf`. */
   seat(cast: Cast, seed: number, nameOf: (policy: string) => string, onProgress: (phase: string) => void): Promise<void>;
@@ -63,7 +65,15 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
   return {
     engine,
     device: async () => (await ready()).device,
-    inspect: async (name) => (await engine()).inspect(await modelFiles(host.places, name) as FileSet),
+    devices: async (measure) => {
+      const handle = await host.startEngine({ onToken() {}, onProgress() {}, onDeviceLost() {} });
+      try {
+        return await handle.engine.devices(measure);
+      } finally {
+        await handle.close();
+      }
+    },
+    inspect: async (name) => (await engine()).inspect(await modelFiles(host.places, name)),
     seat: async (cast, seed, nameOf, onProgress) => {
       for (const [i, [policy, choice]] of Object.entries(cast.policies).entries()) {
         if (seated.has(nameOf(policy))) continue;

@@ -1,5 +1,5 @@
 /** Supervised fine-tuning of one model on a file of examples. */
-import { checkSft, defaultSft } from '../../engine/learn/settings.ts';
+import { checkSft, sftSettings } from '../../engine/learn/settings.ts';
 import type { FileOut, SftReport } from '../../engine/protocol.ts';
 import type { Method } from '../schema/cast.ts';
 import { drawQueries } from '../train/draw.ts';
@@ -13,7 +13,7 @@ export async function fineTuneModel(room: EngineRoom, request: FineTuning, onSte
   const { model, method, steps, batch, seed } = request;
   const examples = parseExamples(request.examples);
   const info = await room.inspect(model);
-  const settings = { ...defaultSft(info.parameters, method.kind), totalSteps: steps, ...(request.lr === undefined ? {} : { lr: request.lr }) };
+  const settings = sftSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }, request.lr === undefined ? {} : { lr: request.lr });
   checkSft(settings);
   const policy = `sft/${model}`;
   const cast = { troupe: 'cast' as const, version: 1 as const, name: 'sft', policies: { sft: { model, method, frozen: false } }, roles: {} };
