@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { bounds, curve, layOut, placesOf, type SceneCard } from './scene.ts';
+import { arrange, bends, bestDirection, bounds, curve, layOut, svgPath, type SceneCard } from './scene.ts';
 
 function card(id: string): SceneCard {
   return { id, label: id, width: 100, height: 40 };
@@ -13,23 +13,23 @@ const wires = [
 
 describe('scene', () => {
   it('lays a chain out from left to right, loops included', () => {
-    const places = layOut(cards, wires);
+    const { places } = layOut(cards, wires);
     expect(places.a.x).toBeLessThan(places.b.x);
     expect(places.b.x).toBeLessThan(places.c.x);
   });
   it('keeps what a person placed and puts new cards below', () => {
     const fixed = { a: { x: 5, y: 6 }, b: { x: 300, y: 80 } };
-    const places = placesOf({ cards, wires, places: fixed });
+    const { places } = arrange({ cards, wires, places: fixed });
     expect(places.a).toEqual(fixed.a);
     expect(places.c.y - 20).toBeGreaterThanOrEqual(80 + 40 - 1e-9);
   });
   it('ignores wires to cards that are not there', () => {
-    expect(Object.keys(layOut(cards, [...wires, { id: '4', from: 'a', to: 'ghost' }]))).toEqual(['a', 'b', 'c']);
+    expect(Object.keys(layOut(cards, [...wires, { id: '4', from: 'a', to: 'ghost' }]).places)).toEqual(['a', 'b', 'c']);
   });
   it('leaves and enters horizontally: control points stand level with the ends', () => {
     const from = { x: 10, y: 20 };
     const to = { x: 210, y: 120 };
-    const { weights, distances } = curve(from, to);
+    const { weights, distances } = curve(from, to, bends(from, to, 'LR'));
     const length = Math.hypot(200, 100);
     const ys = weights.map((weight, i) => from.y + 100 * weight + (200 / length) * distances[i]);
     expect(ys[0]).toBeCloseTo(20);
@@ -37,6 +37,26 @@ describe('scene', () => {
     const xs = weights.map((weight, i) => from.x + 200 * weight + (-100 / length) * distances[i]);
     expect(xs[0]).toBeCloseTo(110);
     expect(xs[1]).toBeCloseTo(110);
+  });
+  it('keeps a lane free beside the cards a long wire passes', () => {
+    const long = { id: 'long', from: 'a', to: 'c' };
+    const { places, lanes } = layOut(cards, [...wires.slice(0, 2), long]);
+    const [start, end] = lanes.long;
+    expect(Math.abs(start.y - places.b.y)).toBeGreaterThan(20);
+    expect([start.x, end.x]).toEqual([places.b.x - 50, places.b.x + 50]);
+    const path = bends(places.a, places.c, 'LR', lanes.long);
+    expect((path[1].y + path[2].y) / 2).toBe(start.y);
+    expect(lanes['1']).toBeUndefined();
+  });
+  it('turns a long chain to the way that fills the canvas', () => {
+    const scene = { cards, wires, places: {} };
+    expect(bestDirection(scene, undefined, 1_000, 100)).toBe('LR');
+    expect(bestDirection(scene, undefined, 150, 600)).toBe('TB');
+    const { places } = layOut(cards, wires, undefined, 'TB');
+    expect(places.a.y).toBeLessThan(places.b.y);
+  });
+  it('draws a path from end to end', () => {
+    expect(svgPath({ x: 0, y: 0 }, { x: 9, y: 9 }, [{ x: 4, y: 0 }, { x: 6, y: 9 }])).toBe('M0 0Q4 0 5 4.5Q6 9 9 9');
   });
   it('bounds all cards', () => {
     expect(bounds([card('a'), card('b')], { a: { x: 0, y: 0 }, b: { x: 200, y: 100 } })).toEqual({ x: -50, y: -20, width: 300, height: 140 });

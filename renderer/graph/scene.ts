@@ -51,10 +51,14 @@ function backward(cards: readonly SceneCard[], wires: readonly SceneWire[]): Set
   return back;
 }
 
-/** Left-to-right layered layout (dagre, network simplex); wires into the past (loops) are turned round for the layering. */
-export function layOut(cards: readonly SceneCard[], wires: readonly SceneWire[], spacing: Spacing = usual): Record<string, Point> {
+export type Direction = 'LR' | 'TB';
+/** Where cards stand, and for wires that pass other ranks the lane kept free for them: its two ends. */
+export type Layout = { readonly places: Record<string, Point>; readonly lanes: Record<string, readonly [Point, Point]> };
+
+/** Layered layout (dagre, network simplex); wires into the past (loops) are turned round for the layering. */
+export function layOut(cards: readonly SceneCard[], wires: readonly SceneWire[], spacing: Spacing = usual, direction: Direction = 'LR'): Layout {
   const graph = new Graph({ multigraph: true });
-  graph.setGraph({ rankdir: 'LR', nodesep: spacing.between, ranksep: spacing.ranks, edgesep: 12 });
+  graph.setGraph({ rankdir: direction, nodesep: spacing.between, ranksep: spacing.ranks, edgesep: spacing.between });
   graph.setDefaultEdgeLabel(() => ({}));
   const known = new Set(cards.map((card) => card.id));
   for (const card of cards) graph.setNode(card.id, { width: card.width, height: card.height });
@@ -65,48 +69,102 @@ export function layOut(cards: readonly SceneCard[], wires: readonly SceneWire[],
     else graph.setEdge(wire.from, wire.to, {}, wire.id);
   }
   layout(graph);
-  return Object.fromEntries(cards.map((card) => [card.id, pointOf(graph.node(card.id))]));
+  const places = Object.fromEntries(cards.map((card) => [card.id, pointOf(graph.node(card.id))]));
+  const lanes: Record<string, readonly [Point, Point]> = {};
+  for (const { v, w, name } of graph.edges()) {
+    if (name === undefined || back.has(name)) continue;
+    const points: Point[] = (graph.edge(v, w, name).points ?? []).slice(1, -1);
+    const lane = laneOf(points, cards, places, v, w, direction);
+    if (lane) lanes[name] = lane;
+  }
+  return { places, lanes };
+}
+
+/** dagre puts points on every rank a wire passes and between ranks; the lane spans the cards of the passed ranks. */
+function laneOf(points: readonly Point[], cards: readonly SceneCard[], places: Record<string, Point>, from: string, to: string, direction: Direction): readonly [Point, Point] | null {
+  const along = direction === 'LR' ? 'x' : 'y';
+  const size = direction === 'LR' ? 'width' : 'height';
+  const passed = cards.filter(({ id }) => id !== from && id !== to && places[id][along] > places[from][along] + 1 && places[id][along] < places[to][along] - 1);
+  if (passed.length === 0 || points.length === 0) return null;
+  const start = Math.min(...passed.map((card) => places[card.id][along] - card[size] / 2));
+  const end = Math.max(...passed.map((card) => places[card.id][along] + card[size] / 2));
+  const across = points[Math.floor(points.length / 2)][along === 'x' ? 'y' : 'x'];
+  return along === 'x' ? [{ x: start, y: across }, { x: end, y: across }] : [{ x: across, y: start }, { x: across, y: end }];
 }
 
 function pointOf(node: { x?: number; y?: number }): Point {
   return { x: node.x ?? 0, y: node.y ?? 0 };
 }
 
-/** Every card's place: the fixed ones, and for a scene without them all, the layout's. */
-export function placesOf(scene: Scene, spacing?: Spacing): Record<string, Point> {
+/** Every card's place: the fixed ones, and for a scene without them all, the layout's. Lanes hold only in a laid-out scene. */
+export function arrange(scene: Scene, spacing?: Spacing, direction?: Direction): Layout {
   const fixed = scene.cards.filter((card) => scene.places[card.id]);
-  if (fixed.length === scene.cards.length && fixed.length > 0) return { ...scene.places };
-  const laid = layOut(scene.cards, scene.wires, spacing);
+  if (fixed.length === scene.cards.length && fixed.length > 0) return { places: { ...scene.places }, lanes: {} };
+  const laid = layOut(scene.cards, scene.wires, spacing, direction);
   if (fixed.length === 0) return laid;
   // New cards join an arranged scene below it, so that nothing a person placed moves.
+  const fresh = scene.cards.filter((card) => !scene.places[card.id]);
   const lowest = Math.max(...fixed.map((card) => scene.places[card.id].y + card.height));
-  const top = Math.min(...scene.cards.filter((card) => !scene.places[card.id]).map((card) => laid[card.id].y - card.height / 2));
-  return Object.fromEntries(
-    scene.cards.map((card) => [card.id, scene.places[card.id] ?? { x: laid[card.id].x, y: laid[card.id].y - top + lowest }]),
-  );
+  const top = Math.min(...fresh.map((card) => laid.places[card.id].y - card.height / 2));
+  const below = Object.fromEntries(fresh.map(({ id }) => [id, { x: laid.places[id].x, y: laid.places[id].y - top + lowest }]));
+  return { places: { ...scene.places, ...below }, lanes: {} };
+}
+
+/** The direction in which a scene fills a canvas best. */
+export function bestDirection(scene: Scene, spacing: Spacing | undefined, width: number, height: number): Direction {
+  const zoom = (direction: Direction): number => {
+    const box = bounds(scene.cards, arrange(scene, spacing, direction).places);
+    return Math.min(1, width / Math.max(1, box.width), height / Math.max(1, box.height));
+  };
+  return zoom('TB') > zoom('LR') * 1.05 ? 'TB' : 'LR';
 }
 
 export type Curve = { readonly weights: readonly number[]; readonly distances: readonly number[] };
 
 /**
- * The S-curve of a wire as Cytoscape wants it: two control points, each as a weight along the straight line and a signed
- * distance from it (its unit normal is (−dy, dx)/length). The ends leave and enter horizontally.
+ * The control points of a wire: it leaves and enters along the direction of flow; with a lane it follows that between.
+ * Drawn as quadratic pieces joined at the middles of successive control points, so paired points lie level on the lane.
  */
-export function curve(from: Point, to: Point): Curve {
+export function bends(from: Point, to: Point, direction: Direction, lane?: readonly [Point, Point]): Point[] {
+  if (direction === 'TB') return bends(turned(from), turned(to), 'LR', lane && [turned(lane[0]), turned(lane[1])]).map(turned);
+  const level = (point: Point, by: number): Point => ({ x: point.x + by, y: point.y });
+  if (lane) {
+    const room = Math.max(8, Math.min(24, (lane[0].x - from.x) / 2.5));
+    return [level(from, room), level(lane[0], -room), level(lane[0], room), level(lane[1], -room), level(lane[1], room), level(to, -room)];
+  }
+  const dx = to.x - from.x;
+  const reach = Math.max(24, Math.abs(dx) / 2, dx < 0 ? Math.min(160, Math.abs(to.y - from.y) / 2 + 60) : 0);
+  return [level(from, reach), level(to, -reach)];
+}
+
+function turned(point: Point): Point {
+  return { x: point.y, y: point.x };
+}
+
+/**
+ * Control points as Cytoscape wants them: each a weight along the straight line between the ends and a signed distance
+ * from it (its unit normal is (−dy, dx)/length).
+ */
+export function curve(from: Point, to: Point, points: readonly Point[]): Curve {
   const dx = to.x - from.x;
   const dy = to.y - from.y;
   const squared = dx * dx + dy * dy;
   if (squared === 0) return { weights: [0.5], distances: [0] };
-  const reach = Math.max(24, Math.abs(dx) / 2, dx < 0 ? Math.min(160, Math.abs(dy) / 2 + 60) : 0);
-  const points = [
-    { x: from.x + reach, y: from.y },
-    { x: to.x - reach, y: to.y },
-  ];
   const length = Math.sqrt(squared);
   return {
     weights: points.map((point) => ((point.x - from.x) * dx + (point.y - from.y) * dy) / squared),
     distances: points.map((point) => ((point.x - from.x) * -dy + (point.y - from.y) * dx) / length),
   };
+}
+
+/** The same wire as an SVG path. */
+export function svgPath(from: Point, to: Point, points: readonly Point[]): string {
+  const middles = points.slice(1).map((point, at) => ({ x: (point.x + points[at].x) / 2, y: (point.y + points[at].y) / 2 }));
+  const pieces = points.map((point, at) => {
+    const end = middles[at] ?? to;
+    return `Q${point.x} ${point.y} ${end.x} ${end.y}`;
+  });
+  return `M${from.x} ${from.y}${pieces.join('')}`;
 }
 
 /** The smallest box around all cards. */

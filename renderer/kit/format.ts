@@ -35,8 +35,7 @@ export function metric(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return '–';
   const size = Math.abs(value);
   if (size === 0) return '0';
-  if (size >= 10_000) return Math.round(value).toLocaleString('en');
-  if (size >= 100) return value.toFixed(0);
+  if (size >= 100) return Math.round(value).toLocaleString('en');
   if (size >= 1) return value.toFixed(2);
   if (size >= 0.001) return value.toFixed(4);
   return value.toExponential(1);

@@ -4,23 +4,21 @@
  */
 import type { ModelEntry } from '../../workflows/protocol.ts';
 import type { Cast, Method, PolicyChoice } from '../../workflows/schema/cast.ts';
+import type { Workflow } from '../../workflows/schema/workflow.ts';
+import { presetCast } from '../../workflows/train/cast.ts';
 
 export type Base = { readonly model: string; readonly method: Method };
-
-function cast(name: string, policies: Record<string, PolicyChoice>, roles: Record<string, string>): Cast {
-  return { troupe: 'cast', version: 1, name, policies, roles };
-}
 
 function policyOf(base: Base): PolicyChoice {
   return { model: base.model, method: base.method, frozen: false };
 }
 
-export function sharedCast(roles: readonly string[], base: Base): Cast {
-  return cast('shared', { shared: policyOf(base) }, Object.fromEntries(roles.map((role) => [role, 'shared'])));
+export function sharedCast(workflow: Workflow, base: Base): Cast {
+  return presetCast(workflow, 'shared', base.model, base.method);
 }
 
-export function separateCast(roles: readonly string[], base: Base): Cast {
-  return cast('separate', Object.fromEntries(roles.map((role) => [role, policyOf(base)])), Object.fromEntries(roles.map((role) => [role, role])));
+export function separateCast(workflow: Workflow, base: Base): Cast {
+  return presetCast(workflow, 'separate', base.model, base.method);
 }
 
 /** Policies that play at least one role, in board order. */

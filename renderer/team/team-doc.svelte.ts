@@ -58,7 +58,7 @@ export class TeamDoc {
     const shown = draft ?? workflow;
     const roles = Object.keys(shown.roles);
     const board = boardOf(name);
-    this.history = begin({ workflow: shown, cast: (board && fitted(board, roles)) ?? sharedCast(roles, baseOf(this.#session.models)) });
+    this.history = begin({ workflow: shown, cast: (board && fitted(board, roles)) ?? sharedCast(shown, baseOf(this.#session.models)) });
     if (draft) this.#session.notify('info', words.team.restored);
   }
 

@@ -67,7 +67,7 @@ function cardOf(workflow: Workflow, cast: Cast | null, node: WorkflowNode): Team
     ports,
     role,
     policy,
-    width: node.kind === 'input' || node.kind === 'output' ? 128 : 196,
+    width: node.kind === 'input' || node.kind === 'output' ? 112 : node.kind === 'role' ? 184 : 164,
     height: HEAD + rows * PORT + FOOT + (role ? POLICY : 0),
     label: `${words.team.kinds[node.kind]} ${title}`,
   };

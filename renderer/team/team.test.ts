@@ -15,26 +15,26 @@ const model = (name: string, run: number, trainFull: number, trainLora: number):
 
 describe('cast board', () => {
   it('knows its presets however a board came to be', () => {
-    expect(presetOf(sharedCast(roles, base), roles)).toBe('shared');
-    const apart = separateCast(roles, base);
+    expect(presetOf(sharedCast(sampleWorkflow, base), roles)).toBe('shared');
+    const apart = separateCast(sampleWorkflow, base);
     expect(presetOf(apart, roles)).toBe('separate');
     expect(assign(apart, 'answerer', 'decomposer').name).toBe('shared');
     expect(changePolicy(apart, 'answerer', { frozen: true }).name).toBe('custom');
   });
   it('moves a role and leaves unused policies out of the run', () => {
-    const board = assign(addPolicy(sharedCast(roles, base), base), 'answerer', 'policy-2');
-    expect(board.roles).toEqual({ decomposer: 'shared', answerer: 'policy-2' });
-    const back = assign(board, 'answerer', 'shared');
-    expect(Object.keys(back.policies)).toEqual(['shared', 'policy-2']);
-    expect(Object.keys(forRun(back).policies)).toEqual(['shared']);
-    expect(Object.keys(removePolicy(back, 'policy-2').policies)).toEqual(['shared']);
-    expect(removePolicy(back, 'shared')).toBe(back);
+    const board = assign(addPolicy(sharedCast(sampleWorkflow, base), base), 'answerer', 'policy-2');
+    expect(board.roles).toEqual({ decomposer: 'team', answerer: 'policy-2' });
+    const back = assign(board, 'answerer', 'team');
+    expect(Object.keys(back.policies)).toEqual(['team', 'policy-2']);
+    expect(Object.keys(forRun(back).policies)).toEqual(['team']);
+    expect(Object.keys(removePolicy(back, 'policy-2').policies)).toEqual(['team']);
+    expect(removePolicy(back, 'team')).toBe(back);
     expect(assign(board, 'answerer', 'nobody')).toBe(board);
   });
   it('always gives every role a policy that exists', () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.constantFrom('add', 'assign', 'remove'), fc.constantFrom(...roles), fc.nat(4))), (moves) => {
-        let board = sharedCast(roles, base);
+        let board = sharedCast(sampleWorkflow, base);
         for (const [move, role, at] of moves) {
           const name = Object.keys(board.policies)[at % Object.keys(board.policies).length];
           board = move === 'add' ? addPolicy(board, base) : move === 'assign' ? assign(board, role, name) : removePolicy(board, name);
@@ -44,16 +44,16 @@ describe('cast board', () => {
     );
   });
   it('follows a workflow that changed', () => {
-    expect(fitted(separateCast(roles, base), ['answerer', 'critic'])?.roles).toEqual({ answerer: 'answerer', critic: 'decomposer' });
+    expect(fitted(separateCast(sampleWorkflow, base), ['answerer', 'critic'])?.roles).toEqual({ answerer: 'answerer', critic: 'decomposer' });
   });
   it('counts shared bases once and adapters each', () => {
     const lora = { model: 'big', method: { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj'] } as const };
     const models = [model('nano', 1, 10, 4), model('big', 100, 900, 130)];
-    expect(meaning(sharedCast(roles, base), models, 8)).toEqual({ policies: 1, trainBytes: 10, samples: { shared: 16 } });
+    expect(meaning(sharedCast(sampleWorkflow, base), models, 8)).toEqual({ policies: 1, trainBytes: 10, samples: { team: 16 } });
     const mutable = { model: lora.model, method: { ...lora.method, targets: [...lora.method.targets] } };
-    expect(meaning(separateCast(roles, mutable), models, 8).trainBytes).toBe(100 + 2 * 30);
-    expect(meaning(sharedCast(roles, { ...base, model: 'gone' }), models, 8).trainBytes).toBeNull();
-    expect(playing(separateCast(roles, base))).toEqual(roles);
+    expect(meaning(separateCast(sampleWorkflow, mutable), models, 8).trainBytes).toBe(100 + 2 * 30);
+    expect(meaning(sharedCast(sampleWorkflow, { ...base, model: 'gone' }), models, 8).trainBytes).toBeNull();
+    expect(playing(separateCast(sampleWorkflow, base))).toEqual(roles);
   });
 });
 
@@ -83,10 +83,10 @@ describe('workflow drawing', () => {
     expect(portsOf(sampleWorkflow, tool)).toEqual({ inputs: [{ name: 'queries', type: null }], outputs: [{ name: 'passages', type: null }] });
   });
   it('starts wires at the ports they leave', () => {
-    const scene = teamScene(sampleWorkflow, sharedCast(roles, base));
+    const scene = teamScene(sampleWorkflow, sharedCast(sampleWorkflow, base));
     const wire = scene.wires.find((one) => one.id === 'retrieve.passages>answer.evidence');
     expect(wire?.toY).toBe(portY(1));
-    expect(scene.cards.find((card) => card.id === 'answer')?.policy).toBe('shared');
+    expect(scene.cards.find((card) => card.id === 'answer')?.policy).toBe('team');
   });
   it('finds references that no input fills', () => {
     expect(unknownReferences('Q: {{question}} {{ evidence }} {{memory}}', ['question', 'evidence'])).toEqual(['memory']);

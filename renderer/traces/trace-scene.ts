@@ -15,7 +15,7 @@ export function detailOf(record: TraceRecord): string {
   const values = Object.values(record.outputs);
   if (values.length === 0) return record.kind === 'output' ? shortened(Object.values(record.inputs).map(valueText).join(' '), 60) : '';
   const [first] = values;
-  if (Array.isArray(first) && first.length > 1) return `${first.length} × ${shortened(valueText(first[0] ?? ''), 40)}`;
+  if (Array.isArray(first) && first.length > 1) return `${first.length} × ${shortened(valueText([first[0]]), 40)}`;
   return shortened(valueText(first), 60);
 }
 

@@ -59,10 +59,10 @@ function hasValues(one: Line): boolean {
   return one.values.some((value) => value !== null);
 }
 
-/** Milliseconds by phase; the whole step and clock readings are left out. */
+/** Milliseconds by phase; the whole step is left out. */
 function phasesOf(metrics: readonly StepMetrics[]): string[] {
   const keys = new Set(metrics.flatMap((step) => Object.keys(step.timing)));
-  return [...keys].filter((key) => /Ms$/.test(key) && !/^(step|total|wall|elapsed)/i.test(key));
+  return [...keys].filter((key) => key.endsWith('Ms') && key !== 'stepMs');
 }
 
 /** "oldLogprobsMs" → "old logprobs". */
@@ -71,11 +71,6 @@ function phaseLabel(key: string): string {
     .replace(/Ms$/, '')
     .replace(/([a-z])([A-Z])/g, '$1 $2')
     .toLowerCase();
-}
-
-function rateKey(metrics: readonly StepMetrics[]): string | undefined {
-  const keys = new Set(metrics.flatMap((step) => Object.keys(step.timing)));
-  return [...keys].find((key) => /tokens?.*(per|\/)?.*s(ec|econd)?$/i.test(key) && /per|\/|rate/i.test(key));
 }
 
 /** All charts of one run. `roles` in the workflow's order gives each role its colour everywhere. */
@@ -87,7 +82,6 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
     roleNames.map((role, at) => line(role, roleToken(roles, role), at, metrics, (step) => step.roles[role]?.[key]));
   const byPolicy = (key: string): Line[] =>
     policies.map((policy, at) => line(policy, policyTone(policy, at, roles), at, metrics, (step) => step.policies[policy]?.[key]));
-  const rate = rateKey(metrics);
   const make = (id: string, title: string, lines: Line[], range: ChartSpec['range'], write: ChartSpec['write'] = metric): ChartSpec => ({
     id,
     title,
@@ -104,7 +98,7 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
     make('kl', chart.kl, byPolicy('losses/approx_kl'), [null, null]),
     make('clip', chart.clip, byPolicy('losses/clipfrac'), [0, null]),
     make('entropy', chart.entropy, byPolicy('losses/entropy'), [0, null]),
-    make('rate', chart.rate, rate ? [line(chart.rate.toLowerCase(), 'role-3', 0, metrics, (step) => step.timing[rate])] : [], [0, null]),
+    make('rate', chart.rate, [line(chart.rate.toLowerCase(), 'role-3', 0, metrics, (step) => step.timing.tokensPerSecond)], [0, null]),
     make(
       'time',
       chart.time,

@@ -1,0 +1,31 @@
+import { describe, expect, it } from 'vitest';
+import { fitOf, machineMemory, modelName, pickFolder, pickGguf, validName } from './model-files.ts';
+
+function file(path: string): File {
+  const made = new File(['x'], path.split('/').at(-1) ?? '');
+  Object.defineProperty(made, 'webkitRelativePath', { value: path });
+  return made;
+}
+
+describe('picked files', () => {
+  it('take a model folder and leave the rest', () => {
+    const picked = pickFolder(['SmolLM2 135M/config.json', 'SmolLM2 135M/model-00001-of-00002.safetensors', 'SmolLM2 135M/README.md', 'SmolLM2 135M/onnx/config.json'].map(file));
+    expect(picked?.name).toBe('smollm2-135m');
+    expect(Object.keys(picked?.files ?? {})).toEqual(['config.json', 'model-00001-of-00002.safetensors']);
+  });
+  it('refuse a folder that is no model', () => {
+    expect(pickFolder([file('photos/cat.jpg')])).toBeNull();
+    expect(pickFolder([file('half/config.json')])).toBeNull();
+  });
+  it('name a GGUF file', () => {
+    expect(pickGguf(file('Tiny Model.Q4_1.GGUF')).name).toBe('tiny-model.q4_1');
+    expect(pickGguf(file('....gguf')).name).toBe('model');
+    expect(validName(modelName('-- Größe --'))).toBe(true);
+    expect(validName('../x')).toBe(false);
+  });
+  it('judge fit only where memory is known', () => {
+    expect(fitOf(5e9, machineMemory(4))).toBe('tooLarge');
+    expect(fitOf(3e9, machineMemory(4))).toBe('fits');
+    expect(fitOf(3e9, machineMemory(undefined))).toBe('unknown');
+  });
+});

@@ -1,0 +1,47 @@
+/** Files a person picked, as the set the engine reads, with a name for the model; and what fits in memory here. */
+import type { FileSet } from '../../engine/protocol.ts';
+
+export type Picked = { readonly name: string; readonly files: FileSet };
+
+const taken = /^(config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|chat_template\.(jinja|json)|model.*\.safetensors|model\.safetensors\.index\.json)$/;
+
+/** A name the workspace accepts: letters, digits, dots, - and _. */
+export function modelName(from: string): string {
+  return from
+    .replace(/\.gguf$/i, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+|-+$/g, '')
+    .slice(0, 64);
+}
+
+type FileLike = Blob & { readonly name: string; readonly webkitRelativePath?: string };
+
+/** The files of a Hugging Face folder; deeper folders and other files are left out. null when it is no model. */
+export function pickFolder(files: readonly FileLike[]): Picked | null {
+  const top = files.filter((file) => (file.webkitRelativePath ?? file.name).split('/').length <= 2 && taken.test(file.name));
+  const names = new Set(top.map((file) => file.name));
+  if (!names.has('config.json') || ![...names].some((name) => name.endsWith('.safetensors'))) return null;
+  const folder = (top[0]?.webkitRelativePath ?? '').split('/')[0];
+  return { name: modelName(folder) || 'model', files: Object.fromEntries(top.map((file) => [file.name, { kind: 'blob', blob: file }])) };
+}
+
+export function pickGguf(file: FileLike): Picked {
+  return { name: modelName(file.name) || 'model', files: { [file.name]: { kind: 'blob', blob: file } } };
+}
+
+export function validName(name: string): boolean {
+  return /^[a-zA-Z0-9][\w.-]{0,63}$/.test(name);
+}
+
+/** Memory to judge against: what the browser says of the machine (it never says more than 8 GB), else unknown. */
+export function machineMemory(deviceMemoryGb: number | undefined): number | null {
+  return deviceMemoryGb === undefined ? null : deviceMemoryGb * 1e9;
+}
+
+export type Fit = 'fits' | 'tooLarge' | 'unknown';
+
+export function fitOf(bytes: number, memory: number | null): Fit {
+  if (memory === null) return 'unknown';
+  return bytes <= memory ? 'fits' : 'tooLarge';
+}
