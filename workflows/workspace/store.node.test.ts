@@ -63,8 +63,8 @@ describe('a workspace folder', () => {
   });
 
   it.each(['../out', 'a/../../out', '/etc/passwd', 'a\\..\\out', 'C:/x', 'a/./b', 'nul\0'])('refuses a path that leaves the workspace: %s', async (bad) => {
-    const calls = [() => store.read(bad), () => store.write(bad, bytes('')), () => store.append(bad, ''), () => store.list(bad), () => store.stat(bad), () => store.remove(bad), () => store.move(bad, 'x'), () => store.move('x', bad)];
-    for (const call of calls) await expect(Promise.resolve().then(call)).rejects.toThrow(/leaves the workspace/);
+    const calls: (() => Promise<unknown>)[] = [() => store.read(bad), () => store.write(bad, bytes('')), () => store.append(bad, ''), () => store.list(bad), () => store.stat(bad), () => store.remove(bad), () => store.move(bad, 'x'), () => store.move('x', bad)];
+    for (const call of calls) await expect((async () => call())()).rejects.toThrow(/leaves the workspace/);
     expect(await readdir(folder)).toEqual([]);
   });
 
