@@ -67,7 +67,7 @@ async function tryDevice(open: () => Promise<Device>): Promise<{ gflops: number 
   try {
     const device = await open();
     try {
-      return { gflops: await measureGflops(device.tf), failure: null };
+      return { gflops: await measureGflops(), failure: null };
     } finally {
       await device.close();
     }

@@ -22,8 +22,6 @@ const MOST_THREADS = 16;
 export type WasmSettings = {
   /** Threads, the caller's included; by default one per logical processor, at most 16. */
   readonly threads?: number;
-  /** False keeps tfjs's own matrix product and elementwise kernels, for comparison. */
-  readonly ownKernels?: boolean;
 };
 
 /** The features our kernels may use here. */
@@ -45,11 +43,9 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
   const team = await ThreadTeam.open(heap, options, threads - 1, host.startHelper);
   registerSegmentSum(tf);
   registerSharing(tf);
-  if (settings.ownKernels !== false) {
-    registerMatMul(tf, new Gemm(heap, team));
-    registerElementwise(tf, team);
-    registerDecoderKernels(tf, team);
-  }
+  registerMatMul(tf, new Gemm(heap, team));
+  registerElementwise(tf, team);
+  registerDecoderKernels(tf, team);
   return {
     info: wasmInfo(team.threads, relaxed, shared, reason),
     tf,
@@ -79,4 +75,10 @@ function wasmInfo(threads: number, relaxed: boolean, shared: boolean, reason: st
 
 export function wasmName(threads: number): string {
   return `WebAssembly SIMD, ${threads} ${threads === 1 ? 'thread' : 'threads'}`;
+}
+
+/** Puts tfjs's own kernels back on an open wasm device, with only the missing one kept: what a comparison runs against. */
+export function useStockKernels(): void {
+  restoreKernels(tf);
+  registerSegmentSum(tf);
 }

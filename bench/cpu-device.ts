@@ -1,0 +1,130 @@
+/**
+ * One CPU device measured in a process of its own, so that its memory high-water mark is its own too. Prints one JSON line.
+ * Arguments: device (wasm, wasm-stock: tfjs's own kernels on the same backend, or cpu), and the model's folder.
+ */
+import '../engine/device/register.node.ts';
+import { measureProduct, type Orientation } from '../engine/device/measure.ts';
+import { useStockKernels } from '../engine/device/wasm.ts';
+import { createEngine } from '../engine/engine.ts';
+import { filesAt } from '../engine/formats/folder.node.ts';
+import '../engine/formats/source.node.ts';
+import type { EngineApi, GenerateRequest, SftExample, SftSettings, TrainMethod } from '../engine/protocol.ts';
+
+export type CpuDevice = 'wasm' | 'wasm-stock' | 'cpu';
+
+export type CpuMeasurement = {
+  readonly device: CpuDevice;
+  readonly name: string;
+  readonly model: { readonly parameters: number; readonly layers: number; readonly hidden: number; readonly vocab: number };
+  /** GFLOP/s of 512 × 512 products (256 on cpu). */
+  readonly gflops: Readonly<Record<Orientation, number>>;
+  /** Prompt tokens a second through the model, in one batch of 16 (4 on cpu, for decoding too). */
+  readonly prefillTokensPerSecond: number;
+  readonly decodeTokensPerSecond: { readonly batch1: number; readonly batch16: number };
+  /** Tokens (prompt and response) a second through one optimiser step. */
+  readonly trainTokensPerSecond: { readonly full: number; readonly lora16: number };
+  readonly memory: { readonly peakRssBytes: number; readonly peakDeviceBytes: number };
+};
+
+/** How much work each device is given: enough for seconds on it, not minutes. */
+type Load = { readonly prompt: number; readonly tokens: number; readonly wide: number; readonly examples: number; readonly response: number; readonly size: number };
+const LOADS: Record<CpuDevice, Load> = {
+  wasm: { prompt: 96, tokens: 48, wide: 16, examples: 16, response: 32, size: 512 },
+  'wasm-stock': { prompt: 96, tokens: 32, wide: 16, examples: 4, response: 32, size: 512 },
+  cpu: { prompt: 16, tokens: 4, wide: 4, examples: 1, response: 8, size: 256 },
+};
+
+const ALL_LAYERS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
+
+async function measure(device: CpuDevice, path: string): Promise<CpuMeasurement> {
+  const engine = createEngine({ onToken: () => {}, onProgress: () => {}, onDeviceLost: () => {} });
+  const opened = await engine.open(device === 'cpu' ? 'cpu' : 'wasm');
+  if (device === 'wasm-stock') useStockKernels();
+  const load = LOADS[device];
+  const gflops = {} as Record<Orientation, number>;
+  for (const orientation of ['NN', 'NT', 'TN'] as const) gflops[orientation] = await measureProduct(load.size, orientation, 1000);
+  const info = await engine.loadModel('model', await filesAt(path));
+  await engine.createPolicy({ policy: 'act', model: 'model', method: { kind: 'full' }, frozen: true, seed: 1 });
+  const prefill = await fastest(() => generate(engine, load.wide, load, 1));
+  const batch1 = await decodeRate(engine, 1, load);
+  const batch16 = await decodeRate(engine, load.wide, load);
+  await engine.dropPolicy('act');
+  const full = await train(engine, load, { kind: 'full' });
+  const lora16 = await train(engine, load, { kind: 'lora', rank: 16, alpha: 32, targets: ALL_LAYERS });
+  const peak = (await engine.memory()).peakBytes;
+  await engine.close();
+  return {
+    device,
+    name: device === 'wasm-stock' ? `${opened.name.replace(/\d+ threads?/, '1 thread')}, tfjs's own kernels` : opened.name,
+    model: { parameters: info.parameters, layers: info.layers, hidden: info.hidden, vocab: info.vocab },
+    gflops,
+    prefillTokensPerSecond: prefill.promptTokens / prefill.seconds,
+    decodeTokensPerSecond: { batch1, batch16 },
+    trainTokensPerSecond: { full, lora16 },
+    memory: { peakRssBytes: process.resourceUsage().maxRSS * 1024, peakDeviceBytes: peak },
+  };
+}
+
+type Timed = { readonly seconds: number; readonly tokens: number; readonly promptTokens: number };
+
+/** The fastest of two runs after one that warms up. */
+async function fastest(run: () => Promise<Timed>): Promise<Timed> {
+  await run();
+  const [a, b] = [await run(), await run()];
+  return a.seconds < b.seconds ? a : b;
+}
+
+const STORY = 'Once upon a time a fisherman went out to sea and found a little box in his net. He opened it and saw ';
+
+/** `count` different stories to go on with, each of at least `length` tokens. */
+async function prompts(engine: EngineApi, count: number, length: number): Promise<number[][]> {
+  const [start] = [await engine.encode('model', { text: STORY })];
+  const long = Array.from({ length: Math.ceil(length / start.length) + 1 }, () => start).flat();
+  return Array.from({ length: count }, (_, i) => [...start.slice(i % start.length), ...long].slice(0, length));
+}
+
+async function generate(engine: EngineApi, count: number, load: Load, tokens: number): Promise<Timed> {
+  const ids = await prompts(engine, count, load.prompt);
+  const requests: GenerateRequest[] = ids.map((prompt, i) => ({
+    record: `r${i}`,
+    prompt: { ids: prompt },
+    sampling: { temperature: 0.8, topK: 0, topP: 1, minP: 0, maxTokens: tokens, stop: [], seed: i },
+    keep: false,
+  }));
+  const started = performance.now();
+  const out = await engine.generate('act', requests);
+  return {
+    seconds: (performance.now() - started) / 1000,
+    tokens: out.reduce((sum, g) => sum + g.ids.length, 0),
+    promptTokens: ids.reduce((sum, prompt) => sum + prompt.length, 0),
+  };
+}
+
+/** Tokens a second after the first of each sequence: a run to the end less a run to the first token. */
+async function decodeRate(engine: EngineApi, count: number, load: Load): Promise<number> {
+  const first = await fastest(() => generate(engine, count, load, 1));
+  const whole = await fastest(() => generate(engine, count, load, load.tokens));
+  return (whole.tokens - first.tokens) / Math.max(whole.seconds - first.seconds, 1e-6);
+}
+
+/** Tokens a second of the fastest of three steps . */
+async function train(engine: EngineApi, load: Load, method: TrainMethod): Promise<number> {
+  await engine.createPolicy({ policy: 'learn', model: 'model', method, frozen: false, seed: 1 });
+  const settings: SftSettings = { lr: 1e-5, lrWarmup: 0, lrDecay: 'constant', totalSteps: 10, weightDecay: 0, maxGradNorm: 1, tokenBudget: 2048 };
+  const response = 'and so on '.repeat(Math.ceil(load.response / 3));
+  const ids = await prompts(engine, load.examples, load.prompt);
+  const examples: SftExample[] = ids.map((prompt) => ({ prompt: { ids: prompt }, response, role: 'any' }));
+  const perExample = load.prompt + (await engine.encode('model', { text: response })).length;
+  let seconds = Infinity;
+  for (let step = 0; step < 3; step++) {
+    const started = performance.now();
+    await engine.sft('learn', examples, settings, step);
+    seconds = Math.min(seconds, (performance.now() - started) / 1000);
+  }
+  await engine.dropPolicy('learn');
+  return (perExample * load.examples) / seconds;
+}
+
+const [device, path] = process.argv.slice(2) as [CpuDevice, string];
+console.log(JSON.stringify(await measure(device, path)));
+process.exit(0);
