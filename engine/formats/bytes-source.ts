@@ -26,6 +26,8 @@ export function fromBytes(name: string, bytes: Uint8Array): ByteSource {
 export function checkRange(name: string, size: number, offset: number, length: number): void {
   const sound = Number.isSafeInteger(offset) && Number.isSafeInteger(length) && offset >= 0 && length >= 0;
   if (!sound || offset + length > size) {
-    throw new UserError(`${name} is truncated: bytes ${offset} to ${offset + length} are needed and it has ${size}; download or copy it again`);
+    throw new UserError(
+      `${name} is truncated: bytes ${offset} to ${offset + length} are needed and it has ${size}; download or copy it again`,
+    );
   }
 }

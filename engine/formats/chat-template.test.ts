@@ -8,9 +8,12 @@ const render = (source: string, tokens = {}) => compileChatTemplate(source, toke
 
 describe('chat templates', () => {
   it('render messages, special tokens and the generation prompt', () => {
-    const source = "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m['content'] | trim }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+    const source =
+      "{{ bos_token }}{% for m in messages %}[{{ m.role }}]{{ m['content'] | trim }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
     const template = compileChatTemplate(source, { bos_token: '<s>' });
-    expect(template([{ role: 'system', content: ' Be brief ' }, ...user], true)).toBe('<s>[system]Be brief[user]Hi[assistant]');
+    expect(template([{ role: 'system', content: ' Be brief ' }, ...user], true)).toBe(
+      '<s>[system]Be brief[user]Hi[assistant]',
+    );
     expect(template(user, false)).toBe('<s>[user]Hi');
   });
 
@@ -27,22 +30,70 @@ describe('chat templates', () => {
   });
 
   it.each([
-    ['counts for ever', '{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}', 'come to an end'],
+    [
+      'counts for ever',
+      '{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}',
+      'come to an end',
+    ],
     ['asks for a huge range', '{% for i in range(10000000000) %}{% endfor %}', 'counts to'],
     ['asks for a range without end', '{% for i in range(1, 5, 0) %}{% endfor %}', 'counts to'],
-    ['doubles a text', "{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}", 'more than'],
+    [
+      'doubles a text',
+      "{% set ns = namespace(s='x') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}",
+      'more than',
+    ],
     ['recurses', '{% macro f(g) %}{{ g(g) }}{% endmacro %}{{ f(f) }}', 'refused'],
     ['multiplies a text', "{{ 'x' * 500000000 }}", 'refused'],
     ['pads a text', "{{ 'x' | indent(400000000, true) }}", 'more than'],
-    ['walks one long list again and again', '{% set x = range(100000) %}{% for i in x %}{% for j in x %}{% endfor %}{% endfor %}', 'come to an end'],
+    [
+      'walks one long list again and again',
+      '{% set x = range(100000) %}{% for i in x %}{% for j in x %}{% endfor %}{% endfor %}',
+      'come to an end',
+    ],
     ['is a book', 'x'.repeat(200_001), '200001 characters'],
   ])('end one that %s', (_, source, words) => {
-    expect(() => render(source)).toThrow(expect.objectContaining({ name: 'UserError', message: expect.stringContaining(words) }));
+    expect(() => render(source)).toThrow(
+      expect.objectContaining({ name: 'UserError', message: expect.stringContaining(words) }),
+    );
   });
 });
 
 it('any text as a template gives a text or a sentence', () => {
-  const word = fc.constantFrom('{%', '%}', '{{', '}}', '{#', '#}', ' for ', ' in ', ' if ', ' set ', ' endif ', ' endfor ', ' macro ', ' x ', '=', '(', ')', '[', ']', '|', '.', "'", '"', '~', '-', ' messages ', ' not ', ' is ', '0', ',', ':', '{', '}');
+  const word = fc.constantFrom(
+    '{%',
+    '%}',
+    '{{',
+    '}}',
+    '{#',
+    '#}',
+    ' for ',
+    ' in ',
+    ' if ',
+    ' set ',
+    ' endif ',
+    ' endfor ',
+    ' macro ',
+    ' x ',
+    '=',
+    '(',
+    ')',
+    '[',
+    ']',
+    '|',
+    '.',
+    "'",
+    '"',
+    '~',
+    '-',
+    ' messages ',
+    ' not ',
+    ' is ',
+    '0',
+    ',',
+    ':',
+    '{',
+    '}',
+  );
   fc.assert(
     fc.property(fc.array(word, { maxLength: 25 }), (words) => {
       try {

@@ -38,7 +38,8 @@ class BoundedInterpreter extends Interpreter {
     this.#steps += steps;
     const late = this.#steps - this.#checked > 4096 && Date.now() > this.#deadline;
     if (this.#steps - this.#checked > 4096) this.#checked = this.#steps;
-    if (late || this.#steps > STEPS_MAX) throw new UserError('The chat template does not come to an end; the model file is damaged or hostile');
+    if (late || this.#steps > STEPS_MAX)
+      throw new UserError('The chat template does not come to an end; the model file is damaged or hostile');
   }
 }
 
@@ -53,11 +54,18 @@ function tooLong(): UserError {
 
 /** Parses a template once. `tokens` are the special tokens' texts a template may name (bos_token, eos_token …). */
 export function compileChatTemplate(source: string, tokens: Readonly<Record<string, string>>): ChatTemplate {
-  if (source.length > SOURCE_MAX_CHARS) throw new UserError(`The chat template is ${source.length} characters long, at most ${SOURCE_MAX_CHARS} are read; the model file is damaged`);
+  if (source.length > SOURCE_MAX_CHARS)
+    throw new UserError(
+      `The chat template is ${source.length} characters long, at most ${SOURCE_MAX_CHARS} are read; the model file is damaged`,
+    );
   const program = parseTemplate(source);
   return (messages, addGenerationPrompt) => {
     const environment = new Environment();
-    const given = { ...tokens, messages: messages.map(({ role, content }) => ({ role, content })), add_generation_prompt: addGenerationPrompt };
+    const given = {
+      ...tokens,
+      messages: messages.map(({ role, content }) => ({ role, content })),
+      add_generation_prompt: addGenerationPrompt,
+    };
     for (const [name, value] of Object.entries({ ...globals(source), ...given })) environment.set(name, value);
     return run(() => String(new BoundedInterpreter(environment).run(program).value));
   };
@@ -67,7 +75,9 @@ function parseTemplate(source: string): ReturnType<typeof parse> {
   try {
     return parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
   } catch (error) {
-    throw new UserError(`The model's chat template cannot be read: ${show((error as Error).message)}; give prompts as plain text`);
+    throw new UserError(
+      `The model's chat template cannot be read: ${show((error as Error).message)}; give prompts as plain text`,
+    );
   }
 }
 
@@ -78,7 +88,9 @@ function run(render: () => string): string {
     return text;
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(`The model's chat template refused the messages: ${show((error as Error).message)}; change their roles or order, or give the prompt as plain text`);
+    throw new UserError(
+      `The model's chat template refused the messages: ${show((error as Error).message)}; change their roles or order, or give the prompt as plain text`,
+    );
   }
 }
 
@@ -91,13 +103,18 @@ function globals(source: string): Record<string, unknown> {
     range: boundedRange,
   };
   // Today's date in a prompt would make yesterday's run unrepeatable: templates that can do without it are not given it.
-  return /strftime_now\s+is\s+(not\s+)?defined/.test(source) ? base : { ...base, strftime_now: (format: unknown) => formatDate(new Date(), String(format)) };
+  return /strftime_now\s+is\s+(not\s+)?defined/.test(source)
+    ? base
+    : { ...base, strftime_now: (format: unknown) => formatDate(new Date(), String(format)) };
 }
 
 function boundedRange(first: number, stop?: number, step = 1): number[] {
   const [start, end] = stop === undefined ? [0, first] : [first, stop];
   const length = step === 0 ? NaN : Math.max(0, Math.ceil((end - start) / step));
-  if (!(length <= RANGE_MAX)) throw new UserError(`The chat template counts to ${length}, at most ${RANGE_MAX} is allowed; the model file is damaged or hostile`);
+  if (!(length <= RANGE_MAX))
+    throw new UserError(
+      `The chat template counts to ${length}, at most ${RANGE_MAX} is allowed; the model file is damaged or hostile`,
+    );
   return Array.from({ length }, (_, i) => start + i * step);
 }
 
@@ -105,8 +122,21 @@ function formatDate(date: Date, format: string): string {
   const two = (n: number) => String(n).padStart(2, '0');
   const named = (options: Intl.DateTimeFormatOptions) => date.toLocaleDateString('en-US', options);
   const fields: Record<string, string> = {
-    ...{ Y: String(date.getFullYear()), m: two(date.getMonth() + 1), d: two(date.getDate()), H: two(date.getHours()), M: two(date.getMinutes()), S: two(date.getSeconds()) },
-    ...{ B: named({ month: 'long' }), b: named({ month: 'short' }), A: named({ weekday: 'long' }), a: named({ weekday: 'short' }), '%': '%' },
+    ...{
+      Y: String(date.getFullYear()),
+      m: two(date.getMonth() + 1),
+      d: two(date.getDate()),
+      H: two(date.getHours()),
+      M: two(date.getMinutes()),
+      S: two(date.getSeconds()),
+    },
+    ...{
+      B: named({ month: 'long' }),
+      b: named({ month: 'short' }),
+      A: named({ weekday: 'long' }),
+      a: named({ weekday: 'short' }),
+      '%': '%',
+    },
   };
   return format.replace(/%(.)/g, (all, letter: string) => fields[letter] ?? all);
 }

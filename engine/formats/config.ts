@@ -10,7 +10,13 @@ import { isObject, realNumber, show, truth, wholeNumber, type JsonObject } from 
 /** How rotary frequencies are stretched for longer contexts. */
 export type RopeScaling =
   | { readonly kind: 'linear'; readonly factor: number }
-  | { readonly kind: 'llama3'; readonly factor: number; readonly lowFreqFactor: number; readonly highFreqFactor: number; readonly originalContext: number };
+  | {
+      readonly kind: 'llama3';
+      readonly factor: number;
+      readonly lowFreqFactor: number;
+      readonly highFreqFactor: number;
+      readonly originalContext: number;
+    };
 
 export type ModelConfig = {
   readonly architecture: Architecture;
@@ -45,7 +51,8 @@ export function readConfig(json: JsonObject, generation: JsonObject | null = nul
   refuseUnsupported(json, architecture);
   const heads = wholeNumber(FILE, json, 'num_attention_heads', 1, 1024);
   const hidden = wholeNumber(FILE, json, 'hidden_size', 1, 65536);
-  if (json['head_dim'] == null && hidden % heads !== 0) throw new UserError(`${FILE}: hidden_size ${hidden} is not a multiple of num_attention_heads ${heads}`);
+  if (json['head_dim'] == null && hidden % heads !== 0)
+    throw new UserError(`${FILE}: hidden_size ${hidden} is not a multiple of num_attention_heads ${heads}`);
   const layers = wholeNumber(FILE, json, 'num_hidden_layers', 1, 1024);
   refuseSlidingWindow(json, layers);
   const vocab = wholeNumber(FILE, json, 'vocab_size', 1, 4_000_000);
@@ -58,13 +65,25 @@ export function readConfig(json: JsonObject, generation: JsonObject | null = nul
     kvHeads: wholeNumber(FILE, json, 'num_key_value_heads', 1, 1024, heads),
     headDim: wholeNumber(FILE, json, 'head_dim', 2, 1024, architecture === 'qwen3' ? 128 : hidden / heads),
     vocab,
-    contextLength: wholeNumber(FILE, json, 'max_position_embeddings', 1, 16_777_216, architecture === 'llama' ? 2048 : 32768),
+    contextLength: wholeNumber(
+      FILE,
+      json,
+      'max_position_embeddings',
+      1,
+      16_777_216,
+      architecture === 'llama' ? 2048 : 32768,
+    ),
     ...readRope(json),
     rmsEps: realNumber(FILE, json, 'rms_norm_eps', 0, 1, 1e-6),
     tied: truth(FILE, json, 'tie_word_embeddings', false),
     attentionBias: architecture === 'qwen2',
     qkNorm: architecture === 'qwen3',
-    eosIds: [...new Set([...readIds(FILE, json, 'eos_token_id', vocab), ...(generation ? readIds('generation_config.json', generation, 'eos_token_id', vocab) : [])])],
+    eosIds: [
+      ...new Set([
+        ...readIds(FILE, json, 'eos_token_id', vocab),
+        ...(generation ? readIds('generation_config.json', generation, 'eos_token_id', vocab) : []),
+      ]),
+    ],
     bosId: readIds(FILE, json, 'bos_token_id', vocab)[0] ?? null,
     padId: readIds(FILE, json, 'pad_token_id', vocab)[0] ?? null,
   });
@@ -72,40 +91,65 @@ export function readConfig(json: JsonObject, generation: JsonObject | null = nul
 
 /** The relations between numbers that hold whatever file they came from. */
 export function checkConfig(config: ModelConfig): ModelConfig {
-  if (config.heads % config.kvHeads !== 0) throw new UserError(`The model's ${config.heads} attention heads cannot share ${config.kvHeads} key-value heads; its configuration is damaged`);
-  if (config.headDim % 2 !== 0) throw new UserError(`The model's head dimension must be even for rotary positions, not ${config.headDim}; its configuration is damaged`);
+  if (config.heads % config.kvHeads !== 0)
+    throw new UserError(
+      `The model's ${config.heads} attention heads cannot share ${config.kvHeads} key-value heads; its configuration is damaged`,
+    );
+  if (config.headDim % 2 !== 0)
+    throw new UserError(
+      `The model's head dimension must be even for rotary positions, not ${config.headDim}; its configuration is damaged`,
+    );
   return config;
 }
 
 function readArchitecture(json: JsonObject): Architecture {
   const type = json['model_type'];
-  if (typeof type !== 'string' || !ARCHITECTURES.includes(type)) throw new UserError(`Models of type ${show(type)} cannot be run here; choose a Llama, Qwen2, Qwen2.5 or Qwen3 model`);
+  if (typeof type !== 'string' || !ARCHITECTURES.includes(type))
+    throw new UserError(
+      `Models of type ${show(type)} cannot be run here; choose a Llama, Qwen2, Qwen2.5 or Qwen3 model`,
+    );
   return type as Architecture;
 }
 
 function refuseUnsupported(json: JsonObject, architecture: Architecture): void {
-  if (json['quantization_config'] != null) throw new UserError('This Hugging Face checkpoint is quantised, which is not read here; take the original weights or a GGUF file');
+  if (json['quantization_config'] != null)
+    throw new UserError(
+      'This Hugging Face checkpoint is quantised, which is not read here; take the original weights or a GGUF file',
+    );
   const activation = json['hidden_act'] ?? 'silu';
   if (activation !== 'silu') throw new UserError(`The activation ${show(activation)} is not supported; only silu is`);
-  if (architecture !== 'qwen2' && truth(FILE, json, 'attention_bias', false)) throw new UserError(`Attention biases in a ${architecture} model are not supported; choose a model with attention_bias false`);
-  if (truth(FILE, json, 'mlp_bias', false)) throw new UserError('Biases in the feed-forward layers are not supported; choose a model with mlp_bias false');
+  if (architecture !== 'qwen2' && truth(FILE, json, 'attention_bias', false))
+    throw new UserError(
+      `Attention biases in a ${architecture} model are not supported; choose a model with attention_bias false`,
+    );
+  if (truth(FILE, json, 'mlp_bias', false))
+    throw new UserError('Biases in the feed-forward layers are not supported; choose a model with mlp_bias false');
   const experts = json['num_experts'] ?? json['num_local_experts'];
-  if (experts != null) throw new UserError(`Mixture-of-experts models are not supported: ${show(experts)} experts; choose a dense model`);
-  if (realNumber(FILE, json, 'partial_rotary_factor', 0, 1, 1) !== 1) throw new UserError(`Partial rotary embeddings are not supported: ${show(json['partial_rotary_factor'])}`);
+  if (experts != null)
+    throw new UserError(`Mixture-of-experts models are not supported: ${show(experts)} experts; choose a dense model`);
+  if (realNumber(FILE, json, 'partial_rotary_factor', 0, 1, 1) !== 1)
+    throw new UserError(`Partial rotary embeddings are not supported: ${show(json['partial_rotary_factor'])}`);
 }
 
 /** Qwen2 configs name a sliding window they do not use; only one in use is refused. */
 function refuseSlidingWindow(json: JsonObject, layers: number): void {
   const types = json['layer_types'];
   const sliding = Array.isArray(types) && types.some((type) => type !== 'full_attention');
-  const windowed = truth(FILE, json, 'use_sliding_window', false) && json['sliding_window'] != null && wholeNumber(FILE, json, 'max_window_layers', 0, 4096, 28) < layers;
-  if (sliding || windowed) throw new UserError(`Sliding-window attention is not supported: a window of ${show(json['sliding_window'])} tokens is in use; choose a model with full attention`);
+  const windowed =
+    truth(FILE, json, 'use_sliding_window', false) &&
+    json['sliding_window'] != null &&
+    wholeNumber(FILE, json, 'max_window_layers', 0, 4096, 28) < layers;
+  if (sliding || windowed)
+    throw new UserError(
+      `Sliding-window attention is not supported: a window of ${show(json['sliding_window'])} tokens is in use; choose a model with full attention`,
+    );
 }
 
 /** transformers 5 keeps rope_parameters; earlier versions rope_theta beside rope_scaling. */
 function readRope(json: JsonObject): { ropeTheta: number; ropeScaling: RopeScaling | null } {
   const nested = json['rope_parameters'];
-  if (nested != null && !isObject(nested)) throw new UserError(`${FILE}: rope_parameters must be an object, not ${show(nested)}`);
+  if (nested != null && !isObject(nested))
+    throw new UserError(`${FILE}: rope_parameters must be an object, not ${show(nested)}`);
   const scaling = nested ?? json['rope_scaling'] ?? {};
   if (!isObject(scaling)) throw new UserError(`${FILE}: rope_scaling must be an object, not ${show(scaling)}`);
   const holder = isObject(nested) && nested['rope_theta'] != null ? nested : json;
@@ -119,9 +163,21 @@ function readRope(json: JsonObject): { ropeTheta: number; ropeScaling: RopeScali
     case 'llama3': {
       const lowFreqFactor = realNumber(FILE, scaling, 'low_freq_factor', 1e-6, 1e6);
       const highFreqFactor = realNumber(FILE, scaling, 'high_freq_factor', 1e-6, 1e6);
-      if (highFreqFactor <= lowFreqFactor) throw new UserError(`${FILE}: high_freq_factor must be greater than low_freq_factor ${lowFreqFactor}, not ${highFreqFactor}`);
+      if (highFreqFactor <= lowFreqFactor)
+        throw new UserError(
+          `${FILE}: high_freq_factor must be greater than low_freq_factor ${lowFreqFactor}, not ${highFreqFactor}`,
+        );
       const originalContext = wholeNumber(FILE, scaling, 'original_max_position_embeddings', 1, 16_777_216);
-      return { ropeTheta, ropeScaling: { kind: 'llama3', factor: realNumber(FILE, scaling, 'factor', 1, 1e6), lowFreqFactor, highFreqFactor, originalContext } };
+      return {
+        ropeTheta,
+        ropeScaling: {
+          kind: 'llama3',
+          factor: realNumber(FILE, scaling, 'factor', 1, 1e6),
+          lowFreqFactor,
+          highFreqFactor,
+          originalContext,
+        },
+      };
     }
     default:
       throw new UserError(`The rotary scaling ${show(kind)} is not supported; default, linear and llama3 are`);
@@ -134,10 +190,13 @@ function readIds(file: string, json: JsonObject, field: string, vocab: number): 
   const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
   if (ids.length > 64) throw new UserError(`${file}: ${field} lists ${ids.length} ids, at most 64 are taken`);
   // Some published configs use -1 for "none".
-  return ids.filter((id) => id !== -1).map((id) => {
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= vocab) throw new UserError(`${file}: ${field} must be below the vocabulary size ${vocab}, not ${show(id)}`);
-    return id;
-  });
+  return ids
+    .filter((id) => id !== -1)
+    .map((id) => {
+      if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= vocab)
+        throw new UserError(`${file}: ${field} must be below the vocabulary size ${vocab}, not ${show(id)}`);
+      return id;
+    });
 }
 
 /**
@@ -153,7 +212,10 @@ export function ropeFrequencies(config: ModelConfig): Float32Array {
     if (scaling === null) return frequency;
     if (scaling.kind === 'linear') return frequency / scaling.factor;
     const turns = (scaling.originalContext * frequency) / (2 * Math.PI);
-    const keep = Math.min(1, Math.max(0, (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor)));
+    const keep = Math.min(
+      1,
+      Math.max(0, (turns - scaling.lowFreqFactor) / (scaling.highFreqFactor - scaling.lowFreqFactor)),
+    );
     return keep * frequency + (1 - keep) * (frequency / scaling.factor);
   });
 }

@@ -18,7 +18,12 @@ export async function filesAt(path: string): Promise<FileSet> {
   if (found.isFile()) return { [basename(path)]: { kind: 'path', path: resolve(path) } };
   if (!found.isDirectory()) throw new UserError(`${path} is neither a file nor a folder`);
   const entries = await readdir(path, { withFileTypes: true });
-  if (entries.length > FILES_MAX) throw new UserError(`${path} holds ${entries.length} entries, more than a model folder would; choose the model's own folder`);
+  if (entries.length > FILES_MAX)
+    throw new UserError(
+      `${path} holds ${entries.length} entries, more than a model folder would; choose the model's own folder`,
+    );
   const files = entries.filter((entry) => entry.isFile() || entry.isSymbolicLink());
-  return Object.fromEntries(files.map(({ name }): [string, FileRef] => [name, { kind: 'path', path: resolve(join(path, name)) }]));
+  return Object.fromEntries(
+    files.map(({ name }): [string, FileRef] => [name, { kind: 'path', path: resolve(join(path, name)) }]),
+  );
 }

@@ -5,7 +5,8 @@
  */
 import { bfloatToFloat, halfTable, halfToFloat } from './half.ts';
 
-export type GgmlType = 'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q8_0' | 'Q2_K' | 'Q3_K' | 'Q4_K' | 'Q5_K' | 'Q6_K';
+export type GgmlType =
+  'F32' | 'F16' | 'BF16' | 'Q4_0' | 'Q4_1' | 'Q5_0' | 'Q5_1' | 'Q8_0' | 'Q2_K' | 'Q3_K' | 'Q4_K' | 'Q5_K' | 'Q6_K';
 
 /** Types by their number in a GGUF file. */
 export const GGML_TYPES: Readonly<Record<number, GgmlType>> = {
@@ -115,8 +116,8 @@ const q2_k: BlockReader = (b, p, out, o) => {
 const q3_k: BlockReader = (b, p, out, o) => {
   const d = half(b, p + 108);
   for (let group = 0; group < 16; group++) {
-    const low = (b[p + 96 + (group & 7)] >> (group >> 3) * 4) & 15;
-    const top = (b[p + 104 + (group & 3)] >> (group >> 2) * 2) & 3;
+    const low = (b[p + 96 + (group & 7)] >> ((group >> 3) * 4)) & 15;
+    const top = (b[p + 104 + (group & 3)] >> ((group >> 2) * 2)) & 3;
     const scale = Math.fround(d * ((low | (top << 4)) - 32));
     const from = p + 32 + (group >> 3) * 32 + (group & 1) * 16;
     const shift = ((group >> 1) & 3) * 2;
@@ -177,7 +178,7 @@ const q6_k: BlockReader = (b, p, out, o) => {
     const low = p + part * 64 + (run & 1) * 32 + within;
     const upper = p + 128 + part * 32 + within;
     for (let i = 0; i < 16; i++) {
-      const q = ((b[low + i] >> (run >> 1) * 4) & 15) | (((b[upper + i] >> (run * 2)) & 3) << 4);
+      const q = ((b[low + i] >> ((run >> 1) * 4)) & 15) | (((b[upper + i] >> (run * 2)) & 3) << 4);
       out[o + group * 16 + i] = scale * (q - 32);
     }
   }

@@ -14,18 +14,30 @@ const ARCHITECTURES: readonly string[] = ['llama', 'qwen2', 'qwen3'] satisfies A
 export async function readGgufConfig(file: GgufFile): Promise<ModelConfig> {
   const name = file.source.name;
   const architecture = file.metadata.get('general.architecture');
-  if (typeof architecture !== 'string' || !ARCHITECTURES.includes(architecture)) throw new UserError(`${name}: models of type ${show(architecture)} cannot be run here; choose a Llama, Qwen2, Qwen2.5 or Qwen3 model`);
+  if (typeof architecture !== 'string' || !ARCHITECTURES.includes(architecture))
+    throw new UserError(
+      `${name}: models of type ${show(architecture)} cannot be run here; choose a Llama, Qwen2, Qwen2.5 or Qwen3 model`,
+    );
   const all: JsonObject = Object.fromEntries(file.metadata);
-  const own: JsonObject = Object.fromEntries([...file.metadata].filter(([key]) => key.startsWith(`${architecture}.`)).map(([key, value]) => [key.slice(architecture.length + 1), value]));
-  if (wholeNumber(name, own, 'expert_count', 0, 65536, 0) > 0) throw new UserError(`${name}: mixture-of-experts models are not supported: ${show(own['expert_count'])} experts; choose a dense model`);
+  const own: JsonObject = Object.fromEntries(
+    [...file.metadata]
+      .filter(([key]) => key.startsWith(`${architecture}.`))
+      .map(([key, value]) => [key.slice(architecture.length + 1), value]),
+  );
+  if (wholeNumber(name, own, 'expert_count', 0, 65536, 0) > 0)
+    throw new UserError(
+      `${name}: mixture-of-experts models are not supported: ${show(own['expert_count'])} experts; choose a dense model`,
+    );
   const heads = wholeNumber(name, own, 'attention.head_count', 1, 1024);
   const hidden = wholeNumber(name, own, 'embedding_length', 1, 65536);
   const headDim = wholeNumber(name, own, 'attention.key_length', 2, 1024, hidden / heads);
   for (const field of ['attention.value_length', 'rope.dimension_count']) {
-    if (wholeNumber(name, own, field, 1, 1024, headDim) !== headDim) throw new UserError(`${name}: ${field} must equal the head dimension ${headDim}, not ${show(own[field])}`);
+    if (wholeNumber(name, own, field, 1, 1024, headDim) !== headDim)
+      throw new UserError(`${name}: ${field} must equal the head dimension ${headDim}, not ${show(own[field])}`);
   }
   const vocab = file.tensors.get('token_embd.weight')?.shape[0];
-  if (vocab === undefined) throw new UserError(`${name} has no token_embd.weight; it is not a language model or is damaged`);
+  if (vocab === undefined)
+    throw new UserError(`${name} has no token_embd.weight; it is not a language model or is damaged`);
   const config = checkConfig({
     architecture: architecture as Architecture,
     hidden,
@@ -46,7 +58,9 @@ export async function readGgufConfig(file: GgufFile): Promise<ModelConfig> {
     bosId: tokenId(name, all, 'bos', vocab)[0] ?? null,
     padId: tokenId(name, all, 'padding', vocab)[0] ?? null,
   });
-  return file.tensors.has('rope_freqs.weight') ? { ...config, ropeScaling: llama3Scaling(name, config, await readGgufTensor(file, 'rope_freqs.weight')) } : config;
+  return file.tensors.has('rope_freqs.weight')
+    ? { ...config, ropeScaling: llama3Scaling(name, config, await readGgufTensor(file, 'rope_freqs.weight')) }
+    : config;
 }
 
 function tokenId(name: string, all: JsonObject, kind: string, vocab: number): number[] {
@@ -58,8 +72,15 @@ function tokenId(name: string, all: JsonObject, kind: string, vocab: number): nu
 function linearScaling(name: string, own: JsonObject): RopeScaling | null {
   const kind = own['rope.scaling.type'] ?? (own['rope.scale_linear'] === undefined ? 'none' : 'linear');
   if (kind === 'none') return null;
-  if (kind !== 'linear') throw new UserError(`${name}: the rotary scaling ${show(kind)} is not supported; none, linear and Llama 3's are`);
-  const factor = realNumber(name, own, own['rope.scaling.factor'] === undefined ? 'rope.scale_linear' : 'rope.scaling.factor', 1, 1e6);
+  if (kind !== 'linear')
+    throw new UserError(`${name}: the rotary scaling ${show(kind)} is not supported; none, linear and Llama 3's are`);
+  const factor = realNumber(
+    name,
+    own,
+    own['rope.scaling.factor'] === undefined ? 'rope.scale_linear' : 'rope.scaling.factor',
+    1,
+    1e6,
+  );
   return factor === 1 ? null : { kind: 'linear', factor };
 }
 
@@ -68,15 +89,30 @@ function linearScaling(name: string, own: JsonObject): RopeScaling | null {
  * metadata; all Llama 3 models share them but for the factor, which is the largest divisor.
  */
 function llama3Scaling(name: string, config: ModelConfig, divisors: Float32Array): RopeScaling {
-  const scaling: RopeScaling = { kind: 'llama3', factor: Math.max(...divisors.subarray(0, 1024)), lowFreqFactor: 1, highFreqFactor: 4, originalContext: 8192 };
+  const scaling: RopeScaling = {
+    kind: 'llama3',
+    factor: Math.max(...divisors.subarray(0, 1024)),
+    lowFreqFactor: 1,
+    highFreqFactor: 4,
+    originalContext: 8192,
+  };
   const plain = ropeFrequencies({ ...config, ropeScaling: null });
   const scaled = ropeFrequencies({ ...config, ropeScaling: scaling });
-  const same = divisors.length === plain.length && plain.every((frequency, i) => Math.abs(frequency / divisors[i] / scaled[i] - 1) < 1e-3);
-  if (!same) throw new UserError(`${name}: the rotary frequencies listed in it follow no scaling known here; take a safetensors version of the model`);
+  const same =
+    divisors.length === plain.length &&
+    plain.every((frequency, i) => Math.abs(frequency / divisors[i] / scaled[i] - 1) < 1e-3);
+  if (!same)
+    throw new UserError(
+      `${name}: the rotary frequencies listed in it follow no scaling known here; take a safetensors version of the model`,
+    );
   return scaling;
 }
 
-const TOP: Readonly<Record<string, string>> = { 'model.embed_tokens': 'token_embd', 'model.norm': 'output_norm', lm_head: 'output' };
+const TOP: Readonly<Record<string, string>> = {
+  'model.embed_tokens': 'token_embd',
+  'model.norm': 'output_norm',
+  lm_head: 'output',
+};
 const IN_LAYER: Readonly<Record<string, string>> = {
   input_layernorm: 'attn_norm',
   post_attention_layernorm: 'ffn_norm',

@@ -31,7 +31,13 @@ function referencePieces(text: string, tokens: readonly string[], scores: readon
     if (best < 0) break;
     parts = [...parts.slice(0, best), parts[best] + parts[best + 1], ...parts.slice(best + 2)];
   }
-  return parts.flatMap((part) => ids.get(part) ?? [...new TextEncoder().encode(part)].map((byte) => ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)!));
+  return parts.flatMap(
+    (part) =>
+      ids.get(part) ??
+      [...new TextEncoder().encode(part)].map((byte) =>
+        ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)!,
+      ),
+  );
 }
 
 /** llama2.c's tokenizer file: the longest length, then score, length and bytes of each token. */
@@ -39,13 +45,20 @@ function readStoriesVocabulary(path: string): { tokens: string[]; scores: number
   const bytes = readFileSync(path);
   const tokens: string[] = [];
   const scores: number[] = [];
-  for (let at = 4; at < bytes.length; ) {
+  for (let at = 4; at < bytes.length;) {
     scores.push(bytes.readFloatLE(at));
     const length = bytes.readInt32LE(at + 4);
     tokens.push(bytes.toString('utf8', at + 8, at + 8 + length).replaceAll(' ', '▁'));
     at += 8 + length;
   }
-  return { tokens: tokens.map((token, id) => (id >= 3 && id < 259 ? `<0x${(id - 3).toString(16).toUpperCase().padStart(2, '0')}>` : ['<unk>', '<s>', '</s>'][id] ?? token)), scores };
+  return {
+    tokens: tokens.map((token, id) =>
+      id >= 3 && id < 259
+        ? `<0x${(id - 3).toString(16).toUpperCase().padStart(2, '0')}>`
+        : (['<unk>', '<s>', '</s>'][id] ?? token),
+    ),
+    scores,
+  };
 }
 
 const bpe = (pre: string, extra: readonly TestPair[] = []): TestPair[] => [
@@ -66,12 +79,23 @@ describe('the tokenizer inside a GGUF file', () => {
     expect(await (await tokenizer(bpe('qwen2'))).encode('123 a')).toEqual([one, one + 1, one + 2, 258]);
     expect(await (await tokenizer(bpe('smollm'))).encode('123 a')).toEqual([one, one + 1, one + 2, 258]);
     // Numerals of every script stand alone: with no merge across them, each is its own bytes.
-    const arabic = (await tokenizer([...bpe('smollm').slice(0, 2), texts('tokens', [...BYTE_CHARS, 'Ù£Ù¤', 'Ù£', 'Ù¤']), texts('merges', ['Ù £', 'Ù ¤', 'Ù£ Ù¤'])])).encode('٣٤');
+    const arabic = (
+      await tokenizer([
+        ...bpe('smollm').slice(0, 2),
+        texts('tokens', [...BYTE_CHARS, 'Ù£Ù¤', 'Ù£', 'Ù¤']),
+        texts('merges', ['Ù £', 'Ù ¤', 'Ù£ Ù¤']),
+      ])
+    ).encode('٣٤');
     expect(arabic).toEqual([257, 258]);
   });
 
   it('keeps special tokens, drops unused ones and adds the begin token where the file says so', async () => {
-    const made = await tokenizer(bpe('gpt-2', [['tokenizer.ggml.bos_token_id', 4, 259], ['tokenizer.ggml.add_bos_token', 7, true]]));
+    const made = await tokenizer(
+      bpe('gpt-2', [
+        ['tokenizer.ggml.bos_token_id', 4, 259],
+        ['tokenizer.ggml.add_bos_token', 7, true],
+      ]),
+    );
     expect(made.encode('<|x|><|end|>')).toEqual([259, 260, 259]);
     expect(made.encode('<|x|>', { addSpecial: false })).toEqual([260]);
     expect(made.decode([260, 259])).toBe('<|x|>');
@@ -83,8 +107,16 @@ describe('the tokenizer inside a GGUF file', () => {
     ['an unknown kind', [['tokenizer.ggml.model', 8, 'bert'], texts('tokens', ['a'])], '"bert"'],
     ['an unknown pre-tokenizer', bpe('strange'), '"strange"'],
     ['no tokens', [['tokenizer.ggml.model', 8, 'gpt2']], 'tokenizer.ggml.tokens'],
-    ['a merge of one piece', [['tokenizer.ggml.model', 8, 'gpt2'], texts('tokens', ['a']), texts('merges', ['ab'])], '"ab"'],
-    ['types of another length', [['tokenizer.ggml.model', 8, 'gpt2'], texts('tokens', ['a']), ints('token_type', [1, 1])], 'must list 1'],
+    [
+      'a merge of one piece',
+      [['tokenizer.ggml.model', 8, 'gpt2'], texts('tokens', ['a']), texts('merges', ['ab'])],
+      '"ab"',
+    ],
+    [
+      'types of another length',
+      [['tokenizer.ggml.model', 8, 'gpt2'], texts('tokens', ['a']), ints('token_type', [1, 1])],
+      'must list 1',
+    ],
     ['no scores', [['tokenizer.ggml.model', 8, 'llama'], texts('tokens', ['a'])], 'scores'],
   ])('refuses %s', async (_, pairs, words) => {
     await expect(tokenizer(pairs)).rejects.toThrow(UserError);
@@ -95,13 +127,31 @@ describe('the tokenizer inside a GGUF file', () => {
   it.skipIf(!existsSync(stories))('joins SentencePiece tokens by score, falling back to bytes', async () => {
     const { tokens, scores } = readStoriesVocabulary(stories);
     const types = tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1));
-    const made = await tokenizer([['tokenizer.ggml.model', 8, 'llama'], texts('tokens', tokens), floats('scores', scores), ints('token_type', types), ['tokenizer.ggml.bos_token_id', 4, 1], ['tokenizer.ggml.eos_token_id', 4, 2], ['tokenizer.ggml.unknown_token_id', 4, 0]]);
-    for (const text of ['Once upon a time, there was a little girl named Lily.', 'They all loved the big red ball  in the park!', 'Zürich 2024 – naïve €5', '😀']) {
+    const made = await tokenizer([
+      ['tokenizer.ggml.model', 8, 'llama'],
+      texts('tokens', tokens),
+      floats('scores', scores),
+      ints('token_type', types),
+      ['tokenizer.ggml.bos_token_id', 4, 1],
+      ['tokenizer.ggml.eos_token_id', 4, 2],
+      ['tokenizer.ggml.unknown_token_id', 4, 0],
+    ]);
+    for (const text of [
+      'Once upon a time, there was a little girl named Lily.',
+      'They all loved the big red ball  in the park!',
+      'Zürich 2024 – naïve €5',
+      '😀',
+    ]) {
       expect(made.encode(text, { addSpecial: false }), text).toEqual(referencePieces(` ${text}`, tokens, scores));
       expect(made.encode(text)[0]).toBe(1);
       expect(made.decode(made.encode(text))).toBe(text);
       const stream = made.stream();
-      expect(made.encode(text).map((id) => stream.push([id])).join('') + stream.end()).toBe(text);
+      expect(
+        made
+          .encode(text)
+          .map((id) => stream.push([id]))
+          .join('') + stream.end(),
+      ).toBe(text);
     }
   });
 
@@ -112,15 +162,26 @@ describe('the tokenizer inside a GGUF file', () => {
     const folder = gguf.slice(0, gguf.lastIndexOf('/'));
     const json = (name: string) => JSON.parse(readFileSync(`${folder}/${name}`, 'utf8')) as Record<string, unknown>;
     const beside = buildTokenizer({ tokenizer: json('tokenizer.json'), config: json('tokenizer_config.json') });
-    const { cases } = JSON.parse(readFileSync(`${FIXTURES}/smollm2-135m-instruct.json`, 'utf8')) as { cases: { user: string; prompt_ids: number[] }[] };
+    const { cases } = JSON.parse(readFileSync(`${FIXTURES}/smollm2-135m-instruct.json`, 'utf8')) as {
+      cases: { user: string; prompt_ids: number[] }[];
+    };
     for (const { user, prompt_ids } of cases) {
       expect(inside.encodeChat([{ role: 'user', content: user }])).toEqual(prompt_ids);
       expect(beside.encodeChat([{ role: 'user', content: user }])).toEqual(prompt_ids);
     }
-    for (const text of ['x = 12345.678;\n\n\tif (a != b) { return "ß→漢字"; }', "I'd say: they've 3rd-party   spaces \r\n", '<|im_start|>user<repo_name>']) {
+    for (const text of [
+      'x = 12345.678;\n\n\tif (a != b) { return "ß→漢字"; }',
+      "I'd say: they've 3rd-party   spaces \r\n",
+      '<|im_start|>user<repo_name>',
+    ]) {
       expect(inside.encode(text)).toEqual(beside.encode(text));
       expect(inside.decode(inside.encode(text), { keepSpecial: true })).toBe(text);
     }
-    expect([inside.eosIds, inside.bosId, inside.padId, inside.vocabSize]).toEqual([beside.eosIds, beside.bosId, beside.padId, beside.vocabSize]);
+    expect([inside.eosIds, inside.bosId, inside.padId, inside.vocabSize]).toEqual([
+      beside.eosIds,
+      beside.bosId,
+      beside.padId,
+      beside.vocabSize,
+    ]);
   });
 });

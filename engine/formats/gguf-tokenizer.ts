@@ -17,18 +17,40 @@ const UNUSED = 5;
 /** Longer pieces come from no merge that text would use; the bound keeps splitting them cheap. */
 const MERGED_MAX_CHARS = 128;
 
-const split = (pattern: string): JsonObject => ({ type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false });
-const byteLevel = (useRegex: boolean): JsonObject => ({ type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: useRegex });
+const split = (pattern: string): JsonObject => ({
+  type: 'Split',
+  pattern: { Regex: pattern },
+  behavior: 'Isolated',
+  invert: false,
+});
+const byteLevel = (useRegex: boolean): JsonObject => ({
+  type: 'ByteLevel',
+  add_prefix_space: false,
+  trim_offsets: false,
+  use_regex: useRegex,
+});
 const sequence = (...pretokenizers: JsonObject[]): JsonObject => ({ type: 'Sequence', pretokenizers });
 
 const WORDS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
 const REST = ' ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+';
 
-type Splitting = { readonly pre: JsonObject; readonly normalizer?: JsonObject; readonly ignoreMerges?: boolean; readonly addBos?: boolean };
+type Splitting = {
+  readonly pre: JsonObject;
+  readonly normalizer?: JsonObject;
+  readonly ignoreMerges?: boolean;
+  readonly addBos?: boolean;
+};
 
 const GPT2: Splitting = { pre: byteLevel(true) };
-const LLAMA3: Splitting = { pre: sequence(split(`${WORDS}|\\p{N}{1,3}|${REST}`), byteLevel(false)), ignoreMerges: true, addBos: true };
-const QWEN2: Splitting = { pre: sequence(split(`${WORDS}|\\p{N}|${REST}`), byteLevel(false)), normalizer: { type: 'NFC' } };
+const LLAMA3: Splitting = {
+  pre: sequence(split(`${WORDS}|\\p{N}{1,3}|${REST}`), byteLevel(false)),
+  ignoreMerges: true,
+  addBos: true,
+};
+const QWEN2: Splitting = {
+  pre: sequence(split(`${WORDS}|\\p{N}|${REST}`), byteLevel(false)),
+  normalizer: { type: 'NFC' },
+};
 const DIGITS: Splitting = { pre: sequence({ type: 'Digits', individual_digits: true }, byteLevel(true)) };
 
 /** How text is cut before merging, by tokenizer.ggml.pre. */
@@ -46,13 +68,33 @@ export function ggufTokenizer(file: GgufFile): Pick<TokenizerParts, 'tokenizer' 
   const types = numbers(file, 'tokenizer.ggml.token_type', tokens.length);
   const added = tokens.flatMap((content, id) => addedToken(content, id, types?.[id]));
   const names = specialNames(file, tokens);
-  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id] as const).filter(([, id]) => types?.[id] !== UNUSED).toReversed());
-  if (model !== 'gpt2' && model !== 'llama') throw new UserError(`${file.source.name}: tokenizers of kind ${show(model)} are not supported; add the model's tokenizer.json beside the file`);
+  const vocab = Object.fromEntries(
+    tokens
+      .map((token, id) => [token, id] as const)
+      .filter(([, id]) => types?.[id] !== UNUSED)
+      .toReversed(),
+  );
+  if (model !== 'gpt2' && model !== 'llama')
+    throw new UserError(
+      `${file.source.name}: tokenizers of kind ${show(model)} are not supported; add the model's tokenizer.json beside the file`,
+    );
   const made = model === 'gpt2' ? bytePair(file, vocab) : sentencePiece(file, tokens, vocab, names);
   const prefix = made.addBos && names.bos_token !== undefined ? names.bos_token : null;
   return {
-    tokenizer: { version: '1.0', truncation: null, padding: null, added_tokens: added, ...made.parts, post_processor: prefix === null ? null : prepend(prefix, vocab[prefix]) },
-    config: { ...names, ...template(file), tokenizer_class: 'PreTrainedTokenizerFast', clean_up_tokenization_spaces: false },
+    tokenizer: {
+      version: '1.0',
+      truncation: null,
+      padding: null,
+      added_tokens: added,
+      ...made.parts,
+      post_processor: prefix === null ? null : prepend(prefix, vocab[prefix]),
+    },
+    config: {
+      ...names,
+      ...template(file),
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      clean_up_tokenization_spaces: false,
+    },
   };
 }
 
@@ -61,7 +103,10 @@ type Made = { readonly parts: JsonObject; readonly addBos: boolean };
 function bytePair(file: GgufFile, vocab: Readonly<Record<string, number>>): Made {
   const pre = file.metadata.get('tokenizer.ggml.pre') ?? 'default';
   const splitting = typeof pre === 'string' ? SPLITTINGS.get(pre) : undefined;
-  if (splitting === undefined) throw new UserError(`${file.source.name}: the pre-tokenizer ${show(pre)} is not known here; add the model's tokenizer.json beside the file`);
+  if (splitting === undefined)
+    throw new UserError(
+      `${file.source.name}: the pre-tokenizer ${show(pre)} is not known here; add the model's tokenizer.json beside the file`,
+    );
   const merges = texts(file, 'tokenizer.ggml.merges').map((merge) => {
     const space = merge.indexOf(' ', 1);
     if (space < 0) throw new UserError(`${file.source.name} is damaged: ${show(merge)} is not a merge of two pieces`);
@@ -72,7 +117,18 @@ function bytePair(file: GgufFile, vocab: Readonly<Record<string, number>>): Made
       normalizer: splitting.normalizer ?? null,
       pre_tokenizer: splitting.pre,
       decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-      model: { type: 'BPE', dropout: null, unk_token: null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: false, byte_fallback: false, ignore_merges: splitting.ignoreMerges ?? false, vocab, merges },
+      model: {
+        type: 'BPE',
+        dropout: null,
+        unk_token: null,
+        continuing_subword_prefix: null,
+        end_of_word_suffix: null,
+        fuse_unk: false,
+        byte_fallback: false,
+        ignore_merges: splitting.ignoreMerges ?? false,
+        vocab,
+        merges,
+      },
     },
     addBos: flag(file, 'tokenizer.ggml.add_bos_token', splitting.addBos ?? false),
   };
@@ -82,9 +138,17 @@ function bytePair(file: GgufFile, vocab: Readonly<Record<string, number>>): Made
  * SentencePiece's BPE joins the adjacent pair whose joined piece scores highest; as merges, that is every way to cut a
  * piece into two known ones, best score first.
  */
-function sentencePiece(file: GgufFile, tokens: readonly string[], vocab: Readonly<Record<string, number>>, names: Names): Made {
+function sentencePiece(
+  file: GgufFile,
+  tokens: readonly string[],
+  vocab: Readonly<Record<string, number>>,
+  names: Names,
+): Made {
   const scores = numbers(file, 'tokenizer.ggml.scores', tokens.length);
-  if (scores === null) throw new UserError(`${file.source.name}: a SentencePiece tokenizer needs tokenizer.ggml.scores, which is not there; the file is damaged`);
+  if (scores === null)
+    throw new UserError(
+      `${file.source.name}: a SentencePiece tokenizer needs tokenizer.ggml.scores, which is not there; the file is damaged`,
+    );
   const known = new Map(Object.entries(vocab));
   const found: { readonly score: number; readonly pair: readonly [string, string] }[] = [];
   for (const [token, id] of known) {
@@ -101,10 +165,30 @@ function sentencePiece(file: GgufFile, tokens: readonly string[], vocab: Readonl
   const toSpace = { type: 'Replace', pattern: { String: '▁' }, content: ' ' };
   return {
     parts: {
-      normalizer: { type: 'Sequence', normalizers: [...(space ? [{ type: 'Prepend', prepend: '▁' }] : []), { type: 'Replace', pattern: { String: ' ' }, content: '▁' }] },
+      normalizer: {
+        type: 'Sequence',
+        normalizers: [
+          ...(space ? [{ type: 'Prepend', prepend: '▁' }] : []),
+          { type: 'Replace', pattern: { String: ' ' }, content: '▁' },
+        ],
+      },
       pre_tokenizer: null,
-      decoder: { type: 'Sequence', decoders: [toSpace, { type: 'ByteFallback' }, { type: 'Fuse' }, ...(space ? [strip] : [])] },
-      model: { type: 'BPE', dropout: null, unk_token: names.unk_token ?? null, continuing_subword_prefix: null, end_of_word_suffix: null, fuse_unk: true, byte_fallback: true, ignore_merges: false, vocab, merges: found.map(({ pair }) => pair) },
+      decoder: {
+        type: 'Sequence',
+        decoders: [toSpace, { type: 'ByteFallback' }, { type: 'Fuse' }, ...(space ? [strip] : [])],
+      },
+      model: {
+        type: 'BPE',
+        dropout: null,
+        unk_token: names.unk_token ?? null,
+        continuing_subword_prefix: null,
+        end_of_word_suffix: null,
+        fuse_unk: true,
+        byte_fallback: true,
+        ignore_merges: false,
+        vocab,
+        merges: found.map(({ pair }) => pair),
+      },
     },
     addBos: flag(file, 'tokenizer.ggml.add_bos_token', true),
   };
@@ -112,20 +196,42 @@ function sentencePiece(file: GgufFile, tokens: readonly string[], vocab: Readonl
 
 function addedToken(content: string, id: number, type: number | undefined): JsonObject[] {
   if (content === '' || (type !== CONTROL && type !== USER_DEFINED && type !== UNKNOWN)) return [];
-  return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: type !== USER_DEFINED }];
+  return [
+    {
+      id,
+      content,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: type !== USER_DEFINED,
+    },
+  ];
 }
 
 function prepend(token: string, id: number): JsonObject {
   const special = { SpecialToken: { id: token, type_id: 0 } };
   const text = (name: string) => ({ Sequence: { id: name, type_id: name === 'A' ? 0 : 1 } });
-  return { type: 'TemplateProcessing', single: [special, text('A')], pair: [special, text('A'), text('B')], special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } } };
+  return {
+    type: 'TemplateProcessing',
+    single: [special, text('A')],
+    pair: [special, text('A'), text('B')],
+    special_tokens: { [token]: { id: token, ids: [id], tokens: [token] } },
+  };
 }
 
-type Names = { readonly bos_token?: string; readonly eos_token?: string; readonly unk_token?: string; readonly pad_token?: string };
+type Names = {
+  readonly bos_token?: string;
+  readonly eos_token?: string;
+  readonly unk_token?: string;
+  readonly pad_token?: string;
+};
 
 function specialNames(file: GgufFile, tokens: readonly string[]): Names {
   const kinds = { bos_token: 'bos', eos_token: 'eos', unk_token: 'unknown', pad_token: 'padding' };
-  const pairs = Object.entries(kinds).map(([name, kind]) => [name, tokens[Number(file.metadata.get(`tokenizer.ggml.${kind}_token_id`) ?? -1)]] as const);
+  const pairs = Object.entries(kinds).map(
+    ([name, kind]) => [name, tokens[Number(file.metadata.get(`tokenizer.ggml.${kind}_token_id`) ?? -1)]] as const,
+  );
   return Object.fromEntries(pairs.filter(([, token]) => token !== undefined));
 }
 
@@ -144,7 +250,8 @@ function texts(file: GgufFile, key: string): readonly string[] {
 function numbers(file: GgufFile, key: string, length: number): ArrayLike<number> | null {
   const value = file.metadata.get(key);
   if (value === undefined) return null;
-  if (typeof value !== 'object' || value.length !== length || typeof value[0] === 'string') throw new UserError(`${file.source.name} is damaged: ${key} must list ${length} numbers`);
+  if (typeof value !== 'object' || value.length !== length || typeof value[0] === 'string')
+    throw new UserError(`${file.source.name} is damaged: ${key} must list ${length} numbers`);
   return value as ArrayLike<number>;
 }
 

@@ -43,7 +43,10 @@ export async function openGguf(source: ByteSource): Promise<GgufFile> {
       return parse(source, cursor);
     } catch (error) {
       if (error !== BEYOND) throw error;
-      if (held === limit) throw new UserError(`${source.name} is truncated: its header reaches beyond ${held} bytes; download or copy it again`);
+      if (held === limit)
+        throw new UserError(
+          `${source.name} is truncated: its header reaches beyond ${held} bytes; download or copy it again`,
+        );
     }
   }
 }
@@ -69,7 +72,10 @@ class Cursor {
   /** Moves over `length` bytes and returns where they start. */
   take(length: number): number {
     const start = this.at;
-    if (length > this.fileSize - start) throw new UserError(`${this.file} is truncated or damaged: ${length} bytes are named at ${start} of ${this.fileSize}; download or copy it again`);
+    if (length > this.fileSize - start)
+      throw new UserError(
+        `${this.file} is truncated or damaged: ${length} bytes are named at ${start} of ${this.fileSize}; download or copy it again`,
+      );
     if (start + length > this.bytes.byteLength) throw BEYOND;
     this.at = start + length;
     return start;
@@ -89,7 +95,10 @@ class Cursor {
   /** A count of things that each take at least `least` bytes of the file. */
   count(what: string, least: number): number {
     const count = this.u64();
-    if (count * least > this.fileSize) throw new UserError(`${this.file} is damaged: it names ${count} ${what} and has ${this.fileSize} bytes; download or copy it again`);
+    if (count * least > this.fileSize)
+      throw new UserError(
+        `${this.file} is damaged: it names ${count} ${what} and has ${this.fileSize} bytes; download or copy it again`,
+      );
     return count;
   }
 
@@ -119,7 +128,8 @@ function parse(source: ByteSource, cursor: Cursor): GgufFile {
   const found: GgufTensor[] = [];
   for (let i = 0; i < tensorCount; i++) found.push(readTensorEntry(cursor));
   const alignment = metadata.get('general.alignment') ?? 32;
-  if (typeof alignment !== 'number' || !Number.isInteger(Math.log2(alignment)) || alignment > 65_536) throw new UserError(`${source.name}: general.alignment must be a power of two up to 65536, not ${show(alignment)}`);
+  if (typeof alignment !== 'number' || !Number.isInteger(Math.log2(alignment)) || alignment > 65_536)
+    throw new UserError(`${source.name}: general.alignment must be a power of two up to 65536, not ${show(alignment)}`);
   const dataStart = Math.ceil(cursor.at / alignment) * alignment;
   return { source, metadata, tensors: placeTensors(source, found, dataStart, alignment) };
 }
@@ -163,7 +173,14 @@ function readArray(cursor: Cursor): GgufValue {
   // All of it must be held before the list is made, so a false count cannot make memory.
   cursor.take(count * scalar.bytes);
   cursor.at -= count * scalar.bytes;
-  const numbers = scalar.bytes <= 4 ? (type === 6 ? new Float32Array(count) : type === 4 ? new Uint32Array(count) : new Int32Array(count)) : new Float64Array(count);
+  const numbers =
+    scalar.bytes <= 4
+      ? type === 6
+        ? new Float32Array(count)
+        : type === 4
+          ? new Uint32Array(count)
+          : new Int32Array(count)
+      : new Float64Array(count);
   for (let i = 0; i < count; i++) numbers[i] = Number(scalar.read(cursor));
   return numbers;
 }
@@ -172,30 +189,55 @@ function readTensorEntry(cursor: Cursor): GgufTensor {
   const name = cursor.text();
   const where = `${cursor.file}: tensor ${show(name)}`;
   const rank = cursor.u32();
-  if (rank < 1 || rank > RANK_MAX) throw new UserError(`${where} has ${rank} dimensions, 1 to ${RANK_MAX} are possible; the file is damaged`);
+  if (rank < 1 || rank > RANK_MAX)
+    throw new UserError(`${where} has ${rank} dimensions, 1 to ${RANK_MAX} are possible; the file is damaged`);
   const dims = Array.from({ length: rank }, () => cursor.u64());
   const code = cursor.u32();
   const type = GGML_TYPES[code];
-  if (type === undefined) throw new UserError(`${where} is stored in a type that is not read here (number ${code}); take a file of type F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K`);
+  if (type === undefined)
+    throw new UserError(
+      `${where} is stored in a type that is not read here (number ${code}); take a file of type F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0 or Q2_K to Q6_K`,
+    );
   const elements = dims.reduce((product, d) => product * d, 1);
   const { items, bytes } = BLOCKS[type];
-  if (!dims.every((d) => d >= 1 && Number.isSafeInteger(d)) || elements > 32 * cursor.fileSize) throw new UserError(`${where} of shape ${show(dims.toReversed())} cannot lie in ${cursor.fileSize} bytes; the file is damaged`);
-  if (dims[0] % items !== 0) throw new UserError(`${where} has rows of ${dims[0]}, which is not a multiple of ${type}'s ${items}; the file is damaged`);
+  if (!dims.every((d) => d >= 1 && Number.isSafeInteger(d)) || elements > 32 * cursor.fileSize)
+    throw new UserError(
+      `${where} of shape ${show(dims.toReversed())} cannot lie in ${cursor.fileSize} bytes; the file is damaged`,
+    );
+  if (dims[0] % items !== 0)
+    throw new UserError(
+      `${where} has rows of ${dims[0]}, which is not a multiple of ${type}'s ${items}; the file is damaged`,
+    );
   return { name, type, shape: dims.toReversed(), elements, offset: cursor.u64(), bytes: (elements / items) * bytes };
 }
 
-function placeTensors(source: ByteSource, found: readonly GgufTensor[], dataStart: number, alignment: number): Map<string, GgufTensor> {
+function placeTensors(
+  source: ByteSource,
+  found: readonly GgufTensor[],
+  dataStart: number,
+  alignment: number,
+): Map<string, GgufTensor> {
   const tensors = new Map<string, GgufTensor>();
   for (const tensor of found) {
     const offset = dataStart + tensor.offset;
-    if (tensors.has(tensor.name)) throw new UserError(`${source.name} is damaged: tensor ${show(tensor.name)} stands in it twice`);
-    if (tensor.offset % alignment !== 0) throw new UserError(`${source.name} is damaged: tensor ${show(tensor.name)} starts at ${tensor.offset}, not at a multiple of ${alignment}`);
-    if (offset + tensor.bytes > source.size) throw new UserError(`${source.name} is truncated: tensor ${show(tensor.name)} ends at byte ${offset + tensor.bytes} and the file has ${source.size}; download or copy it again`);
+    if (tensors.has(tensor.name))
+      throw new UserError(`${source.name} is damaged: tensor ${show(tensor.name)} stands in it twice`);
+    if (tensor.offset % alignment !== 0)
+      throw new UserError(
+        `${source.name} is damaged: tensor ${show(tensor.name)} starts at ${tensor.offset}, not at a multiple of ${alignment}`,
+      );
+    if (offset + tensor.bytes > source.size)
+      throw new UserError(
+        `${source.name} is truncated: tensor ${show(tensor.name)} ends at byte ${offset + tensor.bytes} and the file has ${source.size}; download or copy it again`,
+      );
     tensors.set(tensor.name, { ...tensor, offset });
   }
   const sorted = [...tensors.values()].sort((a, b) => a.offset - b.offset);
   for (let i = 1; i < sorted.length; i++) {
-    if (sorted[i].offset < sorted[i - 1].offset + sorted[i - 1].bytes) throw new UserError(`${source.name} is damaged: tensors ${show(sorted[i - 1].name)} and ${show(sorted[i].name)} overlap`);
+    if (sorted[i].offset < sorted[i - 1].offset + sorted[i - 1].bytes)
+      throw new UserError(
+        `${source.name} is damaged: tensors ${show(sorted[i - 1].name)} and ${show(sorted[i].name)} overlap`,
+      );
   }
   return tensors;
 }

@@ -4,7 +4,13 @@ import { bfloatToFloat, floatToHalf, halfTable, halfToFloat } from './half.ts';
 describe('half precision', () => {
   it('knows the landmarks of the format', () => {
     const table = halfTable();
-    expect([table[0x3c00], table[0xc000], table[0x7bff], table[1], table[0x0400]]).toEqual([1, -2, 65504, 2 ** -24, 2 ** -14]);
+    expect([table[0x3c00], table[0xc000], table[0x7bff], table[1], table[0x0400]]).toEqual([
+      1,
+      -2,
+      65504,
+      2 ** -24,
+      2 ** -14,
+    ]);
     expect(table[0x7c00]).toBe(Infinity);
     expect(table[0x7e00]).toBeNaN();
     expect(Object.is(table[0x8000], -0)).toBe(true);
@@ -12,7 +18,8 @@ describe('half precision', () => {
 
   it('writes every half it can read', () => {
     const table = halfTable();
-    for (let bits = 0; bits < 65536; bits++) if (!Number.isNaN(table[bits])) expect(floatToHalf(table[bits])).toBe(bits);
+    for (let bits = 0; bits < 65536; bits++)
+      if (!Number.isNaN(table[bits])) expect(floatToHalf(table[bits])).toBe(bits);
     expect(floatToHalf(NaN) & 0x7c00).toBe(0x7c00);
     expect(floatToHalf(NaN) & 0x3ff).not.toBe(0);
   });

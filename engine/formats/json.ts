@@ -35,7 +35,14 @@ export function show(value: unknown): string {
 }
 
 /** A whole number within bounds; `fallback` when the field is absent or null (none: then it is required). */
-export function wholeNumber(file: string, object: JsonObject, field: string, min: number, max: number, fallback?: number): number {
+export function wholeNumber(
+  file: string,
+  object: JsonObject,
+  field: string,
+  min: number,
+  max: number,
+  fallback?: number,
+): number {
   const value = object[field] ?? fallback;
   if (typeof value !== 'number' || !Number.isInteger(value) || value < min || value > max) {
     throw new UserError(`${file}: ${field} must be a whole number from ${min} to ${max}, not ${show(object[field])}`);
@@ -44,7 +51,14 @@ export function wholeNumber(file: string, object: JsonObject, field: string, min
 }
 
 /** A finite number within bounds; `fallback` when the field is absent or null (none: then it is required). */
-export function realNumber(file: string, object: JsonObject, field: string, min: number, max: number, fallback?: number): number {
+export function realNumber(
+  file: string,
+  object: JsonObject,
+  field: string,
+  min: number,
+  max: number,
+  fallback?: number,
+): number {
   const value = object[field] ?? fallback;
   if (typeof value !== 'number' || !(value >= min && value <= max)) {
     throw new UserError(`${file}: ${field} must be a number from ${min} to ${max}, not ${show(object[field])}`);
@@ -54,6 +68,7 @@ export function realNumber(file: string, object: JsonObject, field: string, min:
 
 export function truth(file: string, object: JsonObject, field: string, fallback: boolean): boolean {
   const value = object[field] ?? fallback;
-  if (typeof value !== 'boolean') throw new UserError(`${file}: ${field} must be true or false, not ${show(object[field])}`);
+  if (typeof value !== 'boolean')
+    throw new UserError(`${file}: ${field} must be true or false, not ${show(object[field])}`);
   return value;
 }

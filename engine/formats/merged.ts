@@ -12,16 +12,37 @@ import { planBytes, writeSafetensorsFrom, type TensorPlan } from './safetensors-
 const SHARD_MAX_BYTES = 2 ** 31 - 2 ** 20;
 
 /** Files of `source` with the weights `read` gives. read: parameter name -> row-major float32 of the parameter's shape. */
-export async function writeMerged(source: ModelSource, read: (name: string) => Promise<Float32Array>, as: 'F32' | 'F16' = 'F32', shardMaxBytes = SHARD_MAX_BYTES): Promise<FileOut[]> {
+export async function writeMerged(
+  source: ModelSource,
+  read: (name: string) => Promise<Float32Array>,
+  as: 'F32' | 'F16' = 'F32',
+  shardMaxBytes = SHARD_MAX_BYTES,
+): Promise<FileOut[]> {
   const dtype = as === 'F32' ? 'float32' : 'float16';
-  const config = source.configJson === null ? configJson(source.config, dtype) : { ...source.configJson, ['torch_dtype' in source.configJson ? 'torch_dtype' : 'dtype']: dtype };
+  const config =
+    source.configJson === null
+      ? configJson(source.config, dtype)
+      : { ...source.configJson, ['torch_dtype' in source.configJson ? 'torch_dtype' : 'dtype']: dtype };
   const generation = source.generationJson ?? generationJson(source.config);
   const tokenizer = source.hasTokenizer ? (await source.tokenizer()).files() : [];
-  return [json('config.json', config), json('generation_config.json', generation), ...(await weightFiles(source, read, as, shardMaxBytes)), ...tokenizer];
+  return [
+    json('config.json', config),
+    json('generation_config.json', generation),
+    ...(await weightFiles(source, read, as, shardMaxBytes)),
+    ...tokenizer,
+  ];
 }
 
-async function weightFiles(source: ModelSource, read: (name: string) => Promise<Float32Array>, as: 'F32' | 'F16', shardMaxBytes: number): Promise<FileOut[]> {
-  const shards = cut(source.tensorNames.map((name): TensorPlan => ({ name, shape: source.shape(name), type: as })), shardMaxBytes);
+async function weightFiles(
+  source: ModelSource,
+  read: (name: string) => Promise<Float32Array>,
+  as: 'F32' | 'F16',
+  shardMaxBytes: number,
+): Promise<FileOut[]> {
+  const shards = cut(
+    source.tensorNames.map((name): TensorPlan => ({ name, shape: source.shape(name), type: as })),
+    shardMaxBytes,
+  );
   if (shards.length === 1) return [{ name: 'model.safetensors', bytes: await writeSafetensorsFrom(shards[0], read) }];
   const files: FileOut[] = [];
   const map: Record<string, string> = {};
@@ -88,7 +109,13 @@ function ropeJson({ ropeScaling }: ModelConfig): JsonObject | null {
   if (ropeScaling === null) return null;
   if (ropeScaling.kind === 'linear') return { rope_type: 'linear', factor: ropeScaling.factor };
   const { factor, lowFreqFactor, highFreqFactor, originalContext } = ropeScaling;
-  return { rope_type: 'llama3', factor, low_freq_factor: lowFreqFactor, high_freq_factor: highFreqFactor, original_max_position_embeddings: originalContext };
+  return {
+    rope_type: 'llama3',
+    factor,
+    low_freq_factor: lowFreqFactor,
+    high_freq_factor: highFreqFactor,
+    original_max_position_embeddings: originalContext,
+  };
 }
 
 function generationJson(config: ModelConfig): JsonObject {
@@ -97,7 +124,11 @@ function generationJson(config: ModelConfig): JsonObject {
 
 function ids(config: ModelConfig): JsonObject {
   const [first, ...more] = config.eosIds;
-  return { bos_token_id: config.bosId, eos_token_id: more.length > 0 ? config.eosIds : (first ?? null), pad_token_id: config.padId };
+  return {
+    bos_token_id: config.bosId,
+    eos_token_id: more.length > 0 ? config.eosIds : (first ?? null),
+    pad_token_id: config.padId,
+  };
 }
 
 function json(name: string, value: JsonObject): FileOut {

@@ -48,9 +48,17 @@ export async function openModel(files: FileSet): Promise<ModelSource> {
   if (has(files, SINGLE) || has(files, INDEX)) return openFolder(files);
   const ggufs = Object.keys(files).filter((name) => name.toLowerCase().endsWith('.gguf'));
   if (ggufs.length === 1) return openGgufModel(files, ggufs[0]);
-  if (ggufs.length > 1) throw new UserError(`There are ${ggufs.length} GGUF files in the folder; choose one of them: ${ggufs.slice(0, 5).join(', ')}`);
-  if (has(files, 'adapter_config.json')) throw new UserError('This folder holds a LoRA adapter, not a model; choose its base model and import the adapter into a policy');
-  throw new UserError(`No model was found among ${Object.keys(files).length} files; a model is a folder with config.json and model.safetensors, or one GGUF file`);
+  if (ggufs.length > 1)
+    throw new UserError(
+      `There are ${ggufs.length} GGUF files in the folder; choose one of them: ${ggufs.slice(0, 5).join(', ')}`,
+    );
+  if (has(files, 'adapter_config.json'))
+    throw new UserError(
+      'This folder holds a LoRA adapter, not a model; choose its base model and import the adapter into a policy',
+    );
+  throw new UserError(
+    `No model was found among ${Object.keys(files).length} files; a model is a folder with config.json and model.safetensors, or one GGUF file`,
+  );
 }
 
 const has = (files: FileSet, name: string): boolean => Object.hasOwn(files, name);
@@ -58,11 +66,14 @@ const has = (files: FileSet, name: string): boolean => Object.hasOwn(files, name
 // ---- safetensors folders -------------------------------------------------------------------------------------
 
 async function openFolder(files: FileSet): Promise<ModelSource> {
-  if (!has(files, 'config.json')) throw new UserError(`The folder has weights and no config.json; download it again with all its files`);
+  if (!has(files, 'config.json'))
+    throw new UserError(`The folder has weights and no config.json; download it again with all its files`);
   const configJson = await readObject(await openSource('config.json', files['config.json']), CONFIG_MAX_BYTES);
   const generationJson = await optionalObject(files, 'generation_config.json', CONFIG_MAX_BYTES);
   const config = readConfig(configJson, generationJson);
-  const shards = has(files, SINGLE) ? [await openSafetensors(await openSource(SINGLE, files[SINGLE]))] : await openShards(files);
+  const shards = has(files, SINGLE)
+    ? [await openSafetensors(await openSource(SINGLE, files[SINGLE]))]
+    : await openShards(files);
   const holders = new Map(shards.flatMap((shard) => [...shard.entries.keys()].map((name) => [name, shard] as const)));
   // A folder saved from the bare decoder leaves the leading "model." out.
   const stored = (name: string) => (holders.has(name) ? name : name.replace(/^model\./, ''));
@@ -71,7 +82,10 @@ async function openFolder(files: FileSet): Promise<ModelSource> {
   for (const [name, shape] of shapes) {
     const entry = holders.get(stored(name))?.entries.get(stored(name));
     checkShape(shards[0].source.name, name, shape, entry?.shape);
-    if (!['F32', 'F16', 'BF16', 'F64'].includes(entry!.type)) throw new UserError(`Parameter ${name} is stored as ${entry!.type}; take the original weights in F32, F16 or BF16`);
+    if (!['F32', 'F16', 'BF16', 'F64'].includes(entry!.type))
+      throw new UserError(
+        `Parameter ${name} is stored as ${entry!.type}; take the original weights in F32, F16 or BF16`,
+      );
     types.set(entry!.type, (types.get(entry!.type) ?? 0) + entry!.bytes);
   }
   const small = await tokenizerConfig(files);
@@ -98,10 +112,14 @@ async function openShards(files: FileSet): Promise<SafetensorsFile[]> {
   const map = (await readObject(await openSource(INDEX, files[INDEX]), TOKENIZER_MAX_BYTES))['weight_map'];
   if (!isObject(map)) throw new UserError(`${INDEX} has no weight_map; download it again`);
   const names = [...new Set(Object.values(map))];
-  if (names.length === 0 || names.length > SHARDS_MAX) throw new UserError(`${INDEX} names ${names.length} files, 1 to ${SHARDS_MAX} are possible; download it again`);
+  if (names.length === 0 || names.length > SHARDS_MAX)
+    throw new UserError(`${INDEX} names ${names.length} files, 1 to ${SHARDS_MAX} are possible; download it again`);
   return Promise.all(
     names.map(async (name) => {
-      if (typeof name !== 'string' || !has(files, name)) throw new UserError(`The folder lacks a file that ${INDEX} names: ${show(name)}; download it again with all its files`);
+      if (typeof name !== 'string' || !has(files, name))
+        throw new UserError(
+          `The folder lacks a file that ${INDEX} names: ${show(name)}; download it again with all its files`,
+        );
       return openSafetensors(await openSource(name, files[name]));
     }),
   );
@@ -110,7 +128,8 @@ async function openShards(files: FileSet): Promise<SafetensorsFile[]> {
 // ---- GGUF ----------------------------------------------------------------------------------------------------
 
 async function openGgufModel(files: FileSet, name: string): Promise<ModelSource> {
-  if (/-\d{5}-of-\d{5}\.gguf$/i.test(name)) throw new UserError(`${name} is one part of a split GGUF file; join the parts first (gguf-split --merge)`);
+  if (/-\d{5}-of-\d{5}\.gguf$/i.test(name))
+    throw new UserError(`${name} is one part of a split GGUF file; join the parts first (gguf-split --merge)`);
   const file = await openGguf(await openSource(name, files[name]));
   const config = await readGgufConfig(file);
   const shapes = parameterShapes(config);
@@ -127,12 +146,18 @@ async function openGgufModel(files: FileSet, name: string): Promise<ModelSource>
     format: 'gguf',
     bytesOnDisk: file.source.size,
     hasTokenizer: beside || file.metadata.has('tokenizer.ggml.model'),
-    hasChatTemplate: small ? hasTemplate(small.config, small.template) : typeof file.metadata.get('tokenizer.chat_template') === 'string',
+    hasChatTemplate: small
+      ? hasTemplate(small.config, small.template)
+      : typeof file.metadata.get('tokenizer.chat_template') === 'string',
     readTensor: (parameter) => {
       if (!shapes.has(parameter)) throw new UserError(`The model has no parameter ${parameter}`);
       return readGgufParameter(file, config, parameter);
     },
-    tokenizer: once(async () => (beside ? folderTokenizer(files, config) : buildTokenizer({ ...ggufTokenizer(file), eosIds: config.eosIds, vocab: config.vocab }))),
+    tokenizer: once(async () =>
+      beside
+        ? folderTokenizer(files, config)
+        : buildTokenizer({ ...ggufTokenizer(file), eosIds: config.eosIds, vocab: config.vocab }),
+    ),
     configJson: null,
     generationJson: null,
   };
@@ -142,7 +167,11 @@ async function openGgufModel(files: FileSet, name: string): Promise<ModelSource>
 
 type Common = Pick<ModelSource, 'config' | 'weightTypes' | 'parameters' | 'tensorNames' | 'shape'>;
 
-function common(config: ModelConfig, shapes: ReadonlyMap<string, readonly number[]>, types: ReadonlyMap<string, number>): Common {
+function common(
+  config: ModelConfig,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  types: ReadonlyMap<string, number>,
+): Common {
   let parameters = 0;
   for (const shape of shapes.values()) parameters += shape.reduce((product, d) => product * d, 1);
   return {
@@ -159,12 +188,19 @@ function common(config: ModelConfig, shapes: ReadonlyMap<string, readonly number
 }
 
 function checkShape(file: string, name: string, wanted: readonly number[], found: readonly number[] | undefined): void {
-  if (found === undefined) throw new UserError(`${file} lacks the tensor ${name} that the configuration calls for; weights and configuration do not belong together`);
-  if (found.length !== wanted.length || wanted.some((d, i) => d !== found[i])) throw new UserError(`${file}: tensor ${name} has shape ${show(found)} and the configuration calls for ${show(wanted)}; weights and configuration do not belong together`);
+  if (found === undefined)
+    throw new UserError(
+      `${file} lacks the tensor ${name} that the configuration calls for; weights and configuration do not belong together`,
+    );
+  if (found.length !== wanted.length || wanted.some((d, i) => d !== found[i]))
+    throw new UserError(
+      `${file}: tensor ${name} has shape ${show(found)} and the configuration calls for ${show(wanted)}; weights and configuration do not belong together`,
+    );
 }
 
 async function folderTokenizer(files: FileSet, config: ModelConfig): Promise<Tokenizer> {
-  if (!has(files, 'tokenizer.json')) throw new UserError('The model has no tokenizer.json; download the folder again with all its files');
+  if (!has(files, 'tokenizer.json'))
+    throw new UserError('The model has no tokenizer.json; download the folder again with all its files');
   const tokenizer = await readObject(await openSource('tokenizer.json', files['tokenizer.json']), TOKENIZER_MAX_BYTES);
   return buildTokenizer({ tokenizer, ...(await tokenizerConfig(files)), eosIds: config.eosIds, vocab: config.vocab });
 }
@@ -172,7 +208,9 @@ async function folderTokenizer(files: FileSet, config: ModelConfig): Promise<Tok
 async function tokenizerConfig(files: FileSet): Promise<Pick<TokenizerParts, 'config' | 'template'>> {
   const config = (await optionalObject(files, 'tokenizer_config.json', CONFIG_MAX_BYTES)) ?? {};
   const source = await optional(files, 'chat_template.jinja');
-  return source === null ? { config } : { config, template: new TextDecoder().decode(await readWhole(source, CONFIG_MAX_BYTES)) };
+  return source === null
+    ? { config }
+    : { config, template: new TextDecoder().decode(await readWhole(source, CONFIG_MAX_BYTES)) };
 }
 
 async function optionalObject(files: FileSet, name: string, maxBytes: number): Promise<JsonObject | null> {

@@ -8,21 +8,38 @@ import { readPeft, writePeft, type LoraPair } from './peft.ts';
 import { writeSafetensors } from './safetensors-write.ts';
 import { FIXTURES, missing } from './test-support.node.ts';
 
-const config: ModelConfig = readConfig({ model_type: 'llama', hidden_size: 8, intermediate_size: 12, num_hidden_layers: 3, num_attention_heads: 2, num_key_value_heads: 1, vocab_size: 10 });
+const config: ModelConfig = readConfig({
+  model_type: 'llama',
+  hidden_size: 8,
+  intermediate_size: 12,
+  num_hidden_layers: 3,
+  num_attention_heads: 2,
+  num_key_value_heads: 1,
+  vocab_size: 10,
+});
 const ramp = (length: number, from: number) => Float32Array.from({ length }, (_, i) => from + i / 100);
 const pairs = (layers: readonly number[]): Map<string, LoraPair> =>
-  new Map(layers.flatMap((layer) => [
-    [`model.layers.${layer}.self_attn.q_proj`, { a: ramp(16, layer), b: ramp(16, -layer) }] as const,
-    [`model.layers.${layer}.mlp.down_proj`, { a: ramp(24, layer), b: ramp(16, layer) }] as const,
-  ]));
-const set = (files: readonly FileOut[]): FileSet => Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }]));
+  new Map(
+    layers.flatMap((layer) => [
+      [`model.layers.${layer}.self_attn.q_proj`, { a: ramp(16, layer), b: ramp(16, -layer) }] as const,
+      [`model.layers.${layer}.mlp.down_proj`, { a: ramp(24, layer), b: ramp(16, layer) }] as const,
+    ]),
+  );
+const set = (files: readonly FileOut[]): FileSet =>
+  Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }]));
 const adapter = () => set(writePeft({ rank: 2, alpha: 4, pairs: pairs([0, 1, 2]) }, config, 'base'));
 
 function changed(change: Record<string, unknown>): FileSet {
   const files = adapter();
   const ref = files['adapter_config.json'];
-  const json = JSON.parse(new TextDecoder().decode(ref.kind === 'bytes' ? ref.bytes : undefined)) as Record<string, unknown>;
-  return { ...files, 'adapter_config.json': { kind: 'bytes', bytes: new TextEncoder().encode(JSON.stringify({ ...json, ...change })) } };
+  const json = JSON.parse(new TextDecoder().decode(ref.kind === 'bytes' ? ref.bytes : undefined)) as Record<
+    string,
+    unknown
+  >;
+  return {
+    ...files,
+    'adapter_config.json': { kind: 'bytes', bytes: new TextEncoder().encode(JSON.stringify({ ...json, ...change })) },
+  };
 }
 
 describe('PEFT adapters', () => {
@@ -34,7 +51,12 @@ describe('PEFT adapters', () => {
 
   it('name the layers where they are not on all', async () => {
     const files = writePeft({ rank: 2, alpha: 4, pairs: pairs([0, 2]) }, config, 'base');
-    expect(JSON.parse(new TextDecoder().decode(files[0].bytes))).toMatchObject({ layers_to_transform: [0, 2], target_modules: ['q_proj', 'down_proj'], r: 2, lora_alpha: 4 });
+    expect(JSON.parse(new TextDecoder().decode(files[0].bytes))).toMatchObject({
+      layers_to_transform: [0, 2],
+      target_modules: ['q_proj', 'down_proj'],
+      r: 2,
+      lora_alpha: 4,
+    });
     expect((await readPeft(set(files), config)).layers).toEqual([0, 2]);
   });
 
@@ -65,14 +87,19 @@ describe('PEFT adapters', () => {
     ['an adapter on the embedding', [one('base_model.model.model.embed_tokens.lora_embedding_A', [2, 10])], 'no place'],
     ['no tensors', [], 'holds no adapter'],
   ])('refuse %s', async (_, tensors, words) => {
-    const files: FileSet = { ...adapter(), 'adapter_model.safetensors': { kind: 'bytes', bytes: writeSafetensors(tensors) } };
+    const files: FileSet = {
+      ...adapter(),
+      'adapter_model.safetensors': { kind: 'bytes', bytes: writeSafetensors(tensors) },
+    };
     await expect(readPeft(files, config)).rejects.toThrow(UserError);
     await expect(readPeft(files, config)).rejects.toThrow(words);
   });
 
   it('refuse a folder without its files', async () => {
     await expect(readPeft({}, config)).rejects.toThrow('adapter_config.json');
-    await expect(readPeft({ 'adapter_config.json': adapter()['adapter_config.json'] }, config)).rejects.toThrow('adapter_model.safetensors');
+    await expect(readPeft({ 'adapter_config.json': adapter()['adapter_config.json'] }, config)).rejects.toThrow(
+      'adapter_model.safetensors',
+    );
   });
 
   for (const name of ['tiny-llama', 'tiny-qwen2', 'tiny-qwen3']) {

@@ -28,7 +28,15 @@ export type LoraFiles = {
 };
 
 /** Linear layers an adapter may stand on, in their order within a layer. */
-export const LINEAR_LAYERS = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj', 'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'] as const;
+export const LINEAR_LAYERS = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
+] as const;
 
 const CONFIG = 'adapter_config.json';
 const WEIGHTS = 'adapter_model.safetensors';
@@ -62,28 +70,42 @@ export async function readPeft(files: FileSet, config: ModelConfig): Promise<Lor
   if (!Object.hasOwn(files, CONFIG)) throw new UserError(`No ${CONFIG} was found; choose a PEFT adapter folder`);
   const json = await readObject(await openSource(CONFIG, files[CONFIG]), CONFIG_MAX_BYTES);
   refuseVariants(json);
-  if (!Object.hasOwn(files, WEIGHTS)) throw new UserError(`The adapter folder has no ${WEIGHTS}; save the adapter again with safetensors`);
+  if (!Object.hasOwn(files, WEIGHTS))
+    throw new UserError(`The adapter folder has no ${WEIGHTS}; save the adapter again with safetensors`);
   const rank = wholeNumber(CONFIG, json, 'r', 1, 65_536);
   const alpha = realNumber(CONFIG, json, 'lora_alpha', 0, 1e9, 8);
   const scale = alpha / (truth(CONFIG, json, 'use_rslora', false) ? Math.sqrt(rank) : rank);
   const file = await openSafetensors(await openSource(WEIGHTS, files[WEIGHTS]));
   const modules = readModules(file, config, rank);
   const pairs = new Map<string, LoraPair>();
-  for (const [module, names] of modules) pairs.set(module, { a: await readFloats(file, names.a), b: await readFloats(file, names.b) });
+  for (const [module, names] of modules)
+    pairs.set(module, { a: await readFloats(file, names.a), b: await readFloats(file, names.b) });
   const layers = [...new Set([...modules.keys()].map(layerOf))].sort((x, y) => x - y);
-  const targets = LINEAR_LAYERS.filter((linear) => [...modules.keys()].some((module) => module.endsWith(linear))).map((linear) => linear.split('.')[1]);
+  const targets = LINEAR_LAYERS.filter((linear) => [...modules.keys()].some((module) => module.endsWith(linear))).map(
+    (linear) => linear.split('.')[1],
+  );
   return { rank, alpha, scale, targets, layers, pairs };
 }
 
 function refuseVariants(json: JsonObject): void {
-  if (json['peft_type'] !== 'LORA') throw new UserError(`Adapters of type ${show(json['peft_type'])} are not supported; only LoRA is`);
-  if ((json['bias'] ?? 'none') !== 'none') throw new UserError(`Adapters that train biases are not supported: bias is ${show(json['bias'])}; train one with bias "none"`);
+  if (json['peft_type'] !== 'LORA')
+    throw new UserError(`Adapters of type ${show(json['peft_type'])} are not supported; only LoRA is`);
+  if ((json['bias'] ?? 'none') !== 'none')
+    throw new UserError(
+      `Adapters that train biases are not supported: bias is ${show(json['bias'])}; train one with bias "none"`,
+    );
   for (const [field, what] of Object.entries(VARIANTS)) {
     const value = json[field];
     const empty = value == null || value === false || (typeof value === 'object' && Object.keys(value).length === 0);
-    if (!empty) throw new UserError(`Adapters with ${what} are not supported: ${field} is ${show(value)}; merge it into its base model first`);
+    if (!empty)
+      throw new UserError(
+        `Adapters with ${what} are not supported: ${field} is ${show(value)}; merge it into its base model first`,
+      );
   }
-  if (!PLAIN_INITS.includes(json['init_lora_weights'])) throw new UserError(`Adapters that change their base weights are not supported: init_lora_weights is ${show(json['init_lora_weights'])}; convert it to a plain LoRA first`);
+  if (!PLAIN_INITS.includes(json['init_lora_weights']))
+    throw new UserError(
+      `Adapters that change their base weights are not supported: init_lora_weights is ${show(json['init_lora_weights'])}; convert it to a plain LoRA first`,
+    );
 }
 
 type PairNames = { a: string; b: string };
@@ -94,15 +116,20 @@ function readModules(file: SafetensorsFile, config: ModelConfig, rank: number): 
   const found = new Map<string, Partial<PairNames>>();
   for (const name of file.entries.keys()) {
     const match = /^base_model\.model\.(.+)\.lora_(A|B)(?:\.default)?\.weight$/.exec(name);
-    const linear = match && LINEAR_LAYERS.some((layer) => match[1].endsWith(`.${layer}`)) && shapes.has(`${match[1]}.weight`);
-    if (!linear) throw new UserError(`The adapter has a tensor that the model has no place for: ${show(name)}; choose an adapter made for this model's linear layers`);
+    const linear =
+      match && LINEAR_LAYERS.some((layer) => match[1].endsWith(`.${layer}`)) && shapes.has(`${match[1]}.weight`);
+    if (!linear)
+      throw new UserError(
+        `The adapter has a tensor that the model has no place for: ${show(name)}; choose an adapter made for this model's linear layers`,
+      );
     const pair = found.get(match[1]) ?? {};
     found.set(match[1], match[2] === 'A' ? { ...pair, a: name } : { ...pair, b: name });
   }
   if (found.size === 0) throw new UserError(`${WEIGHTS} holds no adapter weights; save the adapter again`);
   const whole = new Map<string, PairNames>();
   for (const [module, { a, b }] of found) {
-    if (a === undefined || b === undefined) throw new UserError(`The adapter has only one of A and B for ${module}; save it again`);
+    if (a === undefined || b === undefined)
+      throw new UserError(`The adapter has only one of A and B for ${module}; save it again`);
     const [outputs, inputs] = shapes.get(`${module}.weight`)!;
     checkPair(file, module, a, [rank, inputs]);
     checkPair(file, module, b, [outputs, rank]);
@@ -113,18 +140,33 @@ function readModules(file: SafetensorsFile, config: ModelConfig, rank: number): 
 
 function checkPair(file: SafetensorsFile, module: string, name: string, wanted: readonly number[]): void {
   const { shape } = file.entries.get(name)!;
-  if (shape.length !== 2 || shape.some((d, i) => d !== wanted[i])) throw new UserError(`The adapter does not fit the model: ${module} needs ${show(wanted)} and the adapter has ${show(shape)}; choose one trained on this model`);
+  if (shape.length !== 2 || shape.some((d, i) => d !== wanted[i]))
+    throw new UserError(
+      `The adapter does not fit the model: ${module} needs ${show(wanted)} and the adapter has ${show(shape)}; choose one trained on this model`,
+    );
 }
 
 const layerOf = (module: string): number => Number(/^model\.layers\.(\d+)\./.exec(module)![1]);
 
 /** An adapter folder that PEFT loads: pairs by linear layer, all of one rank, scaled by alpha / rank. */
-export function writePeft(adapter: Pick<LoraFiles, 'rank' | 'alpha' | 'pairs'>, config: ModelConfig, base: string): FileOut[] {
+export function writePeft(
+  adapter: Pick<LoraFiles, 'rank' | 'alpha' | 'pairs'>,
+  config: ModelConfig,
+  base: string,
+): FileOut[] {
   const modules = [...adapter.pairs.keys()];
   const layers = [...new Set(modules.map(layerOf))].sort((x, y) => x - y);
   const json = {
     ...{ peft_type: 'LORA', task_type: 'CAUSAL_LM', base_model_name_or_path: base, inference_mode: true },
-    ...{ r: adapter.rank, lora_alpha: adapter.alpha, lora_dropout: 0, use_rslora: false, use_dora: false, bias: 'none', fan_in_fan_out: false },
+    ...{
+      r: adapter.rank,
+      lora_alpha: adapter.alpha,
+      lora_dropout: 0,
+      use_rslora: false,
+      use_dora: false,
+      bias: 'none',
+      fan_in_fan_out: false,
+    },
     target_modules: [...new Set(modules.map((module) => module.slice(module.lastIndexOf('.') + 1)))],
     layers_to_transform: layers.length === config.layers ? null : layers,
     ...{ init_lora_weights: true, modules_to_save: null, rank_pattern: {}, alpha_pattern: {} },

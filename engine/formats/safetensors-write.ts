@@ -8,21 +8,36 @@ import { TYPE_BYTES } from './safetensors.ts';
 /** Floats are written as F32 or F16, whole numbers as I32. */
 export type WrittenType = 'F32' | 'F16' | 'I32';
 export type TensorPlan = { readonly name: string; readonly shape: readonly number[]; readonly type: WrittenType };
-export type TensorOut = { readonly name: string; readonly shape: readonly number[]; readonly data: Float32Array | Int32Array };
+export type TensorOut = {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: Float32Array | Int32Array;
+};
 
 /** What transformers expects of PyTorch weights. */
 const PT = { format: 'pt' };
 
 /** A file of the given tensors in the given order. */
-export function writeSafetensors(tensors: readonly TensorOut[], as: 'F32' | 'F16' = 'F32', metadata: Readonly<Record<string, string>> = PT): Uint8Array {
-  const plan = tensors.map(({ name, shape, data }): TensorPlan => ({ name, shape, type: data instanceof Int32Array ? 'I32' : as }));
+export function writeSafetensors(
+  tensors: readonly TensorOut[],
+  as: 'F32' | 'F16' = 'F32',
+  metadata: Readonly<Record<string, string>> = PT,
+): Uint8Array {
+  const plan = tensors.map(({ name, shape, data }): TensorPlan => ({
+    name,
+    shape,
+    type: data instanceof Int32Array ? 'I32' : as,
+  }));
   const file = layOut(plan, metadata);
   tensors.forEach(({ data }, i) => file.fill(i, data));
   return file.bytes;
 }
 
 /** The same for tensors that are read one by one when their turn comes. */
-export async function writeSafetensorsFrom(plan: readonly TensorPlan[], read: (name: string) => Promise<Float32Array>): Promise<Uint8Array> {
+export async function writeSafetensorsFrom(
+  plan: readonly TensorPlan[],
+  read: (name: string) => Promise<Float32Array>,
+): Promise<Uint8Array> {
   const file = layOut(plan, PT);
   for (const [i, { name }] of plan.entries()) file.fill(i, await read(name));
   return file.bytes;
@@ -56,7 +71,8 @@ export function planBytes({ shape, type }: TensorPlan): number {
 }
 
 function writeData(out: Uint8Array, at: number, plan: TensorPlan, data: Float32Array | Int32Array): void {
-  if (data.length * TYPE_BYTES[plan.type] !== planBytes(plan)) throw new Error(`tensor ${plan.name} of shape [${plan.shape.join(', ')}] cannot have ${data.length} elements`);
+  if (data.length * TYPE_BYTES[plan.type] !== planBytes(plan))
+    throw new Error(`tensor ${plan.name} of shape [${plan.shape.join(', ')}] cannot have ${data.length} elements`);
   if (plan.type !== 'F16') return out.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at);
   for (let i = 0; i < data.length; i++) {
     const bits = floatToHalf(data[i]);

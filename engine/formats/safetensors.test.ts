@@ -19,7 +19,11 @@ function file(header: unknown, data: Uint8Array = new Uint8Array(0), length?: bi
 describe('safetensors', () => {
   it('reads back what it writes', async () => {
     const data = Float32Array.of(1, -2.5, 3e-3, 65504, 0, -0);
-    const made = writeSafetensors([{ name: 'w', shape: [2, 3], data }, { name: 'ids', shape: [2], data: Int32Array.of(-7, 9) }, { name: 'none', shape: [0, 4], data: new Float32Array(0) }]);
+    const made = writeSafetensors([
+      { name: 'w', shape: [2, 3], data },
+      { name: 'ids', shape: [2], data: Int32Array.of(-7, 9) },
+      { name: 'none', shape: [0, 4], data: new Float32Array(0) },
+    ]);
     const read = await open(made);
     expect(read.metadata).toEqual({ format: 'pt' });
     expect(read.entries.get('w')).toMatchObject({ type: 'F32', shape: [2, 3] });
@@ -30,12 +34,16 @@ describe('safetensors', () => {
   });
 
   it('writes halves that round to the nearest', async () => {
-    const read = await open(writeSafetensors([{ name: 'w', shape: [3], data: Float32Array.of(1.0001, 2, 1e-8) }], 'F16'));
+    const read = await open(
+      writeSafetensors([{ name: 'w', shape: [3], data: Float32Array.of(1.0001, 2, 1e-8) }], 'F16'),
+    );
     expect(await readFloats(read, 'w')).toEqual(Float32Array.of(1, 2, 0));
   });
 
   it('refuses a tensor that does not have its shape when writing', () => {
-    expect(() => writeSafetensors([{ name: 'w', shape: [2, 2], data: new Float32Array(3) }])).toThrow('cannot have 3 elements');
+    expect(() => writeSafetensors([{ name: 'w', shape: [2, 2], data: new Float32Array(3) }])).toThrow(
+      'cannot have 3 elements',
+    );
   });
 
   it('reads the other stored types', async () => {
@@ -46,14 +54,28 @@ describe('safetensors', () => {
     view.setFloat64(10, 0.5, true);
     view.setUint16(18, 0x3f80, true);
     const read = await open(
-      file({ i: { dtype: 'I64', shape: [1], data_offsets: [0, 8] }, b: { dtype: 'BOOL', shape: [2], data_offsets: [8, 10] }, d: { dtype: 'F64', shape: [], data_offsets: [10, 18] }, h: { dtype: 'BF16', shape: [1], data_offsets: [18, 20] } }, data),
+      file(
+        {
+          i: { dtype: 'I64', shape: [1], data_offsets: [0, 8] },
+          b: { dtype: 'BOOL', shape: [2], data_offsets: [8, 10] },
+          d: { dtype: 'F64', shape: [], data_offsets: [10, 18] },
+          h: { dtype: 'BF16', shape: [1], data_offsets: [18, 20] },
+        },
+        data,
+      ),
     );
     expect([...(await readInts(read, 'i')), ...(await readInts(read, 'b'))]).toEqual([-5, 1, 0]);
-    expect([...(await readFloats(read, 'd')), ...(await readFloats(read, 'h')), ...(await readFloats(read, 'i'))]).toEqual([0.5, 1, -5]);
+    expect([
+      ...(await readFloats(read, 'd')),
+      ...(await readFloats(read, 'h')),
+      ...(await readFloats(read, 'i')),
+    ]).toEqual([0.5, 1, -5]);
     await expect(readInts(read, 'h')).rejects.toThrow(UserError);
   });
 
-  const f32 = (shape: unknown, offsets: unknown, dtype: unknown = 'F32') => ({ w: { dtype, shape, data_offsets: offsets } });
+  const f32 = (shape: unknown, offsets: unknown, dtype: unknown = 'F32') => ({
+    w: { dtype, shape, data_offsets: offsets },
+  });
   it.each([
     ['nothing at all', new Uint8Array(3), '3 bytes'],
     ['a header longer than the file', file({}, undefined, 10_000n), '10000 bytes'],
@@ -68,20 +90,28 @@ describe('safetensors', () => {
     ['a shape of fractions', file(f32([1.5], [0, 6]), new Uint8Array(8)), 'shape'],
     ['an unknown type', file(f32([1], [0, 4], 'F8_E4M3'), new Uint8Array(4)), 'F8_E4M3'],
     ['a type from the prototype', file(f32([1], [0, 4], 'constructor'), new Uint8Array(4)), 'constructor'],
-    ['tensors that overlap', file({ ...f32([2], [0, 8]), v: { dtype: 'F32', shape: [2], data_offsets: [4, 12] } }, new Uint8Array(12)), 'overlap'],
+    [
+      'tensors that overlap',
+      file({ ...f32([2], [0, 8]), v: { dtype: 'F32', shape: [2], data_offsets: [4, 12] } }, new Uint8Array(12)),
+      'overlap',
+    ],
   ])('refuses %s', async (_, bytes, words) => {
     await expect(open(bytes)).rejects.toThrow(UserError);
     await expect(open(bytes)).rejects.toThrow(words);
   });
 
   it('survives any mutation of a good file', async () => {
-    const good = writeSafetensors([{ name: 'a', shape: [2, 4], data: new Float32Array(8) }, { name: 'b', shape: [3], data: Int32Array.of(1, 2, 3) }]);
+    const good = writeSafetensors([
+      { name: 'a', shape: [2, 4], data: new Float32Array(8) },
+      { name: 'b', shape: [3], data: Int32Array.of(1, 2, 3) },
+    ]);
     await fc.assert(
       fc.asyncProperty(fc.nat(good.length - 1), fc.nat(255), fc.nat(good.length), async (at, value, keep) => {
         for (const bad of [good.with(at, value), good.slice(0, keep)]) {
           try {
             const read = await open(bad);
-            for (const name of read.entries.keys()) expect((await readFloats(read, name)).length).toBeLessThanOrEqual(good.length);
+            for (const name of read.entries.keys())
+              expect((await readFloats(read, name)).length).toBeLessThanOrEqual(good.length);
           } catch (error) {
             expect(error).toBeInstanceOf(UserError);
           }

@@ -43,16 +43,23 @@ async function request(name: string, url: string, offset: number, length: number
     timer = setTimeout(() => patience.abort(), SILENCE_MS);
   };
   try {
-    const response = await fetch(url, { headers: { Range: `bytes=${offset}-${offset + length - 1}` }, signal: patience.signal });
+    const response = await fetch(url, {
+      headers: { Range: `bytes=${offset}-${offset + length - 1}` },
+      signal: patience.signal,
+    });
     heard();
     if (response.status === 206) return await rangedAnswer(name, url, response, offset, length, heard);
     if (response.status === 416 && offset === 0) return { ranged: false, total: 0, bytes: new Uint8Array(0) };
-    if (!response.ok) throw new UserError(`${name} could not be fetched: the server answered ${response.status} for ${url}`);
+    if (!response.ok)
+      throw new UserError(`${name} could not be fetched: the server answered ${response.status} for ${url}`);
     const bytes = await collect(name, response, WHOLE_MAX_BYTES, heard);
     return { ranged: false, total: bytes.byteLength, bytes };
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (patience.signal.aborted) throw new UserError(`${name} could not be fetched: ${url} sent nothing for ${SILENCE_MS / 1000} seconds; try again`);
+    if (patience.signal.aborted)
+      throw new UserError(
+        `${name} could not be fetched: ${url} sent nothing for ${SILENCE_MS / 1000} seconds; try again`,
+      );
     throw new UserError(`${name} could not be fetched from ${url}; check the address and the connection`);
   } finally {
     clearTimeout(timer);
@@ -60,12 +67,22 @@ async function request(name: string, url: string, offset: number, length: number
   }
 }
 
-async function rangedAnswer(name: string, url: string, response: Response, offset: number, length: number, heard: () => void): Promise<Answer> {
+async function rangedAnswer(
+  name: string,
+  url: string,
+  response: Response,
+  offset: number,
+  length: number,
+  heard: () => void,
+): Promise<Answer> {
   const range = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.headers.get('content-range') ?? '');
   const [start, end, total] = range ? range.slice(1).map(Number) : [NaN, NaN, NaN];
   const bytes = await collect(name, response, length, heard);
   const sound = start === offset && Number.isSafeInteger(total) && end < total && bytes.byteLength === end - start + 1;
-  if (!sound) throw new UserError(`${name} could not be fetched: the server's ranges are inconsistent for ${url}; download the file and open it from disk`);
+  if (!sound)
+    throw new UserError(
+      `${name} could not be fetched: the server's ranges are inconsistent for ${url}; download the file and open it from disk`,
+    );
   return { ranged: true, total, bytes };
 }
 
@@ -81,7 +98,9 @@ async function collect(name: string, response: Response, maxBytes: number, heard
     size += part.value.byteLength;
     if (size > maxBytes) {
       await reader?.cancel();
-      throw new UserError(`${name} is larger than ${maxBytes} bytes and its server sends it only whole; download it and open it from disk`);
+      throw new UserError(
+        `${name} is larger than ${maxBytes} bytes and its server sends it only whole; download it and open it from disk`,
+      );
     }
     chunks.push(part.value);
   }

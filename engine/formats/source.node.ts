@@ -12,7 +12,11 @@ const READ_MAX_BYTES = 2 ** 30;
 
 export async function openPath(name: string, path: string): Promise<ByteSource> {
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    throw new UserError(error.code === 'ENOENT' ? `There is no file ${path}` : `${path} cannot be opened (${error.code ?? error.message})`);
+    throw new UserError(
+      error.code === 'ENOENT'
+        ? `There is no file ${path}`
+        : `${path} cannot be opened (${error.code ?? error.message})`,
+    );
   });
   // A pipe or device would block or never end.
   if (!found.isFile()) throw new UserError(`${path} is not a regular file; choose a file`);

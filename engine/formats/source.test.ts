@@ -96,8 +96,16 @@ describe('byte sources', () => {
 
     it.each<[string, RequestListener, string]>([
       ['a missing file', (_, response) => response.writeHead(404).end(), 'answered 404'],
-      ['a range that is not the one asked for', (_, response) => response.writeHead(206, { 'content-range': 'bytes 5-9/100' }).end(bytes.subarray(5, 10)), 'inconsistent'],
-      ['more than was asked for', (_, response) => response.writeHead(206, { 'content-range': `bytes 0-9/100` }).end(new Uint8Array(5 * 2 ** 20)), 'larger than'],
+      [
+        'a range that is not the one asked for',
+        (_, response) => response.writeHead(206, { 'content-range': 'bytes 5-9/100' }).end(bytes.subarray(5, 10)),
+        'inconsistent',
+      ],
+      [
+        'more than was asked for',
+        (_, response) => response.writeHead(206, { 'content-range': `bytes 0-9/100` }).end(new Uint8Array(5 * 2 ** 20)),
+        'larger than',
+      ],
       ['a connection that breaks', (request) => request.socket.destroy(), 'could not be fetched'],
     ])('refuses %s', async (_, answer, words) => {
       const url = await serve(answer);
@@ -109,7 +117,9 @@ describe('byte sources', () => {
       let size = big.length;
       const url = await serve((request, response) => {
         const [, first, last] = /bytes=(\d+)-(\d+)/.exec(request.headers.range!)!.map(Number);
-        response.writeHead(206, { 'content-range': `bytes ${first}-${Math.min(last, big.length - 1)}/${size}` }).end(big.subarray(first, last + 1));
+        response
+          .writeHead(206, { 'content-range': `bytes ${first}-${Math.min(last, big.length - 1)}/${size}` })
+          .end(big.subarray(first, last + 1));
       });
       const source = await openSource('a', { kind: 'url', url });
       size++;

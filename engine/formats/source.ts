@@ -29,7 +29,8 @@ export async function openSource(name: string, ref: FileRef): Promise<ByteSource
     case 'url':
       return openUrl(name, ref.url);
     case 'path':
-      if (openPath === null) throw new UserError(`Files cannot be opened by path here: ${ref.path}; choose the file itself instead`);
+      if (openPath === null)
+        throw new UserError(`Files cannot be opened by path here: ${ref.path}; choose the file itself instead`);
       return openPath(name, ref.path);
     default:
       return ref satisfies never;
@@ -38,7 +39,10 @@ export async function openSource(name: string, ref: FileRef): Promise<ByteSource
 
 /** The whole file, refused when it is larger than `maxBytes`. */
 export async function readWhole(source: ByteSource, maxBytes: number): Promise<Uint8Array> {
-  if (source.size > maxBytes) throw new UserError(`${source.name} is too large for what it is: ${source.size} bytes, at most ${maxBytes} are read; check that it is the right file`);
+  if (source.size > maxBytes)
+    throw new UserError(
+      `${source.name} is too large for what it is: ${source.size} bytes, at most ${maxBytes} are read; check that it is the right file`,
+    );
   return source.read(0, source.size);
 }
 

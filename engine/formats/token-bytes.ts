@@ -20,9 +20,16 @@ export function alphabetOf(decoder: unknown): { readonly alphabet: Alphabet; rea
   const types = parts.map((part) => part['type']);
   if (types.includes('ByteLevel')) return { alphabet: 'byte-level', stripFirst: false };
   const replaces = parts.filter((part) => part['type'] === 'Replace');
-  const spaces = replaces.every((part) => part['content'] === ' ' && isObject(part['pattern']) && part['pattern']['String'] === '▁');
+  const spaces = replaces.every(
+    (part) => part['content'] === ' ' && isObject(part['pattern']) && part['pattern']['String'] === '▁',
+  );
   if ((types.includes('ByteFallback') && spaces) || types.includes('Metaspace')) {
-    return { alphabet: 'sentencepiece', stripFirst: types.includes('Metaspace') || parts.some((part) => part['type'] === 'Strip' && part['content'] === ' ' && part['start'] === 1) };
+    return {
+      alphabet: 'sentencepiece',
+      stripFirst:
+        types.includes('Metaspace') ||
+        parts.some((part) => part['type'] === 'Strip' && part['content'] === ' ' && part['start'] === 1),
+    };
   }
   return { alphabet: 'whole', stripFirst: false };
 }
@@ -30,7 +37,9 @@ export function alphabetOf(decoder: unknown): { readonly alphabet: Alphabet; rea
 function flatten(decoder: unknown, depth: number): Readonly<Record<string, unknown>>[] {
   if (!isObject(decoder) || depth > 8) return [];
   const inner = decoder['decoders'];
-  return decoder['type'] === 'Sequence' && Array.isArray(inner) ? inner.flatMap((part) => flatten(part, depth + 1)) : [decoder];
+  return decoder['type'] === 'Sequence' && Array.isArray(inner)
+    ? inner.flatMap((part) => flatten(part, depth + 1))
+    : [decoder];
 }
 
 const encoder = new TextEncoder();

@@ -17,9 +17,19 @@ export function checkTokenizerJson(json: JsonObject): JsonObject {
   const model = json['model'];
   if (!isObject(model)) throw new UserError(`${FILE} has no model; download or copy it again`);
   const checked = checkModel(model);
-  const parts = { normalizer: json['normalizer'] ?? null, pre_tokenizer: json['pre_tokenizer'] ?? null, post_processor: json['post_processor'] ?? null, decoder: json['decoder'] ?? null };
+  const parts = {
+    normalizer: json['normalizer'] ?? null,
+    pre_tokenizer: json['pre_tokenizer'] ?? null,
+    post_processor: json['post_processor'] ?? null,
+    decoder: json['decoder'] ?? null,
+  };
   for (const part of Object.values(parts)) checkPatterns(part, 0);
-  return { ...parts, pre_tokenizer: splitNumerals(parts.pre_tokenizer), model: checked, added_tokens: checkAdded(json['added_tokens'] ?? []) };
+  return {
+    ...parts,
+    pre_tokenizer: splitNumerals(parts.pre_tokenizer),
+    model: checked,
+    added_tokens: checkAdded(json['added_tokens'] ?? []),
+  };
 }
 
 /**
@@ -28,7 +38,13 @@ export function checkTokenizerJson(json: JsonObject): JsonObject {
  */
 function splitNumerals(part: unknown): unknown {
   if (!isObject(part)) return part;
-  if (part['type'] === 'Digits') return { type: 'Split', pattern: { Regex: part['individual_digits'] === true ? '\\p{N}' : '\\p{N}+' }, behavior: 'Isolated', invert: false };
+  if (part['type'] === 'Digits')
+    return {
+      type: 'Split',
+      pattern: { Regex: part['individual_digits'] === true ? '\\p{N}' : '\\p{N}+' },
+      behavior: 'Isolated',
+      invert: false,
+    };
   const inner = part['pretokenizers'];
   return Array.isArray(inner) ? { ...part, pretokenizers: inner.map(splitNumerals) } : part;
 }
@@ -37,7 +53,8 @@ function splitNumerals(part: unknown): unknown {
 function checkModel(model: JsonObject): JsonObject {
   const vocab = model['vocab'];
   const type = model['type'] ?? (Array.isArray(vocab) ? 'Unigram' : 'merges' in model ? 'BPE' : 'WordLevel');
-  if (typeof type !== 'string' || !MODELS.includes(type)) throw new UserError(`${FILE}: tokenizers of type ${show(type)} are not supported; ${MODELS.join(', ')} are`);
+  if (typeof type !== 'string' || !MODELS.includes(type))
+    throw new UserError(`${FILE}: tokenizers of type ${show(type)} are not supported; ${MODELS.join(', ')} are`);
   if (type === 'Unigram') checkUnigram(vocab);
   else checkVocab(vocab);
   if (type === 'BPE') checkMerges(model['merges']);
@@ -54,24 +71,47 @@ function checkVocab(vocab: unknown): void {
 }
 
 function checkId(id: unknown, limit: number): asserts id is number {
-  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= limit) throw new UserError(`${FILE}: token ids must be whole numbers below ${limit}, not ${show(id)}; the file is damaged`);
+  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= limit)
+    throw new UserError(
+      `${FILE}: token ids must be whole numbers below ${limit}, not ${show(id)}; the file is damaged`,
+    );
 }
 
 function checkUnigram(vocab: unknown): void {
-  const sound = Array.isArray(vocab) && vocab.length < TOKEN_ID_LIMIT && vocab.every((entry) => Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string' && typeof entry[1] === 'number');
+  const sound =
+    Array.isArray(vocab) &&
+    vocab.length < TOKEN_ID_LIMIT &&
+    vocab.every(
+      (entry) =>
+        Array.isArray(entry) && entry.length === 2 && typeof entry[0] === 'string' && typeof entry[1] === 'number',
+    );
   if (!sound) throw new UserError(`${FILE}: a Unigram vocabulary must list [piece, score] pairs, not ${show(vocab)}`);
 }
 
 function checkMerges(merges: unknown): void {
-  const sound = Array.isArray(merges) && merges.length <= TOKEN_ID_LIMIT && merges.every((merge) => (typeof merge === 'string' ? merge.includes(' ', 1) : Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string')));
+  const sound =
+    Array.isArray(merges) &&
+    merges.length <= TOKEN_ID_LIMIT &&
+    merges.every((merge) =>
+      typeof merge === 'string'
+        ? merge.includes(' ', 1)
+        : Array.isArray(merge) && merge.length === 2 && merge.every((part) => typeof part === 'string'),
+    );
   const mixed = Array.isArray(merges) && merges.some((merge) => typeof merge !== typeof merges[0]);
   if (!sound || mixed) throw new UserError(`${FILE}: merges must be pairs of pieces; the file is damaged`);
 }
 
 function checkAdded(added: unknown): readonly JsonObject[] {
-  if (!Array.isArray(added) || added.length > ADDED_MAX) throw new UserError(`${FILE}: added_tokens must be a list of at most ${ADDED_MAX} tokens, not ${show(added)}`);
+  if (!Array.isArray(added) || added.length > ADDED_MAX)
+    throw new UserError(`${FILE}: added_tokens must be a list of at most ${ADDED_MAX} tokens, not ${show(added)}`);
   return added.map((token: unknown) => {
-    if (!isObject(token) || typeof token['content'] !== 'string' || token['content'].length === 0 || token['content'].length > 1000) throw new UserError(`${FILE}: an added token needs a text of 1 to 1000 characters: ${show(token)}`);
+    if (
+      !isObject(token) ||
+      typeof token['content'] !== 'string' ||
+      token['content'].length === 0 ||
+      token['content'].length > 1000
+    )
+      throw new UserError(`${FILE}: an added token needs a text of 1 to 1000 characters: ${show(token)}`);
     checkId(token['id'], TOKEN_ID_LIMIT);
     return token;
   });
@@ -92,7 +132,10 @@ function checkPatterns(part: unknown, depth: number): void {
  * No published tokenizer of the supported families has one.
  */
 export function checkPattern(pattern: unknown): void {
-  if (typeof pattern !== 'string' || pattern.length > PATTERN_MAX_CHARS) throw new UserError(`${FILE}: an expression must be a text of at most ${PATTERN_MAX_CHARS} characters, not ${show(pattern)}`);
+  if (typeof pattern !== 'string' || pattern.length > PATTERN_MAX_CHARS)
+    throw new UserError(
+      `${FILE}: an expression must be a text of at most ${PATTERN_MAX_CHARS} characters, not ${show(pattern)}`,
+    );
   const plain = pattern.replace(/\\./gs, 'x').replace(/\[[^\]]*\]/g, 'x');
   // Innermost groups first; each becomes a letter that remembers whether it was ambiguous.
   let rest = plain;
@@ -102,7 +145,13 @@ export function checkPattern(pattern: unknown): void {
     const [all, body, repeat] = group;
     const ambiguous = /[*+|?V]|\{\d*,/.test(body);
     const unbounded = repeat !== undefined && !/^\{\d*,\d{1,2}\}$/.test(repeat);
-    if (ambiguous && unbounded) throw new UserError(`${FILE}: the expression ${show(pattern)} could take exponential time and is not run; the file is damaged or hostile`);
-    rest = rest.slice(0, group.index) + (ambiguous || repeat !== undefined ? 'V' : 'x') + rest.slice(group.index + all.length);
+    if (ambiguous && unbounded)
+      throw new UserError(
+        `${FILE}: the expression ${show(pattern)} could take exponential time and is not run; the file is damaged or hostile`,
+      );
+    rest =
+      rest.slice(0, group.index) +
+      (ambiguous || repeat !== undefined ? 'V' : 'x') +
+      rest.slice(group.index + all.length);
   }
 }

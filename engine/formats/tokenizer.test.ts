@@ -9,10 +9,20 @@ import { BYTE_CHARS } from './token-bytes.ts';
 import { checkPattern } from './tokenizer-json.ts';
 import { buildTokenizer } from './tokenizer.ts';
 
-type Cases = { readonly cases: readonly { readonly user: string; readonly prompt_text: string; readonly prompt_ids: number[]; readonly greedy_ids: number[]; readonly greedy_text: string }[] };
+type Cases = {
+  readonly cases: readonly {
+    readonly user: string;
+    readonly prompt_text: string;
+    readonly prompt_ids: number[];
+    readonly greedy_ids: number[];
+    readonly greedy_text: string;
+  }[];
+};
 
 /** Bytes, a few merges, two special tokens: 256 + 3 + 2. */
-const vocab: Record<string, number> = Object.fromEntries([...BYTE_CHARS, 'he', 'll', 'hell'].map((piece, id) => [piece, id]));
+const vocab: Record<string, number> = Object.fromEntries(
+  [...BYTE_CHARS, 'he', 'll', 'hell'].map((piece, id) => [piece, id]),
+);
 const special = (id: number, content: string) => ({ id, content, special: true });
 const JSON_BPE = {
   added_tokens: [special(259, '<end>'), special(260, '<begin>')],
@@ -20,7 +30,11 @@ const JSON_BPE = {
   decoder: { type: 'ByteLevel' },
   model: { type: 'BPE', vocab, merges: ['h e', 'l l', 'he ll'] },
 };
-const CONFIG = { bos_token: '<begin>', eos_token: { content: '<end>' }, chat_template: "{% for m in messages %}{{ m.content }}<end>{% endfor %}" };
+const CONFIG = {
+  bos_token: '<begin>',
+  eos_token: { content: '<end>' },
+  chat_template: '{% for m in messages %}{{ m.content }}<end>{% endfor %}',
+};
 const small = () => buildTokenizer({ tokenizer: JSON_BPE, config: CONFIG, eosIds: [5] });
 
 describe('tokenizer', () => {
@@ -61,7 +75,11 @@ describe('tokenizer', () => {
   });
 
   it('decodes a vocabulary of whole words', () => {
-    const words = { added_tokens: [], pre_tokenizer: { type: 'Whitespace' }, model: { type: 'WordLevel', vocab: { unk: 0, Mira: 1, lives: 2 }, unk_token: 'unk' } };
+    const words = {
+      added_tokens: [],
+      pre_tokenizer: { type: 'Whitespace' },
+      model: { type: 'WordLevel', vocab: { unk: 0, Mira: 1, lives: 2 }, unk_token: 'unk' },
+    };
     const made = buildTokenizer({ tokenizer: words, config: { unk_token: 'unk' } });
     expect(made.encode('Mira lives alone')).toEqual([1, 2, 0]);
     expect(made.decode([1, 2])).toBe('Mira lives');
@@ -70,8 +88,14 @@ describe('tokenizer', () => {
   });
 
   it('says when text and model do not belong together', () => {
-    expect(() => buildTokenizer({ tokenizer: JSON_BPE, config: {}, vocab: 200 }).encode('hello')).toThrow('vocabulary has 200');
-    expect(() => buildTokenizer({ tokenizer: { ...JSON_BPE, model: { type: 'WordLevel', vocab: { a: 0 } } }, config: {} }).encode('b')).toThrow('no token');
+    expect(() => buildTokenizer({ tokenizer: JSON_BPE, config: {}, vocab: 200 }).encode('hello')).toThrow(
+      'vocabulary has 200',
+    );
+    expect(() =>
+      buildTokenizer({ tokenizer: { ...JSON_BPE, model: { type: 'WordLevel', vocab: { a: 0 } } }, config: {} }).encode(
+        'b',
+      ),
+    ).toThrow('no token');
     expect(() => buildTokenizer({ tokenizer: JSON_BPE, config: {} }).renderChat([])).toThrow('no chat template');
     expect(() => small().encode('x'.repeat(8_000_001))).toThrow(UserError);
   });
@@ -86,8 +110,14 @@ describe('tokenizer', () => {
     ['an added token without text', { added_tokens: [{ id: 1, content: '' }] }],
     ['an added id that would fill memory', { added_tokens: [{ id: 4e9, content: 'x' }] }],
     ['an unknown decoder', { decoder: { type: 'Magic' } }],
-    ['an exponential expression', { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false } }],
-    ['an expression that is none', { pre_tokenizer: { type: 'Split', pattern: { Regex: '(((' }, behavior: 'Isolated', invert: false } }],
+    [
+      'an exponential expression',
+      { pre_tokenizer: { type: 'Split', pattern: { Regex: '(a+)+$' }, behavior: 'Isolated', invert: false } },
+    ],
+    [
+      'an expression that is none',
+      { pre_tokenizer: { type: 'Split', pattern: { Regex: '(((' }, behavior: 'Isolated', invert: false } },
+    ],
   ])('refuses %s', (_, change) => {
     expect(() => buildTokenizer({ tokenizer: { ...JSON_BPE, ...change }, config: {} })).toThrow(UserError);
   });

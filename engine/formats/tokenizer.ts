@@ -59,7 +59,8 @@ export function buildTokenizer(parts: TokenizerParts): Tokenizer {
   const source = templateSource(parts);
   let template: ChatTemplate | null = null;
   const text = textOf(json, library);
-  const encode: Tokenizer['encode'] = (input, options) => encodeText(library, input, options?.addSpecial ?? true, idOf('unk_token'), parts.vocab);
+  const encode: Tokenizer['encode'] = (input, options) =>
+    encodeText(library, input, options?.addSpecial ?? true, idOf('unk_token'), parts.vocab);
   const renderChat: Tokenizer['renderChat'] = (messages, options) => {
     if (source === null) throw new UserError('The model has no chat template; give the prompt as plain text');
     template ??= compileChatTemplate(source, specials);
@@ -116,13 +117,26 @@ export function hasTemplate(config: JsonObject, template?: string): boolean {
   return templateSource({ tokenizer: {}, config, template }) !== null;
 }
 
-function encodeText(library: LibraryTokenizer, text: string, addSpecial: boolean, unknown: number | null, vocab = Infinity): number[] {
-  if (text.length > TEXT_MAX_CHARS) throw new UserError(`A text of ${text.length} characters cannot be tokenised at once; shorten it to ${TEXT_MAX_CHARS}`);
+function encodeText(
+  library: LibraryTokenizer,
+  text: string,
+  addSpecial: boolean,
+  unknown: number | null,
+  vocab = Infinity,
+): number[] {
+  if (text.length > TEXT_MAX_CHARS)
+    throw new UserError(
+      `A text of ${text.length} characters cannot be tokenised at once; shorten it to ${TEXT_MAX_CHARS}`,
+    );
   const ids: (number | undefined)[] = library.encode(text, { add_special_tokens: addSpecial }).ids;
   return ids.map((found) => {
     const id = found ?? unknown;
-    if (id === null) throw new UserError(`The tokenizer has no token for a part of the text and no unknown token: ${show(text)}`);
-    if (id >= vocab) throw new UserError(`The tokenizer gives token ${id} and the model's vocabulary has ${vocab}; use the tokenizer that belongs to the model`);
+    if (id === null)
+      throw new UserError(`The tokenizer has no token for a part of the text and no unknown token: ${show(text)}`);
+    if (id >= vocab)
+      throw new UserError(
+        `The tokenizer gives token ${id} and the model's vocabulary has ${vocab}; use the tokenizer that belongs to the model`,
+      );
     return id;
   });
 }
@@ -139,10 +153,17 @@ function textOf(json: JsonObject, library: LibraryTokenizer): Text {
 
   if (alphabet === 'whole') {
     const decode: Tokenizer['decode'] = (ids, options) => {
-      const known = ids.filter((id) => library.id_to_token(id) !== undefined && (options?.keepSpecial || !skipped.has(id)));
+      const known = ids.filter(
+        (id) => library.id_to_token(id) !== undefined && (options?.keepSpecial || !skipped.has(id)),
+      );
       return known.length === 0 ? '' : library.decode(known);
     };
-    return { vocabSize, decode, piece: (id) => library.id_to_token(id) ?? '', stream: () => wholeStream((ids) => decode(ids)) };
+    return {
+      vocabSize,
+      decode,
+      piece: (id) => library.id_to_token(id) ?? '',
+      stream: () => wholeStream((ids) => decode(ids)),
+    };
   }
 
   const table = new Map<number, Uint8Array | null>();
@@ -151,12 +172,17 @@ function textOf(json: JsonObject, library: LibraryTokenizer): Text {
     if (bytes === undefined) {
       const token = added.get(id);
       const piece = library.id_to_token(id);
-      bytes = token ? new TextEncoder().encode(token.content) : piece === undefined ? null : pieceBytes(alphabet, piece);
+      bytes = token
+        ? new TextEncoder().encode(token.content)
+        : piece === undefined
+          ? null
+          : pieceBytes(alphabet, piece);
       table.set(id, bytes);
     }
     return bytes;
   };
-  const open = (keepSpecial: boolean) => byteStream((id) => (!keepSpecial && skipped.has(id) ? null : bytesOf(id)), stripFirst);
+  const open = (keepSpecial: boolean) =>
+    byteStream((id) => (!keepSpecial && skipped.has(id) ? null : bytesOf(id)), stripFirst);
   return {
     vocabSize,
     decode(ids, options) {

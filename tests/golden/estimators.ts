@@ -49,7 +49,11 @@ async function checkGae(fixture: Fixture, checks: Checks): Promise<void> {
     const one = Array.from({ length: starts.length - 1 }, () => '');
     checks.measured(`${at} advantages`, largestError(advantages, await take(name)), ALLOWED);
     checks.measured(`${at} returns`, largestError(returns, await take(`${at}.returns`)), ALLOWED);
-    checks.measured(`${at} whitened`, largestError(whiten(advantages, starts, one), await take(`${at}.whitened`)), ALLOWED);
+    checks.measured(
+      `${at} whitened`,
+      largestError(whiten(advantages, starts, one), await take(`${at}.whitened`)),
+      ALLOWED,
+    );
   }
 }
 
@@ -58,14 +62,28 @@ async function checkGroups(fixture: Fixture, checks: Checks): Promise<void> {
   const groups = Array.from(await fixture.ints('group.ids'), String);
   const estimators: readonly GroupEstimator[] = ['grpo', 'rloo', 'dr-grpo'];
   for (const estimator of estimators) {
-    checks.measured(estimator, largestError(groupAdvantages(scores, groups, estimator), await fixture.floats(`group.${estimator.replace('-', '_')}`)), ALLOWED);
+    checks.measured(
+      estimator,
+      largestError(
+        groupAdvantages(scores, groups, estimator),
+        await fixture.floats(`group.${estimator.replace('-', '_')}`),
+      ),
+      ALLOWED,
+    );
   }
 }
 
 async function checkKl(fixture: Fixture, checks: Checks): Promise<void> {
   const [logp, reference] = [await fixture.floats('kl.logp'), await fixture.floats('kl.ref')];
   for (const kind of ['k1', 'k2', 'k3'] as const) {
-    checks.measured(`KL ${kind}`, largestError(logp.map((lp, i) => klEstimate(lp, reference[i], kind)), await fixture.floats(`kl.${kind}`)), ALLOWED);
+    checks.measured(
+      `KL ${kind}`,
+      largestError(
+        logp.map((lp, i) => klEstimate(lp, reference[i], kind)),
+        await fixture.floats(`kl.${kind}`),
+      ),
+      ALLOWED,
+    );
   }
 }
 
@@ -74,12 +92,21 @@ async function checkSampling(fixture: Fixture, checks: Checks): Promise<void> {
   const logits = await fixture.floats('sample.logits');
   const [rows, vocab] = fixture.shape('sample.logits');
   for (const name of fixture.names.filter((each) => /^sample\.t[\d.]+/.test(each))) {
-    const setting = (letter: string, off: number) => Number(new RegExp(`(?:\\.|_)${letter}([\\d.]+)(?:_|$)`).exec(name)?.[1] ?? off);
-    const warp = { temperature: setting('t', 1), topK: setting('k', 0), topP: setting('p', 1), minP: setting('minp', 0) };
+    const setting = (letter: string, off: number) =>
+      Number(new RegExp(`(?:\\.|_)${letter}([\\d.]+)(?:_|$)`).exec(name)?.[1] ?? off);
+    const warp = {
+      temperature: setting('t', 1),
+      topK: setting('k', 0),
+      topP: setting('p', 1),
+      minP: setting('minp', 0),
+    };
     const wanted = await fixture.floats(name);
     let worst = 0;
     for (let row = 0; row < rows; row++) {
-      const error = largestError(warpedProbabilities(logits.subarray(row * vocab, (row + 1) * vocab), warp), wanted.subarray(row * vocab, (row + 1) * vocab));
+      const error = largestError(
+        warpedProbabilities(logits.subarray(row * vocab, (row + 1) * vocab), warp),
+        wanted.subarray(row * vocab, (row + 1) * vocab),
+      );
       worst = Number.isNaN(error) ? NaN : Math.max(worst, error);
     }
     checks.measured(`sampling ${name.slice('sample.'.length)}`, worst, ALLOWED);

@@ -22,16 +22,30 @@ import { checkTiny } from './tiny.ts';
 const USAGE = 'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu]';
 const KINDS: readonly DeviceKind[] = ['webgpu', 'wasm', 'cpu'];
 
-type Call = { readonly fixtures: string; readonly models: string; readonly devices: readonly DeviceKind[]; readonly chosen: boolean };
+type Call = {
+  readonly fixtures: string;
+  readonly models: string;
+  readonly devices: readonly DeviceKind[];
+  readonly chosen: boolean;
+};
 
 function readCall(): Call {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { models: { type: 'string' }, device: { type: 'string' } } });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { models: { type: 'string' }, device: { type: 'string' } },
+  });
   if (positionals.length !== 1) throw new UserError(`Name one fixtures folder: ${USAGE}`);
   const fixtures = resolve(positionals[0]);
   if (!existsSync(fixtures)) throw new UserError(`There is no folder ${fixtures}`);
   const device = KINDS.find((kind) => kind === values.device);
-  if (values.device !== undefined && device === undefined) throw new UserError(`There is no device ${values.device}; choose one of ${KINDS.join(', ')}`);
-  return { fixtures, models: resolve(values.models ?? `${fixtures}/../data/models`), devices: device ? [device] : KINDS, chosen: device !== undefined };
+  if (values.device !== undefined && device === undefined)
+    throw new UserError(`There is no device ${values.device}; choose one of ${KINDS.join(', ')}`);
+  return {
+    fixtures,
+    models: resolve(values.models ?? `${fixtures}/../data/models`),
+    devices: device ? [device] : KINDS,
+    chosen: device !== undefined,
+  };
 }
 
 async function main(): Promise<number> {
@@ -55,8 +69,10 @@ async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (l
   const device = await openDevice(kind);
   print(`      ${kind}: ${device.info.name}`);
   try {
-    for (const name of folders(call.fixtures)) await checkFolder(device.tf, `${call.fixtures}/${name}`, checksFor(`${kind} ${name}`, tally, print));
-    for (const fixture of realFixtures(call.fixtures)) await checkRealModel(device.tf, fixture, call.models, checksFor(`${kind} ${fixture.model}`, tally, print));
+    for (const name of folders(call.fixtures))
+      await checkFolder(device.tf, `${call.fixtures}/${name}`, checksFor(`${kind} ${name}`, tally, print));
+    for (const fixture of realFixtures(call.fixtures))
+      await checkRealModel(device.tf, fixture, call.models, checksFor(`${kind} ${fixture.model}`, tally, print));
   } finally {
     await device.close();
   }
@@ -64,11 +80,17 @@ async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (l
 
 /** Folders that hold a model and what it should give. */
 function folders(fixtures: string): string[] {
-  return readdirSync(fixtures).sort().filter((name) => existsSync(`${fixtures}/${name}/expected.safetensors`) && existsSync(`${fixtures}/${name}/config.json`));
+  return readdirSync(fixtures)
+    .sort()
+    .filter(
+      (name) => existsSync(`${fixtures}/${name}/expected.safetensors`) && existsSync(`${fixtures}/${name}/config.json`),
+    );
 }
 
 function realFixtures(fixtures: string): RealFixture[] {
-  const names = readdirSync(fixtures).sort().filter((name) => name.endsWith('.json'));
+  const names = readdirSync(fixtures)
+    .sort()
+    .filter((name) => name.endsWith('.json'));
   return names.map((name) => readRealFixture(`${fixtures}/${name}`)).filter((fixture) => fixture !== null);
 }
 

@@ -28,7 +28,13 @@ const VALUE_CLIP = 0.5;
 const VALUE_COEF = 0.5;
 const STEP = { rates: { trunk: 1e-3, value: 1e-3 }, weightDecay: 0.01, maxGradNorm: 1 };
 
-export async function checkPpo(tf: Tf, base: BaseModel, adapterFolder: string, fixture: Fixture, checks: Checks): Promise<void> {
+export async function checkPpo(
+  tf: Tf,
+  base: BaseModel,
+  adapterFolder: string,
+  fixture: Fixture,
+  checks: Checks,
+): Promise<void> {
   const adapter = await readPeft(await filesAt(adapterFolder), base.config);
   const policy = policyOn(base, methodOf(adapter));
   await setTrainable(tf, policy, async ({ name }) => {
@@ -38,7 +44,11 @@ export async function checkPpo(tf: Tf, base: BaseModel, adapterFolder: string, f
   });
   const batch = await batchOf(fixture);
   const predicted = predictedTokens(batch);
-  checks.measured('LoRA logits', largestError(await allLogits(tf, base, batch, policy.using()), await fixture.floats('logits')), LOGIT_ALLOWED);
+  checks.measured(
+    'LoRA logits',
+    largestError(await allLogits(tf, base, batch, policy.using()), await fixture.floats('logits')),
+    LOGIT_ALLOWED,
+  );
   await checkBefore(policy, fixture, checks);
   await checkStep(tf, base, policy, fixture, predicted, checks);
   policy.dispose();
@@ -52,14 +62,34 @@ function fixtureName(kind: 'before' | 'after' | 'grad', { name }: Segment): stri
 async function checkBefore(policy: Trained, fixture: Fixture, checks: Checks): Promise<void> {
   const flat = await policy.trainable.flat.data();
   let worst = 0;
-  for (const segment of policy.trainable.layout) worst = Math.max(worst, largestError(flat.slice(segment.offset, segment.offset + segment.size), await fixture.floats(fixtureName('before', segment))));
+  for (const segment of policy.trainable.layout)
+    worst = Math.max(
+      worst,
+      largestError(
+        flat.slice(segment.offset, segment.offset + segment.size),
+        await fixture.floats(fixtureName('before', segment)),
+      ),
+    );
   checks.measured('LoRA weights as PEFT saved them', worst, 0);
 }
 
 /** Every number of the step, for response tokens alone where the fixture masks. */
-async function checkStep(tf: Tf, base: BaseModel, policy: Trained, fixture: Fixture, predicted: Predicted, checks: Checks): Promise<void> {
+async function checkStep(
+  tf: Tf,
+  base: BaseModel,
+  policy: Trained,
+  fixture: Fixture,
+  predicted: Predicted,
+  checks: Checks,
+): Promise<void> {
   const read = async (name: string) => takeRows(await fixture.floats(name), 1, predicted.places);
-  const given = { mask: await read('response_mask'), advantages: await read('advantages'), returns: await read('returns'), old: await read('old_logprobs'), oldValues: await read('old_values') };
+  const given = {
+    mask: await read('response_mask'),
+    advantages: await read('advantages'),
+    returns: await read('returns'),
+    old: await read('old_logprobs'),
+    oldValues: await read('old_values'),
+  };
   const tokens = given.mask.reduce((sum, on) => sum + on, 0);
   const parts: { logprobs?: tfjs.Tensor; values?: tfjs.Tensor; policy?: tfjs.Tensor; value?: tfjs.Tensor } = {};
   const sum = newGradient(policy.trainable);
@@ -70,15 +100,30 @@ async function checkStep(tf: Tf, base: BaseModel, policy: Trained, fixture: Fixt
     const values = tf.reshape(tf.add(tf.matMul(picked, weight, false, true), bias), [-1]) as tfjs.Tensor1D;
     const weights = tf.tensor1d(given.mask.map((on) => on / tokens));
     const policyPart = tf.sum(tf.mul(policyLoss(logprobs, tf.tensor1d(given.old), given.advantages, CLIP), weights));
-    const valuePart = tf.sum(tf.mul(valueLoss(values, tf.tensor1d(given.oldValues), given.returns, VALUE_CLIP), weights));
-    Object.assign(parts, { logprobs: tf.keep(logprobs.clone()), values: tf.keep(values.clone()), policy: tf.keep(policyPart.clone()), value: tf.keep(valuePart.clone()) });
+    const valuePart = tf.sum(
+      tf.mul(valueLoss(values, tf.tensor1d(given.oldValues), given.returns, VALUE_CLIP), weights),
+    );
+    Object.assign(parts, {
+      logprobs: tf.keep(logprobs.clone()),
+      values: tf.keep(values.clone()),
+      policy: tf.keep(policyPart.clone()),
+      value: tf.keep(valuePart.clone()),
+    });
     return tf.add(policyPart, tf.mul(valuePart, VALUE_COEF)) as tfjs.Scalar;
   });
   const logprobs = (await parts.logprobs!.data()) as Float32Array;
   checks.measured('PPO log-probs', largestError(logprobs, await read('token_logprobs')), LOGIT_ALLOWED);
   checks.measured('PPO values', largestError(await parts.values!.data(), await read('values')), LOGIT_ALLOWED);
-  checks.measured('PPO policy loss', largestError(await parts.policy!.data(), await fixture.floats('policy_loss')), LOGIT_ALLOWED);
-  checks.measured('PPO value loss', largestError(await parts.value!.data(), await fixture.floats('value_loss')), LOGIT_ALLOWED);
+  checks.measured(
+    'PPO policy loss',
+    largestError(await parts.policy!.data(), await fixture.floats('policy_loss')),
+    LOGIT_ALLOWED,
+  );
+  checks.measured(
+    'PPO value loss',
+    largestError(await parts.value!.data(), await fixture.floats('value_loss')),
+    LOGIT_ALLOWED,
+  );
   await checkMetrics(fixture, logprobs, given, checks);
   await checkUpdate(policy, fixture, sum, checks);
   tf.dispose([total, ...Object.values(parts), ...Object.values(named)]);
@@ -87,7 +132,12 @@ async function checkStep(tf: Tf, base: BaseModel, policy: Trained, fixture: Fixt
 
 type Given = { readonly mask: Float32Array; readonly advantages: Float32Array; readonly old: Float32Array };
 
-async function checkMetrics(fixture: Fixture, logprobs: Float32Array, { mask, advantages, old }: Given, checks: Checks): Promise<void> {
+async function checkMetrics(
+  fixture: Fixture,
+  logprobs: Float32Array,
+  { mask, advantages, old }: Given,
+  checks: Checks,
+): Promise<void> {
   const on = Array.from(mask.keys()).filter((i) => mask[i] > 0);
   const mean = (of: (i: number) => number) => on.reduce((sum, i) => sum + of(i), 0) / on.length;
   // The divergence from the old policy to the new one, from the old policy's samples.
@@ -98,9 +148,16 @@ async function checkMetrics(fixture: Fixture, logprobs: Float32Array, { mask, ad
   checks.measured('PPO clip fraction', Math.abs(clipped - (await fixture.number('clipfrac'))), LOGIT_ALLOWED);
 }
 
-async function checkUpdate(policy: Trained, fixture: Fixture, sum: ReturnType<typeof newGradient>, checks: Checks): Promise<void> {
+async function checkUpdate(
+  policy: Trained,
+  fixture: Fixture,
+  sum: ReturnType<typeof newGradient>,
+  checks: Checks,
+): Promise<void> {
   const gradient = await gradientOf(sum);
-  const worst = await worstSegment(policy.trainable.layout, async (segment) => relativeError(gradient(segment), await fixture.floats(fixtureName('grad', segment))));
+  const worst = await worstSegment(policy.trainable.layout, async (segment) =>
+    relativeError(gradient(segment), await fixture.floats(fixtureName('grad', segment))),
+  );
   checks.measured(`PPO gradients (worst: ${worst.name})`, worst.error, GRADIENT_ALLOWED);
   const wantedNorm = await fixture.number('grad_norm');
   const norm = await globalNorm(sum, [{ begin: 0, end: sum.size }]);
@@ -112,7 +169,10 @@ async function checkUpdate(policy: Trained, fixture: Fixture, sum: ReturnType<ty
   const after = await worstSegment(policy.trainable.layout, async (segment) => {
     const wanted = await fixture.floats(fixtureName('after', segment));
     const settled = settledEntries(await fixture.floats(fixtureName('grad', segment)));
-    return relativeError(settled.map((i) => flat[segment.offset + i]), settled.map((i) => wanted[i]));
+    return relativeError(
+      settled.map((i) => flat[segment.offset + i]),
+      settled.map((i) => wanted[i]),
+    );
   });
   checks.measured(`PPO weights after the step (worst: ${after.name})`, after.error, GRADIENT_ALLOWED);
 }
@@ -126,7 +186,10 @@ function settledEntries(gradient: Float32Array): number[] {
   return Array.from(gradient.keys()).filter((i) => Math.abs(gradient[i]) > least);
 }
 
-async function worstSegment(layout: readonly Segment[], errorOf: (segment: Segment) => Promise<number>): Promise<{ error: number; name: string }> {
+async function worstSegment(
+  layout: readonly Segment[],
+  errorOf: (segment: Segment) => Promise<number>,
+): Promise<{ error: number; name: string }> {
   let worst = { error: 0, name: 'none' };
   for (const segment of layout) {
     const error = await errorOf(segment);

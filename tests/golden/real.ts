@@ -36,7 +36,8 @@ export async function checkReal(tf: Tf, base: BaseModel, cases: readonly RealCas
   checkTokens(base, cases, checks);
   const using: ForwardWeights = { weights: base.weights, adapter: null };
   let promptError = 0;
-  for (const { prompt_ids, prompt_logprobs } of cases) promptError = worse(promptError, largestError(await promptLogprobs(tf, base, using, prompt_ids), prompt_logprobs));
+  for (const { prompt_ids, prompt_logprobs } of cases)
+    promptError = worse(promptError, largestError(await promptLogprobs(tf, base, using, prompt_ids), prompt_logprobs));
   checks.measured('prompt log-probs', promptError, ALLOWED);
   await checkNext(tf, base, using, cases, checks);
   await checkContinuations(base, using, cases, checks);
@@ -51,13 +52,31 @@ function checkTokens(base: BaseModel, cases: readonly RealCase[], checks: Checks
   const wrong = cases.filter(({ user, prompt_text, prompt_ids, greedy_ids, greedy_text }) => {
     const messages = [{ role: 'user', content: user }] as const;
     const ids = tokenizer?.encodeChat(messages);
-    return tokenizer?.renderChat(messages) !== prompt_text || ids?.join() !== prompt_ids.join() || tokenizer?.decode(greedy_ids, { keepSpecial: true }) !== greedy_text;
+    return (
+      tokenizer?.renderChat(messages) !== prompt_text ||
+      ids?.join() !== prompt_ids.join() ||
+      tokenizer?.decode(greedy_ids, { keepSpecial: true }) !== greedy_text
+    );
   });
-  checks.equal('chat template, ids and text', wrong.length === 0, `${cases.length - wrong.length} of ${cases.length} prompts equal`);
+  checks.equal(
+    'chat template, ids and text',
+    wrong.length === 0,
+    `${cases.length - wrong.length} of ${cases.length} prompts equal`,
+  );
 }
 
-async function promptLogprobs(tf: Tf, base: BaseModel, using: ForwardWeights, prompt: readonly number[]): Promise<Float32Array> {
-  const batch: TokenBatch = { ids: Int32Array.from(prompt), batch: 1, length: prompt.length, lengths: Int32Array.of(prompt.length) };
+async function promptLogprobs(
+  tf: Tf,
+  base: BaseModel,
+  using: ForwardWeights,
+  prompt: readonly number[],
+): Promise<Float32Array> {
+  const batch: TokenBatch = {
+    ids: Int32Array.from(prompt),
+    batch: 1,
+    length: prompt.length,
+    lengths: Int32Array.of(prompt.length),
+  };
   const logprobs = tf.tidy(() => scoreTokens(tf, base, using, predictedTokens(batch), false).logprobs);
   const data = (await logprobs.data()) as Float32Array;
   logprobs.dispose();
@@ -73,25 +92,44 @@ function promptBatch(cases: readonly RealCase[]): TokenBatch {
   return { ids, batch: cases.length, length, lengths };
 }
 
-async function checkNext(tf: Tf, base: BaseModel, using: ForwardWeights, cases: readonly RealCase[], checks: Checks): Promise<void> {
+async function checkNext(
+  tf: Tf,
+  base: BaseModel,
+  using: ForwardWeights,
+  cases: readonly RealCase[],
+  checks: Checks,
+): Promise<void> {
   const prompts = promptBatch(cases);
   const cache = base.trunk.openCache(cases.length, prompts.length);
   const hidden = base.trunk.prefill(cache, prompts, using);
   const logits = await headLogits(tf, base, hidden, using);
   const row = (i: number) => logits.subarray(i * base.config.vocab, (i + 1) * base.config.vocab);
-  checks.measured("next token's ten likeliest", cases.reduce((worst, one, i) => worse(worst, topError(row(i), one)), 0), ALLOWED);
+  checks.measured(
+    "next token's ten likeliest",
+    cases.reduce((worst, one, i) => worse(worst, topError(row(i), one)), 0),
+    ALLOWED,
+  );
   hidden.dispose();
   cache.dispose();
 }
 
 /** The product's own generation, all cases in one call. */
-async function checkContinuations(base: BaseModel, using: ForwardWeights, cases: readonly RealCase[], checks: Checks): Promise<void> {
+async function checkContinuations(
+  base: BaseModel,
+  using: ForwardWeights,
+  cases: readonly RealCase[],
+  checks: Checks,
+): Promise<void> {
   const maxTokens = Math.max(...cases.map(({ greedy_ids }) => greedy_ids.length));
   const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: 0 };
   const orders = cases.map(({ prompt_ids }, i) => ({ record: String(i), promptIds: prompt_ids, sampling }));
   const answers = await generate({ trunk: base.trunk, using, tokenizer: base.tokenizer }, orders);
   const wrong = cases.filter(({ greedy_ids }, i) => answers[i].ids.join() !== greedy_ids.join());
-  checks.equal('greedy ids', wrong.length === 0, `${cases.length - wrong.length} of ${cases.length} continuations equal`);
+  checks.equal(
+    'greedy ids',
+    wrong.length === 0,
+    `${cases.length - wrong.length} of ${cases.length} continuations equal`,
+  );
 }
 
 /** Log-probs of the ten ids, and that no other token is likelier than the tenth by more than is allowed. */
@@ -99,7 +137,14 @@ function topError(logits: Float32Array, { next_top10_ids, next_top10_logprobs }:
   const max = logits.reduce((a, b) => Math.max(a, b), -Infinity);
   const logSum = max + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
   const listed = new Set(next_top10_ids);
-  const likeliestOther = logits.reduce((best, logit, id) => (listed.has(id) ? best : Math.max(best, logit)), -Infinity) - logSum;
+  const likeliestOther =
+    logits.reduce((best, logit, id) => (listed.has(id) ? best : Math.max(best, logit)), -Infinity) - logSum;
   const excess = Math.max(0, likeliestOther - Math.min(...next_top10_logprobs));
-  return worse(excess, largestError(next_top10_ids.map((id) => logits[id] - logSum), next_top10_logprobs));
+  return worse(
+    excess,
+    largestError(
+      next_top10_ids.map((id) => logits[id] - logSum),
+      next_top10_logprobs,
+    ),
+  );
 }

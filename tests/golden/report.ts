@@ -15,14 +15,16 @@ export type Tally = { passed: number; failed: number; skipped: number };
 
 /** Prints under a heading such as "wasm tiny-llama". */
 export function checksFor(heading: string, tally: Tally, print: (line: string) => void): Checks {
-  const line = (word: string, what: string, rest: string) => print(`${word.padEnd(5)} ${`${heading} ${what}`.padEnd(58)} ${rest}`);
+  const line = (word: string, what: string, rest: string) =>
+    print(`${word.padEnd(5)} ${`${heading} ${what}`.padEnd(58)} ${rest}`);
   const settle = (ok: boolean, what: string, rest: string) => {
     if (ok) tally.passed++;
     else tally.failed++;
     line(ok ? 'ok' : 'FAIL', what, rest);
   };
   return {
-    measured: (what, error, allowed) => settle(error <= allowed, what, `${error.toExponential(1)}  (allowed ${allowed.toExponential(0)})`),
+    measured: (what, error, allowed) =>
+      settle(error <= allowed, what, `${error.toExponential(1)}  (allowed ${allowed.toExponential(0)})`),
     equal: (what, same, detail) => settle(same, what, detail),
     skipped: (what, reason) => {
       tally.skipped++;

@@ -22,11 +22,21 @@ export function policyOn(base: BaseModel, method: TrainMethod): Policy & { reado
 
 /** The method whose policy has exactly the adapter's tensors and scale. */
 export function methodOf(adapter: LoraFiles): TrainMethod {
-  return { kind: 'lora', rank: adapter.rank, alpha: adapter.scale * adapter.rank, targets: adapter.targets, layers: adapter.layers };
+  return {
+    kind: 'lora',
+    rank: adapter.rank,
+    alpha: adapter.scale * adapter.rank,
+    targets: adapter.targets,
+    layers: adapter.layers,
+  };
 }
 
 /** Writes named values into the policy's flat variable; names without values keep theirs. */
-export async function setTrainable(tf: Tf, policy: Policy & { readonly trainable: Trainable }, values: (segment: Segment) => Promise<Float32Array | null>): Promise<void> {
+export async function setTrainable(
+  tf: Tf,
+  policy: Policy & { readonly trainable: Trainable },
+  values: (segment: Segment) => Promise<Float32Array | null>,
+): Promise<void> {
   const all = (await policy.trainable.flat.data()) as Float32Array;
   const next = all.slice();
   for (const segment of policy.trainable.layout) {
@@ -40,7 +50,12 @@ export async function setTrainable(tf: Tf, policy: Policy & { readonly trainable
 }
 
 /** Logits of whole sequences. // [batch * length * vocab] */
-export async function allLogits(tf: Tf, base: BaseModel, batch: TokenBatch, using: ForwardWeights): Promise<Float32Array> {
+export async function allLogits(
+  tf: Tf,
+  base: BaseModel,
+  batch: TokenBatch,
+  using: ForwardWeights,
+): Promise<Float32Array> {
   const logits = tf.tidy(() => {
     const hidden = tf.reshape(base.trunk.forward(batch, using), [batch.batch * batch.length, base.config.hidden]);
     return tf.matMul(hidden, headWeight(base.config, using.weights), false, true);
@@ -51,7 +66,12 @@ export async function allLogits(tf: Tf, base: BaseModel, batch: TokenBatch, usin
 }
 
 /** Logits of last hidden states. hidden: [rows, hidden] -> [rows * vocab] */
-export async function headLogits(tf: Tf, base: BaseModel, hidden: tfjs.Tensor2D, using: ForwardWeights): Promise<Float32Array> {
+export async function headLogits(
+  tf: Tf,
+  base: BaseModel,
+  hidden: tfjs.Tensor2D,
+  using: ForwardWeights,
+): Promise<Float32Array> {
   const logits = tf.tidy(() => tf.matMul(hidden, headWeight(base.config, using.weights), false, true));
   const data = (await logits.data()) as Float32Array;
   logits.dispose();

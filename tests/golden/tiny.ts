@@ -17,7 +17,12 @@ export const LOGIT_ALLOWED = 1e-3;
 export const GRADIENT_ALLOWED = 1e-3;
 
 /** Positions whose next token lies inside the sequence, flat over [batch, length] and over [batch, length - 1]. */
-export type Predicted = { readonly batch: TokenBatch; readonly rows: readonly number[]; readonly places: readonly number[]; readonly next: Int32Array };
+export type Predicted = {
+  readonly batch: TokenBatch;
+  readonly rows: readonly number[];
+  readonly places: readonly number[];
+  readonly next: Int32Array;
+};
 
 export function predictedTokens(batch: TokenBatch): Predicted {
   const rows: number[] = [];
@@ -39,7 +44,9 @@ export async function batchOf(fixture: Fixture): Promise<TokenBatch> {
 
 /** Flat positions inside the sequences. */
 export function insideRows(batch: TokenBatch): number[] {
-  return Array.from({ length: batch.batch * batch.length }, (_, row) => row).filter((row) => row % batch.length < batch.lengths[Math.floor(row / batch.length)]);
+  return Array.from({ length: batch.batch * batch.length }, (_, row) => row).filter(
+    (row) => row % batch.length < batch.lengths[Math.floor(row / batch.length)],
+  );
 }
 
 export async function checkTiny(tf: Tf, base: BaseModel, fixture: Fixture, checks: Checks): Promise<void> {
@@ -47,20 +54,43 @@ export async function checkTiny(tf: Tf, base: BaseModel, fixture: Fixture, check
   const using: ForwardWeights = { weights: base.weights, adapter: null };
   const vocab = base.config.vocab;
   const logits = await allLogits(tf, base, batch, using);
-  checks.measured('logits', largestError(takeRows(logits, vocab, insideRows(batch)), takeRows(await fixture.floats('logits'), vocab, insideRows(batch))), LOGIT_ALLOWED);
+  checks.measured(
+    'logits',
+    largestError(
+      takeRows(logits, vocab, insideRows(batch)),
+      takeRows(await fixture.floats('logits'), vocab, insideRows(batch)),
+    ),
+    LOGIT_ALLOWED,
+  );
   await checkScores(tf, base, using, fixture, predictedTokens(batch), checks);
   if (fixture.has('greedy_ids')) await checkGreedy(tf, base, using, fixture, checks);
   await checkGradients(tf, base, fixture, predictedTokens(batch), checks);
 }
 
 /** Log-probs and entropies of each next token. Tensors are the caller's to dispose, or a tidy's. */
-export function scoreTokens(tf: Tf, base: BaseModel, using: ForwardWeights, { batch, rows, next }: Predicted, trainHead: boolean) {
+export function scoreTokens(
+  tf: Tf,
+  base: BaseModel,
+  using: ForwardWeights,
+  { batch, rows, next }: Predicted,
+  trainHead: boolean,
+) {
   const hidden = tf.reshape(base.trunk.forward(batch, using), [batch.batch * batch.length, base.config.hidden]);
   const picked = tf.gather(hidden, tf.tensor1d([...rows], 'int32')) as tfjs.Tensor2D;
-  return { picked, ...chosenLogprobs(picked, headWeight(base.config, using.weights), next, { entropyGradient: false, trainHead }) };
+  return {
+    picked,
+    ...chosenLogprobs(picked, headWeight(base.config, using.weights), next, { entropyGradient: false, trainHead }),
+  };
 }
 
-async function checkScores(tf: Tf, base: BaseModel, using: ForwardWeights, fixture: Fixture, predicted: Predicted, checks: Checks): Promise<void> {
+async function checkScores(
+  tf: Tf,
+  base: BaseModel,
+  using: ForwardWeights,
+  fixture: Fixture,
+  predicted: Predicted,
+  checks: Checks,
+): Promise<void> {
   const { logprobs, entropy } = tf.tidy(() => {
     const scores = scoreTokens(tf, base, using, predicted, false);
     return { logprobs: scores.logprobs, entropy: scores.entropy };
@@ -72,13 +102,23 @@ async function checkScores(tf: Tf, base: BaseModel, using: ForwardWeights, fixtu
 }
 
 /** Free decoding must choose the same tokens; the logits of each step are those of the cache. */
-async function checkGreedy(tf: Tf, base: BaseModel, using: ForwardWeights, fixture: Fixture, checks: Checks): Promise<void> {
+async function checkGreedy(
+  tf: Tf,
+  base: BaseModel,
+  using: ForwardWeights,
+  fixture: Fixture,
+  checks: Checks,
+): Promise<void> {
   const prompt = await fixture.ints('greedy_prompt');
   const wantedIds = await fixture.ints('greedy_ids');
   const cache = base.trunk.openCache(1, prompt.length + wantedIds.length);
   const all = new Float32Array(wantedIds.length * base.config.vocab);
   const ids: number[] = [];
-  let hidden = base.trunk.prefill(cache, { ids: prompt, batch: 1, length: prompt.length, lengths: Int32Array.of(prompt.length) }, using);
+  let hidden = base.trunk.prefill(
+    cache,
+    { ids: prompt, batch: 1, length: prompt.length, lengths: Int32Array.of(prompt.length) },
+    using,
+  );
   for (let step = 0; step < wantedIds.length; step++) {
     const logits = await headLogits(tf, base, hidden, using);
     all.set(logits, step * base.config.vocab);
@@ -91,15 +131,32 @@ async function checkGreedy(tf: Tf, base: BaseModel, using: ForwardWeights, fixtu
   hidden.dispose();
   cache.dispose();
   const same = ids.findIndex((id, i) => id !== wantedIds[i]);
-  checks.equal('greedy ids', same < 0, same < 0 ? `${ids.length} of ${ids.length} equal` : `differ at token ${same}: ${ids[same]}, wanted ${wantedIds[same]}`);
-  if (fixture.has('greedy_logits')) checks.measured('greedy logits (cached)', largestError(all, await fixture.floats('greedy_logits')), LOGIT_ALLOWED);
+  checks.equal(
+    'greedy ids',
+    same < 0,
+    same < 0
+      ? `${ids.length} of ${ids.length} equal`
+      : `differ at token ${same}: ${ids[same]}, wanted ${wantedIds[same]}`,
+  );
+  if (fixture.has('greedy_logits'))
+    checks.measured('greedy logits (cached)', largestError(all, await fixture.floats('greedy_logits')), LOGIT_ALLOWED);
 }
 
-async function checkGradients(tf: Tf, base: BaseModel, fixture: Fixture, predicted: Predicted, checks: Checks): Promise<void> {
+async function checkGradients(
+  tf: Tf,
+  base: BaseModel,
+  fixture: Fixture,
+  predicted: Predicted,
+  checks: Checks,
+): Promise<void> {
   const policy = policyOn(base, { kind: 'full' });
   const sum = newGradient(policy.trainable);
   const named = policy.cut();
-  const loss = addGradients(sum, named, () => tf.neg(tf.mean(scoreTokens(tf, base, policy.using(named), predicted, true).logprobs)) as tfjs.Scalar);
+  const loss = addGradients(
+    sum,
+    named,
+    () => tf.neg(tf.mean(scoreTokens(tf, base, policy.using(named), predicted, true).logprobs)) as tfjs.Scalar,
+  );
   checks.measured('nll', largestError(await loss.data(), await fixture.floats('nll')), LOGIT_ALLOWED);
   const gradient = await gradientOf(sum);
   let worst = { error: 0, name: 'none' };

@@ -20,14 +20,21 @@ import { largestError } from '../golden/report.ts';
 import { allLogits, loadModel, policyOn, setTrainable } from '../golden/subject.ts';
 
 const PYTHON = process.env['TROUPE_PYTHON'] ?? 'python3';
-const MODELS_TRIED = [`${FIXTURES}/tiny-llama`, `${FIXTURES}/tiny-qwen2`, `${FIXTURES}/tiny-qwen3`, `${MODELS}/smollm2-135m-instruct`];
+const MODELS_TRIED = [
+  `${FIXTURES}/tiny-llama`,
+  `${FIXTURES}/tiny-qwen2`,
+  `${FIXTURES}/tiny-qwen3`,
+  `${MODELS}/smollm2-135m-instruct`,
+];
 const ALLOWED = 2e-3;
 
 function lacking(): string | null {
   const absent = missing(FIXTURES);
   if (absent) return absent;
   const probe = spawnSync(PYTHON, ['-c', 'import torch, transformers, peft']);
-  return probe.status === 0 ? null : `skipped: ${PYTHON} has no torch, transformers and peft (TROUPE_PYTHON names another)`;
+  return probe.status === 0
+    ? null
+    : `skipped: ${PYTHON} has no torch, transformers and peft (TROUPE_PYTHON names another)`;
 }
 
 const reason = lacking();
@@ -42,7 +49,11 @@ function save(name: string, files: readonly FileOut[]): string {
 
 function theirLogits(model: string, ids: readonly number[][], adapter?: string): Float32Array {
   const out = join(folder, 'logits.bin');
-  const run = spawnSync(PYTHON, [join(import.meta.dirname, 'logits.py'), model, JSON.stringify(ids), out, ...(adapter ? [adapter] : [])], { encoding: 'utf8' });
+  const run = spawnSync(
+    PYTHON,
+    [join(import.meta.dirname, 'logits.py'), model, JSON.stringify(ids), out, ...(adapter ? [adapter] : [])],
+    { encoding: 'utf8' },
+  );
   if (run.status !== 0) throw new Error(run.stderr.slice(-2000));
   return new Float32Array(readFileSync(out).buffer.slice(0));
 }
@@ -67,7 +78,9 @@ async function pairsOf(policy: Policy & { readonly trainable: Trainable }): Prom
     const segment = policy.trainable.layout.find((each) => each.name === name)!;
     return flat.slice(segment.offset, segment.offset + segment.size);
   };
-  const linears = policy.trainable.layout.filter(({ name }) => name.endsWith('.lora_A')).map(({ name }) => name.slice(0, -'.lora_A'.length));
+  const linears = policy.trainable.layout
+    .filter(({ name }) => name.endsWith('.lora_A'))
+    .map(({ name }) => name.slice(0, -'.lora_A'.length));
   return new Map(linears.map((linear) => [linear, { a: part(`${linear}.lora_A`), b: part(`${linear}.lora_B`) }]));
 }
 
@@ -87,30 +100,52 @@ describe.skipIf(reason)(`Hugging Face loads what we export ${reason ?? ''}`, () 
   it.skipIf(noGguf)(`the tokenizer inside a GGUF file, exported ${noGguf ?? ''}`, { timeout: 60_000 }, async () => {
     const source = await openModel(await filesAt(gguf));
     const tokenizer = await source.tokenizer();
-    const config = { name: 'config.json', bytes: new TextEncoder().encode(JSON.stringify(configJson(source.config, 'float32'))) };
+    const config = {
+      name: 'config.json',
+      bytes: new TextEncoder().encode(JSON.stringify(configJson(source.config, 'float32'))),
+    };
     const model = save('tokenizer', [config, ...tokenizer.files()]);
     const text = "I'd pay 12,345 € for naïve 漢字; wouldn't you?\n\n\tif (a != b) return;";
-    expect(theirTokens(model, text)).toEqual({ ids: tokenizer.encode(text), chat: tokenizer.renderChat([{ role: 'user', content: text }]), text });
+    expect(theirTokens(model, text)).toEqual({
+      ids: tokenizer.encode(text),
+      chat: tokenizer.renderChat([{ role: 'user', content: text }]),
+      text,
+    });
   });
 
   for (const path of MODELS_TRIED) {
     const name = path.slice(path.lastIndexOf('/') + 1);
     const absent = missing(path);
-    it.skipIf(absent)(`${name}: a merged model and an adapter on it ${absent ?? ''}`, { timeout: 300_000 }, async () => {
-      const base = await loadModel(path);
-      const model = save(`${name}-merged`, await merged(base));
-      const plain = await allLogits(tf, base, batch, { weights: base.weights, adapter: null });
-      expect(largestError(theirLogits(model, IDS), plain)).toBeLessThan(ALLOWED);
+    it.skipIf(absent)(
+      `${name}: a merged model and an adapter on it ${absent ?? ''}`,
+      { timeout: 300_000 },
+      async () => {
+        const base = await loadModel(path);
+        const model = save(`${name}-merged`, await merged(base));
+        const plain = await allLogits(tf, base, batch, { weights: base.weights, adapter: null });
+        expect(largestError(theirLogits(model, IDS), plain)).toBeLessThan(ALLOWED);
 
-      const method = { kind: 'lora', rank: 4, alpha: 6, targets: ['q_proj', 'v_proj', 'down_proj'], layers: [0, 2] } as const;
-      const policy = policyOn(base, method);
-      await setTrainable(tf, policy, async ({ name: segment, size }) => noise(size, segment.endsWith('lora_B') ? 0.05 : 0.2));
-      const adapter = save(`${name}-adapter`, writePeft({ rank: 4, alpha: 6, pairs: await pairsOf(policy) }, base.config, model));
-      const ours = await allLogits(tf, base, batch, policy.using());
-      expect(largestError(ours, plain)).toBeGreaterThan(10 * ALLOWED);
-      expect(largestError(theirLogits(model, IDS, adapter), ours)).toBeLessThan(ALLOWED);
-      policy.dispose();
-      base.dispose();
-    });
+        const method = {
+          kind: 'lora',
+          rank: 4,
+          alpha: 6,
+          targets: ['q_proj', 'v_proj', 'down_proj'],
+          layers: [0, 2],
+        } as const;
+        const policy = policyOn(base, method);
+        await setTrainable(tf, policy, async ({ name: segment, size }) =>
+          noise(size, segment.endsWith('lora_B') ? 0.05 : 0.2),
+        );
+        const adapter = save(
+          `${name}-adapter`,
+          writePeft({ rank: 4, alpha: 6, pairs: await pairsOf(policy) }, base.config, model),
+        );
+        const ours = await allLogits(tf, base, batch, policy.using());
+        expect(largestError(ours, plain)).toBeGreaterThan(10 * ALLOWED);
+        expect(largestError(theirLogits(model, IDS, adapter), ours)).toBeLessThan(ALLOWED);
+        policy.dispose();
+        base.dispose();
+      },
+    );
   }
 });
