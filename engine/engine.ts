@@ -16,7 +16,7 @@ import type { EngineApi, EngineEvents, GenerateRequest, Generation, MemoryReport
 import { generate } from './rollout/generate.ts';
 import { checkSampling } from './rollout/sample.ts';
 import { score } from './rollout/score.ts';
-import type { KeptRecord } from './learn/update.ts';
+import type { KeptRecord } from './learn/records.ts';
 
 type Records = Map<string, KeptRecord>;
 

@@ -1,7 +1,8 @@
 /** The plain trunk against transformers' own numbers, and its cached decode against its whole-sequence forward. */
+import '../device/register.node.ts';
 import * as tf from '@tensorflow/tfjs';
-import '@tensorflow/tfjs-backend-wasm';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openDevice, type Device } from '../device/open.ts';
 import { openSafetensors, readFloats, readInts } from '../formats/safetensors.ts';
 import { FIXTURES, missing, openPath } from '../formats/test-support.node.ts';
 import { openModel } from '../formats/model-files.ts';
@@ -38,10 +39,12 @@ function largestError(got: ArrayLike<number>, wanted: ArrayLike<number>): number
 const absent = missing(FIXTURES);
 
 describe.skipIf(absent)(`the tfjs trunk ${absent ?? ""}`, () => {
+  let device: Device;
+
   beforeAll(async () => {
-    await tf.setBackend('wasm');
+    device = await openDevice('wasm');
   });
-  afterAll(() => tf.disposeVariables());
+  afterAll(() => device.close());
 
   it.each(MODELS)('%s: logits equal the reference to 1e-3', async (name) => {
     const { trunk, using, head } = await load(name);
@@ -69,6 +72,19 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ""}`, () => {
     const hidden = trunk.forward({ ids, batch: rows / length, length, lengths: new Int32Array(rows / length).fill(length) }, { ...using, adapter });
     const logits = tf.matMul(hidden.reshape([rows, trunk.config.hidden]), head, false, true).dataSync();
     expect(largestError(logits, wanted)).toBeLessThan(1e-3);
+  });
+
+  it.each(MODELS)('%s: chosen rows equal those of the whole, gradients included', async (name) => {
+    const { trunk, using } = await load(name);
+    const batch = { ids: Int32Array.from({ length: 14 }, (_, i) => (i * 37) % 199), batch: 2, length: 7, lengths: Int32Array.of(7, 5) };
+    const rows = Int32Array.of(2, 3, 9, 11);
+    const weight = 'model.layers.1.mlp.up_proj.weight';
+    const through = (states: (w: tf.Tensor) => tf.Tensor): { value: tf.Tensor; grad: tf.Tensor } => tf.valueAndGrad((w) => tf.sum(tf.square(states(w))))(using.weights[weight]);
+    const own = (w: tf.Tensor): ForwardWeights => ({ weights: { ...using.weights, [weight]: w }, adapter: null });
+    const some = through((w) => trunk.forwardAt(batch, rows, own(w)));
+    const all = through((w) => tf.gather(tf.reshape(trunk.forward(batch, own(w)), [14, -1]), tf.tensor1d(rows, 'int32')));
+    expect(some.value.dataSync()[0]).toBeCloseTo(all.value.dataSync()[0], 3);
+    expect(largestError(some.grad.dataSync(), all.grad.dataSync())).toBeLessThan(1e-4);
   });
 
   it.each(MODELS)('%s: cached greedy decoding gives the reference tokens and logits', async (name) => {

@@ -10,6 +10,7 @@ import { cachedAttention, cacheMask, causalAttention, causalMask, exactSoftmax, 
 import { KeyValueCache } from './cache.ts';
 import { linear, rmsNorm, weightOf } from './linear.ts';
 import { RopeTable, type Rotation } from './rope.ts';
+import { takeRows } from './rows.ts';
 import type { Cache, ForwardWeights, TokenBatch, Trunk } from './trunk.ts';
 
 /** How one layer mixes tokens: over whole sequences, into a cache, or against it. */
@@ -22,7 +23,8 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using) => prefill(config, rope, asOurs(cache), prompts, using),
     decode: (cache, ids, using) => decode(config, rope, asOurs(cache), ids, using),
-    forward: (batch, using) => forward(config, rope, batch, using),
+    forward: (batch, using) => tf.tidy(() => tf.reshape(forward(config, rope, batch, using), [batch.batch, batch.length, config.hidden])),
+    forwardAt: (batch, rows, using) => forward(config, rope, batch, using, rows),
     dispose: () => rope.dispose(),
   };
 }
@@ -32,12 +34,12 @@ function asOurs(cache: Cache): KeyValueCache {
   return cache;
 }
 
-function forward(config: ModelConfig, rope: RopeTable, batch: TokenBatch, using: ForwardWeights): tf.Tensor3D {
+/** All rows, or those asked for. // [rows, hidden] */
+function forward(config: ModelConfig, rope: RopeTable, batch: TokenBatch, using: ForwardWeights, rows?: Int32Array): tf.Tensor2D {
   return tf.tidy(() => {
     const mask = causalMask(batch.length);
     const mix: Mix = (_, q, k, v) => attendWithin(config, batch.batch, mask, q, k, v);
-    const states = layers(config, rope, tf.tensor1d(batch.ids, 'int32'), rope.upTo(batch.length), using, mix);
-    return tf.reshape(states, [batch.batch, batch.length, config.hidden]);
+    return layers(config, rope, tf.tensor1d(batch.ids, 'int32'), rope.upTo(batch.length), using, mix, rows);
   });
 }
 
@@ -52,7 +54,7 @@ function prefill(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, pro
       cache.fill(layer, keys, values);
       return causalAttention(splitHeads(q, prompts.batch, config.heads), keys, values, prompts.batch, config, mask, exactSoftmax);
     };
-    const last = tf.tensor1d(Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1), 'int32');
+    const last = Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1);
     const states = layers(config, rope, tf.tensor1d(prompts.ids, 'int32'), rope.upTo(prompts.length), using, mix, last);
     cache.lengths.set(prompts.lengths);
     return states;
@@ -78,7 +80,7 @@ function decode(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, ids:
  * Embedding, all layers, final norm. ids: [rows] -> [rows, hidden]; with `pick`, only those rows leave the last layer's
  * attention, since the others would be thrown away.
  */
-function layers(config: ModelConfig, rope: RopeTable, ids: tf.Tensor1D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: tf.Tensor1D): tf.Tensor2D {
+function layers(config: ModelConfig, rope: RopeTable, ids: tf.Tensor1D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: Int32Array): tf.Tensor2D {
   let x = tf.gather(weightOf(using.weights, 'model.embed_tokens.weight') as tf.Tensor2D, ids); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
     const rows = x;
@@ -87,13 +89,13 @@ function layers(config: ModelConfig, rope: RopeTable, ids: tf.Tensor1D, rotation
   return rmsNorm(x, weightOf(using.weights, 'model.norm.weight'), config.rmsEps);
 }
 
-function block(config: ModelConfig, rope: RopeTable, layer: number, x: tf.Tensor2D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: tf.Tensor1D): tf.Tensor2D {
+function block(config: ModelConfig, rope: RopeTable, layer: number, x: tf.Tensor2D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: Int32Array): tf.Tensor2D {
   const at = `model.layers.${layer}`;
   const normed = rmsNorm(x, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
   const q = rope.rotate(headNorm(config, linear(normed, `${at}.self_attn.q_proj`, using), config.heads, `${at}.self_attn.q_norm`, using), config.heads, rotation);
   const k = rope.rotate(headNorm(config, linear(normed, `${at}.self_attn.k_proj`, using), config.kvHeads, `${at}.self_attn.k_norm`, using), config.kvHeads, rotation);
   const mixed = mix(layer, q, k, linear(normed, `${at}.self_attn.v_proj`, using));
-  const attended: tf.Tensor2D = tf.add(pick ? tf.gather(x, pick) : x, linear(pick ? tf.gather(mixed, pick) : mixed, `${at}.self_attn.o_proj`, using));
+  const attended: tf.Tensor2D = tf.add(pick ? takeRows(x, pick) : x, linear(pick ? takeRows(mixed, pick) : mixed, `${at}.self_attn.o_proj`, using));
   return tf.add(attended, feedForward(rmsNorm(attended, weightOf(using.weights, `${at}.post_attention_layernorm.weight`), config.rmsEps), `${at}.mlp`, using));
 }
 

@@ -46,6 +46,8 @@ export interface Trunk {
   decode(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D;
   /** Differentiable in every tensor of `using`. // [batch, length, hidden] */
   forward(batch: TokenBatch, using: ForwardWeights): tf.Tensor3D;
+  /** The same for some rows of [batch * length], each at most once: what only other rows need is not computed. // [rows, hidden] */
+  forwardAt(batch: TokenBatch, rows: Int32Array, using: ForwardWeights): tf.Tensor2D;
   dispose(): void;
 }
 

@@ -29,9 +29,8 @@ async function scoreBatch(trunk: Trunk, using: ForwardWeights, items: readonly S
   const rows = items.flatMap((item, row) => item.ids.map((_, i) => row * batch.length + item.promptIds.length - 1 + i));
   const ids = Int32Array.from(items.flatMap((item) => [...item.ids]));
   const { logprobs, entropy } = tf.tidy(() => {
-    const hidden = tf.reshape(trunk.forward(batch, using), [batch.batch * batch.length, trunk.config.hidden]) as tf.Tensor2D;
-    const picked = tf.gather(hidden, tf.tensor1d(rows, 'int32'));
-    const scores = chosenLogprobs(picked, headWeight(trunk.config, using.weights), ids, { entropyGradient: false, trainHead: false });
+    const hidden = trunk.forwardAt(batch, Int32Array.from(rows), using);
+    const scores = chosenLogprobs(hidden, headWeight(trunk.config, using.weights), ids, { entropyGradient: false, trainHead: false });
     return { logprobs: scores.logprobs, entropy: scores.entropy };
   });
   const [chosen, spread] = [await logprobs.data(), await entropy.data()];
