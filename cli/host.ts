@@ -4,10 +4,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../engine/errors.ts';
 import { filesAt } from '../engine/formats/folder.node.ts';
-import type { DeviceChoice, DeviceKind, FileSet } from '../engine/protocol.ts';
+import type { DeviceChoice, FileSet } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
 import type { Host } from '../workflows/controller/host.ts';
-import { jsonBytes, parseJson } from '../workflows/workspace/layout.ts';
+import { rememberedDevice } from '../workflows/workspace/remembered.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -20,7 +20,6 @@ export function workspaceFolder(chosen?: string): string {
 
 export async function terminalHost(workspace: string, device: DeviceChoice): Promise<Host> {
   const store = openNodeStore(workspace);
-  const remembered = 'device.json';
   return {
     startEngine: startNodeEngine,
     device,
@@ -30,10 +29,7 @@ export async function terminalHost(workspace: string, device: DeviceChoice): Pro
       refOf: async (inside) => ({ kind: 'path', path: path.join(workspace, inside) }),
       fromPath: modelAt,
     },
-    remembered: {
-      read: async () => ((await store.stat(remembered)) ? (parseJson(await store.read(remembered)) as { kind: DeviceKind }).kind : undefined),
-      write: (kind) => store.write(remembered, jsonBytes({ kind })),
-    },
+    remembered: rememberedDevice(store),
     readFile: readUserFile,
     software: { troupe: '0.1.0', node: process.version, platform: `${process.platform}-${process.arch}` },
   };

@@ -4,14 +4,14 @@
  * `{type: 'client', port}` connects one screen. The engine runs in a worker of this worker.
  */
 import { webWire } from '../engine/client.ts';
-import type { DeviceKind, FileRef } from '../engine/protocol.ts';
+import type { FileRef } from '../engine/protocol.ts';
 import { startWebEngine } from '../engine/start.web.ts';
 import { connect } from '../engine/wire.ts';
 import { controllerEvents } from './controller-client.ts';
 import { createController } from './controller.ts';
 import type { Host } from './controller/host.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
-import { jsonBytes, parseJson } from './workspace/layout.ts';
+import { rememberedDevice } from './workspace/remembered.ts';
 import { openOpfsStore } from './workspace/store.opfs.ts';
 import { connectStore } from './workspace/store.port.ts';
 import type { Store } from './workspace/store.ts';
@@ -33,7 +33,6 @@ async function blobOf(store: Store, path: string): Promise<FileRef> {
 function hostOf(store: Store): Host {
   // Workers are built into assets/, one level below the pages; models/ stands beside the pages.
   const nano = new URL(import.meta.env.DEV ? '/models/nano/' : '../models/nano/', self.location.href);
-  const remembered = 'device.json';
   return {
     startEngine: startWebEngine,
     device: 'auto',
@@ -42,10 +41,7 @@ function hostOf(store: Store): Host {
       bundled: { nano: Object.fromEntries(nanoFiles.map((name): [string, FileRef] => [name, { kind: 'url', url: new URL(name, nano).href }])) },
       refOf: (path) => blobOf(store, path),
     },
-    remembered: {
-      read: async () => ((await store.stat(remembered)) ? (parseJson(await store.read(remembered)) as { kind: DeviceKind }).kind : undefined),
-      write: (kind) => store.write(remembered, jsonBytes({ kind })),
-    },
+    remembered: rememberedDevice(store),
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };
 }

@@ -5,7 +5,7 @@ import { parseWorkflow } from '../schema/migrate.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { templateNames, templateWorkflow } from '../templates/index.ts';
-import { jsonBytes, parseJson, paths, textOf } from '../workspace/layout.ts';
+import { jsonBytes, parseJson, paths } from '../workspace/layout.ts';
 import type { Store } from '../workspace/store.ts';
 
 const suffix = '.troupe.json';
@@ -28,19 +28,11 @@ export async function workflowSummaries(store: Store): Promise<WorkflowSummary[]
 export async function loadWorkflow(store: Store, workflow: string | Workflow, task: Task | null, readFile?: (path: string) => Promise<Uint8Array>): Promise<Workflow> {
   if (typeof workflow !== 'string') return parseWorkflow(workflow);
   const saved = /^[a-z][a-z0-9_-]*$/.test(workflow) && (await store.stat(paths.workflow(workflow))) !== null;
-  if (saved) return parseWorkflow(parseJson(await store.read(paths.workflow(workflow))));
+  if (saved) return parseWorkflow(parseJson(await store.read(paths.workflow(workflow)), paths.workflow(workflow)));
   if (templateNames.includes(workflow)) return templateWorkflow(workflow, task?.presets?.[workflow]);
-  if (readFile && /\.json$/.test(workflow)) return parseWorkflow(readJson(workflow, textOf(await readFile(workflow))));
+  if (readFile && /\.json$/.test(workflow)) return parseWorkflow(parseJson(await readFile(workflow), workflow));
   const known = [...new Set([...templateNames, ...(await savedNames(store))])];
   throw new UserError(`No such workflow: ${workflow}; there are ${known.join(', ')}${readFile ? ', or name a .json file' : ''}`);
-}
-
-function readJson(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`${name} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 export async function saveWorkflow(store: Store, workflow: Workflow): Promise<void> {

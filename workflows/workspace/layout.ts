@@ -1,3 +1,5 @@
+import { UserError } from '../../engine/errors.ts';
+
 /** Where things stand in a workspace. One place for every path, so that the format can be read off one screen. */
 export const paths = {
   workflow: (name: string) => `workflows/${name}.troupe.json`,
@@ -32,9 +34,24 @@ export function jsonBytes(value: unknown): Uint8Array {
   return encoder.encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
-export function parseJson(bytes: Uint8Array): unknown {
-  return JSON.parse(decoder.decode(bytes));
+/** The JSON of a file; one that is damaged is a UserError that names it. */
+export function parseJson(bytes: Uint8Array, name: string): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    throw new UserError(`Not JSON: ${name}; it was damaged or changed by hand`);
+  }
 }
+
+/** JSON of a workspace file, checked against its schema. */
+export function parseAs<T>(schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: { issues: readonly Issue[] } } }, bytes: Uint8Array, name: string): T {
+  const parsed = schema.safeParse(parseJson(bytes, name));
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new UserError(`${name} cannot be read: ${issue.path.map(String).join('.') || 'its content'} ${issue.message}; was it damaged, or written by a newer version?`);
+}
+
+type Issue = { readonly path: readonly PropertyKey[]; readonly message: string };
 
 export function textOf(bytes: Uint8Array): string {
   return decoder.decode(bytes);

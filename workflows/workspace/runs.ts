@@ -2,15 +2,20 @@
  * Runs on disk: the frozen configuration, the metrics so far, the job's last known state and the checkpoints. A checkpoint
  * is whole once its state.json stands, since that is written last.
  */
+import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
 import type { FileOut, FileSet } from '../../engine/protocol.ts';
 import type { JobState } from '../protocol.ts';
 import { runSchema, stepMetricsSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
-import { bytesOf, jsonBytes, parseJson, paths, stepOf, textOf } from './layout.ts';
+import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
 
-export type RunState = { state: JobState; step: number; error?: string };
-export type CheckpointState = { step: number; policies: string[]; best: { step: number; f1: number } | null };
+const states = ['starting', 'running', 'pausing', 'paused', 'stopping', 'stopped', 'done', 'failed'] as const satisfies readonly JobState[];
+const runStateSchema = z.object({ state: z.enum(states), step: z.int(), error: z.string().optional() });
+const checkpointSchema = z.object({ step: z.int().min(0), policies: z.array(z.string()), best: z.object({ step: z.int().min(0), f1: z.number() }).nullable() });
+
+export type RunState = z.infer<typeof runStateSchema>;
+export type CheckpointState = z.infer<typeof checkpointSchema>;
 
 export async function listRuns(store: Store): Promise<string[]> {
   const names = await store.list(paths.runs());
@@ -22,17 +27,22 @@ export async function readRun(store: Store, id: string): Promise<RunConfig> {
     const known = await listRuns(store);
     throw new UserError(`No such run: ${id}; ${known.length === 0 ? 'there are none yet' : `there are ${known.slice(-8).join(', ')}`}`);
   }
-  const parsed = runSchema.safeParse(parseJson(await store.read(paths.config(id))));
-  if (!parsed.success) throw new UserError(`Run ${id} cannot be read: ${parsed.error.issues[0].path.join('.')} ${parsed.error.issues[0].message}; was it written by a newer version?`);
-  return parsed.data;
+  return parseAs(runSchema, await store.read(paths.config(id)), paths.config(id));
 }
 
 export async function writeRun(store: Store, config: RunConfig): Promise<void> {
   await store.write(paths.config(config.id), jsonBytes(config));
 }
 
+/** What the job said last; null where there is nothing readable. */
 export async function readState(store: Store, id: string): Promise<RunState | null> {
-  return (await store.stat(paths.state(id))) === null ? null : (parseJson(await store.read(paths.state(id))) as RunState);
+  if ((await store.stat(paths.state(id))) === null) return null;
+  try {
+    return parseAs(runStateSchema, await store.read(paths.state(id)), paths.state(id));
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  }
 }
 
 export async function writeState(store: Store, id: string, state: RunState): Promise<void> {
@@ -82,7 +92,8 @@ export async function writeCheckpoint(store: Store, id: string, state: Checkpoin
 }
 
 export async function readCheckpoint(store: Store, id: string, step: number): Promise<CheckpointState> {
-  return parseJson(await store.read(`${paths.checkpoint(id, step)}/state.json`)) as CheckpointState;
+  const file = `${paths.checkpoint(id, step)}/state.json`;
+  return parseAs(checkpointSchema, await store.read(file), file);
 }
 
 export async function checkpointFiles(store: Store, id: string, step: number, policy: string): Promise<FileSet> {

@@ -3,19 +3,29 @@
  * their records end to end, and an index for lists, with each trace's place in the lines. A list reads indexes alone; a
  * trace reads its own bytes. Each file is written whole, once the step is over.
  */
+import { z } from 'zod';
 import { openSafetensors, readFloats, readInts, type SafetensorsFile } from '../../engine/formats/safetensors.ts';
 import { writeSafetensors } from '../../engine/formats/safetensors-write.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { TraceFilter, TraceSummary } from '../protocol.ts';
-import { traceSchema, type Trace, type TraceRecord, type TraceTokens } from '../schema/trace.ts';
-import { bytesOf, jsonBytes, parseJson, paths, stepOf, textOf } from './layout.ts';
+import { recordSchema, traceSchema, type Trace, type TraceRecord, type TraceTokens } from '../schema/trace.ts';
+import { bytesOf, jsonBytes, parseAs, paths, stepOf } from './layout.ts';
 import type { Store } from './store.ts';
 
-type Place = { readonly offset: number; readonly length: number };
-type IndexRow = TraceSummary & { place: Place };
+const placeSchema = z.object({ offset: z.int().min(0), length: z.int().min(0).max(2 ** 30) });
+const rowSchema = z.object({
+  id: z.string(), step: z.int(), phase: z.enum(['train', 'eval', 'run']), question: z.string(), answer: z.string(), status: z.enum(['done', 'dropped']),
+  f1: z.number(), em: z.number(), reward: z.number(), legal: z.boolean(), place: placeSchema,
+});
+const indexSchema = z.array(rowSchema);
+type IndexRow = TraceSummary & { place: z.infer<typeof placeSchema> };
 
 /** In a thin record, where its tokens stand in the step's arrays. */
-type Span = { prompt: [number, number]; response: [number, number] };
+const range = z.tuple([z.int().min(0), z.int().min(0)]);
+const thinSchema = recordSchema.omit({ tokens: true }).extend({ span: z.object({ prompt: range, response: range }).optional(), pieces: z.array(z.string()).optional() });
+const storedSchema = traceSchema.extend({ records: z.array(thinSchema) });
+type Thin = z.infer<typeof thinSchema>;
+type Span = NonNullable<Thin['span']>;
 
 const measured = ['logprobs', 'entropy', 'oldLogprobs', 'values', 'advantages', 'returns'] as const;
 
@@ -88,7 +98,7 @@ export function summarise(trace: Trace): TraceSummary {
 }
 
 async function indexOf(store: Store, run: string, step: number): Promise<IndexRow[]> {
-  return parseJson(await store.read(paths.traceIndex(run, step))) as IndexRow[];
+  return parseAs(indexSchema, await store.read(paths.traceIndex(run, step)), paths.traceIndex(run, step));
 }
 
 /** Newest step first. */
@@ -116,13 +126,13 @@ export async function traceSteps(store: Store, run: string): Promise<number[]> {
 
 export async function readTrace(store: Store, run: string, id: string): Promise<Trace> {
   const step = stepOf(id);
-  const row = (await indexOf(store, run, step).catch(() => [])).find((each) => each.id === id);
+  const index = (await traceSteps(store, run)).includes(step) ? await indexOf(store, run, step) : [];
+  const row = index.find((each) => each.id === id);
   if (!row) throw new UserError(`No such trace in run ${run}: ${id}; list them first`);
   const line = await store.readRange(paths.traceLines(run, step), row.place.offset, row.place.length);
-  const stored = JSON.parse(textOf(line)) as { records: (TraceRecord & { span?: Span; pieces?: string[] })[] };
-  const file = await openTokens(store, paths.traceTokens(run, step));
-  const columns = await readColumns(file);
-  return traceSchema.parse({ ...stored, records: stored.records.map((record) => thick(record, columns)) });
+  const stored = parseAs(storedSchema, line, paths.traceLines(run, step));
+  const columns = await readColumns(await openTokens(store, paths.traceTokens(run, step)));
+  return { ...stored, records: stored.records.map((record) => thick(record, columns)) };
 }
 
 async function openTokens(store: Store, path: string): Promise<SafetensorsFile> {
@@ -137,11 +147,12 @@ async function readColumns(file: SafetensorsFile): Promise<Columns> {
   return { promptIds: await readInts(file, 'promptIds'), ids: await readInts(file, 'ids'), ...(Object.fromEntries(floats) as Record<(typeof measured)[number], Float32Array>) };
 }
 
-function thick(record: TraceRecord & { span?: Span; pieces?: string[] }, columns: Columns): TraceRecord {
+function thick(record: Thin, columns: Columns): TraceRecord {
   const { span, pieces, ...rest } = record;
   if (!span || !pieces) return rest;
   const part = (name: (typeof measured)[number]) => [...columns[name].subarray(...span.response)];
-  const optional = Object.fromEntries(measured.slice(2).map((name) => [name, part(name)]).filter(([, numbers]) => !(numbers as number[]).some(Number.isNaN)));
+  const has = (numbers: number[]) => numbers.length > 0 && !numbers.some(Number.isNaN);
+  const optional = Object.fromEntries(measured.slice(2).map((name) => [name, part(name)] as const).filter(([, numbers]) => has(numbers)));
   const tokens: TraceTokens = {
     promptIds: [...columns.promptIds.subarray(...span.prompt)],
     ids: [...columns.ids.subarray(...span.response)],
@@ -150,6 +161,8 @@ function thick(record: TraceRecord & { span?: Span; pieces?: string[] }, columns
     entropy: part('entropy'),
     ...optional,
   };
+  const whole = tokens.ids.length === pieces.length && tokens.logprobs.length === pieces.length && tokens.promptIds.length === span.prompt[1] - span.prompt[0];
+  if (!whole) throw new UserError(`The token numbers of record ${record.id} are not all there; the run's traces were damaged or changed by hand`);
   return { ...rest, tokens };
 }
 
