@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { arrange, bends, bestDirection, bounds, curve, layOut, svgPath, type SceneCard } from './scene.ts';
+import { arrange, bends, bestDirection, bounds, curve, laneAround, layOut, svgPath, type SceneCard } from './scene.ts';
 
 function card(id: string): SceneCard {
   return { id, label: id, width: 100, height: 40 };
@@ -47,6 +47,12 @@ describe('scene', () => {
     const path = bends(places.a, places.c, 'LR', lanes.long);
     expect((path[1].y + path[2].y) / 2).toBe(start.y);
     expect(lanes['1']).toBeUndefined();
+  });
+  it('leads a wire around a card that was dragged into its way', () => {
+    const places = { a: { x: 0, y: 0 }, b: { x: 200, y: 5 }, c: { x: 400, y: 0 } };
+    const lane = laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, places, ['a', 'c']);
+    expect(lane).toEqual([{ x: 150, y: -31 }, { x: 250, y: -31 }]);
+    expect(laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, { ...places, b: { x: 200, y: 90 } }, ['a', 'c'])).toBeNull();
   });
   it('turns a long chain to the way that fills the canvas', () => {
     const scene = { cards, wires, places: {} };

@@ -92,6 +92,30 @@ function laneOf(points: readonly Point[], cards: readonly SceneCard[], places: R
   return along === 'x' ? [{ x: start, y: across }, { x: end, y: across }] : [{ x: across, y: start }, { x: across, y: end }];
 }
 
+const CLEAR = 16;
+
+/** A lane around the cards a straight wire would run under, above or below them, whichever is nearer; null when none is in the way. */
+export function laneAround(from: Point, to: Point, cards: readonly SceneCard[], places: Readonly<Record<string, Point>>, ends: readonly [string, string]): readonly [Point, Point] | null {
+  const boxes = cards
+    .filter(({ id }) => !ends.includes(id) && places[id])
+    .map(({ id, width, height }) => ({ left: places[id].x - width / 2, right: places[id].x + width / 2, top: places[id].y - height / 2, bottom: places[id].y + height / 2 }))
+    .filter((box) => box.left > from.x && box.right < to.x);
+  const inWay = boxes.filter((box) => {
+    const y = from.y + ((to.y - from.y) * ((box.left + box.right) / 2 - from.x)) / (to.x - from.x);
+    return y > box.top - 6 && y < box.bottom + 6;
+  });
+  if (inWay.length === 0) return null;
+  const [left, right] = [Math.min(...inWay.map((box) => box.left)), Math.max(...inWay.map((box) => box.right))];
+  const within = boxes.filter((box) => box.left < right && box.right > left);
+  const free = (y: number): boolean => within.every((box) => y <= box.top - CLEAR + 1 || y >= box.bottom + CLEAR - 1);
+  const middle = (from.y + to.y) / 2;
+  const y = within
+    .flatMap((box) => [box.top - CLEAR, box.bottom + CLEAR])
+    .filter(free)
+    .sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))[0];
+  return y === undefined ? null : [{ x: left, y }, { x: right, y }];
+}
+
 function pointOf(node: { x?: number; y?: number }): Point {
   return { x: node.x ?? 0, y: node.y ?? 0 };
 }
@@ -133,7 +157,8 @@ export function bends(from: Point, to: Point, direction: Direction, lane?: reado
     return [level(from, room), level(lane[0], -room), level(lane[0], room), level(lane[1], -room), level(lane[1], room), level(to, -room)];
   }
   const dx = to.x - from.x;
-  const reach = Math.max(24, Math.abs(dx) / 2, dx < 0 ? Math.min(160, Math.abs(to.y - from.y) / 2 + 60) : 0);
+  // Half way keeps a forward wire free of wobble; a backward one swings out far enough to be seen.
+  const reach = dx >= 12 ? dx / 2 : Math.min(160, Math.abs(to.y - from.y) / 2 + 60);
   return [level(from, reach), level(to, -reach)];
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
-import { chartsOf, rows, summary, valuesAt, withForeign, type ChartSpec } from './series.ts';
+import { chartsOf, nextPlace, rows, summary, valuesAt, withForeign, type ChartSpec } from './series.ts';
 
 function step(at: number, f1?: number): StepMetrics {
   return {
@@ -48,6 +48,12 @@ describe('charts', () => {
     expect(summary(chart('f1', [step(0, 0.3)]))).toContain('F1 0.30 at step 0.');
     expect(valuesAt(chart('reward'), 1)).toBe('decomposer -0.50, answerer 0.10');
     expect(valuesAt(chart('reward'), 0)).toBe('decomposer no value, answerer no value');
+  });
+  it('are walked along the steps that have values', () => {
+    expect(nextPlace(chart('f1'), 0, 1)).toBe(2);
+    expect(nextPlace(chart('f1'), 2, 1)).toBe(2);
+    expect(nextPlace(chart('f1'), 3, -1)).toBe(2);
+    expect(nextPlace(chart('reward'), 0, 1)).toBe(1);
   });
   it('take other runs over the union of steps', () => {
     const both = withForeign(chart('f1'), [{ label: 'other', metrics: [step(0, 0.1), step(5, 0.9)] }]);

@@ -164,3 +164,9 @@ export function rows(spec: ChartSpec): { step: number; cells: string[] }[] {
     spec.lines.some((one) => one.values[at] !== null) ? [{ step, cells: spec.lines.map((one) => spec.write(one.values[at])) }] : [],
   );
 }
+
+/** The next place in a direction at which the chart has a value; where it is when there is none. */
+export function nextPlace(spec: ChartSpec, from: number, by: 1 | -1): number {
+  for (let at = from + by; at >= 0 && at < spec.steps.length; at += by) if (spec.lines.some((one) => one.values[at] !== null)) return at;
+  return from;
+}
