@@ -11,7 +11,7 @@ import type { Tool } from './tool.ts';
 const settingsSchema = z.object({
   k: z.int().min(1).max(100).default(2).describe('passages for each query'),
   words: z.int().min(0).max(10_000).default(50).describe('words kept of each passage; 0 keeps all'),
-  limit: z.int().min(1).max(500).default(8).describe('passages in all'),
+  limit: z.int().min(1).max(500).default(8).describe('passages in all, each query\'s best first'),
   dedupe: z.boolean().default(true).describe('a passage found twice is given once'),
 });
 
@@ -40,19 +40,14 @@ export const bm25: Tool<Settings> = {
   },
 };
 
+/** The best of every query first, then every query's second best, so that a limit cuts none of the queries off alone. */
 function retrieve(corpus: readonly Passage[], queries: readonly string[], settings: Settings): Passage[] {
   const index = indexOf(corpus);
-  const seen = new Set<number>();
-  const found: Passage[] = [];
-  for (const query of queries) {
-    for (const hit of searchIndex(index, query.slice(0, maxQueryChars), settings.k)) {
-      if (found.length >= settings.limit) return found;
-      if (settings.dedupe && seen.has(hit.document)) continue;
-      seen.add(hit.document);
-      found.push(cutPassage(corpus[hit.document], settings.words));
-    }
-  }
-  return found;
+  const hits = queries.map((query) => searchIndex(index, query.slice(0, maxQueryChars), settings.k));
+  const inTurn = Array.from({ length: settings.k }, (_, rank) => hits.flatMap((list) => list.slice(rank, rank + 1))).flat();
+  const documents = inTurn.map((hit) => hit.document);
+  const chosen = settings.dedupe ? [...new Set(documents)] : documents;
+  return chosen.slice(0, settings.limit).map((document) => cutPassage(corpus[document], settings.words));
 }
 
 const indexes = new WeakMap<readonly Passage[], Bm25Index>();

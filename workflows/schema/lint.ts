@@ -1,0 +1,237 @@
+/**
+ * What is wrong or doubtful about a workflow, as a list that a screen can show beside the place: every problem has the node,
+ * role, rule or edge it is about, one sentence, and a remedy in it. Errors are what the runner would refuse.
+ */
+import { UserError } from '../../engine/errors.ts';
+import { compileCel, celNames } from '../run/cel.ts';
+import { buildGraph, portsOf, type NodePorts } from '../run/graph.ts';
+import { isRendering, promptReferences } from '../run/prompt.ts';
+import { metrics } from '../rewards/answer.ts';
+import { rewardNames } from '../rewards/assign.ts';
+import type { Edge, Workflow, WorkflowNode } from './workflow.ts';
+import { fits } from './value.ts';
+
+export type Problem = {
+  level: 'error' | 'warning';
+  code: ProblemCode;
+  /** What it is about; several may be given. */
+  at: { node?: string; role?: string; rule?: string; edge?: number };
+  message: string;
+};
+
+export type ProblemCode =
+  | 'duplicate-node' | 'unknown-role' | 'tool' | 'unknown-port' | 'type-mismatch' | 'unconnected' | 'circle' | 'unreachable' | 'unused'
+  | 'no-input' | 'no-output' | 'prompt-variable' | 'role-without-variable' | 'role-unplayed' | 'parser' | 'expression' | 'reward-unreceived'
+  | 'reward-duplicate' | 'reward-metric' | 'loop-exit' | 'several-values';
+
+/** Every problem, errors first, otherwise in the workflow's order. Never throws for a workflow that fits the schema. */
+export function lint(workflow: Workflow): Problem[] {
+  const ports = allPorts(workflow);
+  const problems = [
+    ...nodeProblems(workflow),
+    ...edgeProblems(workflow, ports),
+    ...connectionProblems(workflow, ports),
+    ...promptProblems(workflow),
+    ...expressionProblems(workflow),
+    ...rewardProblems(workflow),
+  ];
+  if (!problems.some((problem) => problem.level === 'error')) problems.push(...graphProblems(workflow));
+  problems.push(...reachProblems(workflow));
+  return [...problems.filter((problem) => problem.level === 'error'), ...problems.filter((problem) => problem.level === 'warning')];
+}
+
+function error(code: ProblemCode, at: Problem['at'], message: string): Problem {
+  return { level: 'error', code, at, message };
+}
+
+function warning(code: ProblemCode, at: Problem['at'], message: string): Problem {
+  return { level: 'warning', code, at, message };
+}
+
+/** The sentence of a UserError; bugs go up. */
+function complaint(work: () => unknown): string | null {
+  try {
+    work();
+    return null;
+  } catch (thrown) {
+    if (thrown instanceof UserError) return thrown.message;
+    throw thrown;
+  }
+}
+
+function allPorts(workflow: Workflow): Map<string, NodePorts> {
+  const found = new Map<string, NodePorts>();
+  for (const node of workflow.nodes) {
+    if (complaint(() => portsOf(workflow, node)) === null) found.set(node.id, portsOf(workflow, node));
+  }
+  return found;
+}
+
+function nodeProblems(workflow: Workflow): Problem[] {
+  const problems: Problem[] = [];
+  const seen = new Set<string>();
+  for (const node of workflow.nodes) {
+    if (seen.has(node.id)) problems.push(error('duplicate-node', { node: node.id }, `Two nodes have the same id: ${node.id}; rename one`));
+    seen.add(node.id);
+    const message = complaint(() => portsOf(workflow, node));
+    if (message !== null) problems.push(error(node.kind === 'tool' ? 'tool' : 'unknown-role', { node: node.id }, message));
+    problems.push(...duplicatePorts(node, message === null ? portsOf(workflow, node) : null));
+  }
+  for (const kind of ['input', 'output'] as const) {
+    if (!workflow.nodes.some((node) => node.kind === kind)) problems.push(error(`no-${kind}`, {}, `The workflow has no ${kind} node; add one`));
+  }
+  return problems;
+}
+
+function duplicatePorts(node: WorkflowNode, ports: NodePorts | null): Problem[] {
+  if (ports === null) return [];
+  return [ports.inputs, ports.outputs].flatMap((list) => {
+    const twice = list.find((port, index) => list.findIndex((each) => each.name === port.name) < index);
+    return twice === undefined ? [] : [error('unknown-port', { node: node.id }, `Two ports of ${node.id} have the same name: ${twice.name}; rename one`)];
+  });
+}
+
+function edgeProblems(workflow: Workflow, ports: ReadonlyMap<string, NodePorts>): Problem[] {
+  return workflow.edges.flatMap((edge, index) => {
+    const at = { edge: index, node: edge.to.node };
+    const shown = show(edge);
+    const known = new Set(workflow.nodes.map((node) => node.id));
+    for (const end of [edge.from.node, edge.to.node]) if (!known.has(end)) return [error('unknown-port', at, `An edge ends at a node that does not exist (${shown}): ${end}; remove it or add the node`)];
+    const [from, to] = [ports.get(edge.from.node), ports.get(edge.to.node)];
+    if (from === undefined || to === undefined) return []; // said at the node
+    const source = from.outputs.find((port) => port.name === edge.from.port);
+    const target = to.inputs.find((port) => port.name === edge.to.port);
+    if (source === undefined) return [error('unknown-port', at, `${edge.from.node} has no output port of this name: ${edge.from.port}; it has ${list(from.outputs)}`)];
+    if (target === undefined) return [error('unknown-port', at, `${edge.to.node} has no input port of this name: ${edge.to.port}; it has ${list(to.inputs)}`)];
+    if (!fits(source.type, target.type)) return [error('type-mismatch', at, `An edge joins ports of different types (${source.type} into ${target.type}): ${shown}; put a compute node between them`)];
+    return [];
+  });
+}
+
+function connectionProblems(workflow: Workflow, ports: ReadonlyMap<string, NodePorts>): Problem[] {
+  return workflow.nodes.flatMap((node) =>
+    (ports.get(node.id)?.inputs ?? []).flatMap((port) => {
+      const edges = workflow.edges.filter((edge) => edge.to.node === node.id && edge.to.port === port.name);
+      if (edges.length === 0 && !port.optional) return [error('unconnected', { node: node.id }, `Nothing is connected to ${node.id}.${port.name}; connect it or make the port optional`)];
+      if (edges.length < 2 || port.type === 'list' || port.type === 'passages') return [];
+      return edges.every((edge) => chosen(workflow, edge.from.node)) ? [] : [
+        warning('several-values', { node: node.id }, `Several edges may bring a value to ${node.id}.${port.name} and only the first counts; give each its own port, or make the port a list`),
+      ];
+    }),
+  );
+}
+
+/** Whether a node lies behind a router or loop, so that its value may well not come. */
+function chosen(workflow: Workflow, id: string): boolean {
+  const choosers = new Set(workflow.nodes.filter((node) => node.kind === 'router' || node.kind === 'loop').map((node) => node.id));
+  return [...reach(workflow.edges, [id], 'back')].some((each) => choosers.has(each));
+}
+
+function promptProblems(workflow: Workflow): Problem[] {
+  const problems: Problem[] = [];
+  for (const [id, role] of Object.entries(workflow.roles)) {
+    const references = promptReferences(role);
+    const played = workflow.nodes.filter((node) => node.kind === 'role' && node.role === id);
+    if (played.length === 0) problems.push(warning('role-unplayed', { role: id }, `No node plays the role ${id}; add a role node or remove the role`));
+    if (references.length === 0) problems.push(warning('role-without-variable', { role: id }, `The prompt of ${id} reads no value, so every question gets the same; write {{port}} where a value belongs`));
+    for (const { rendering } of references) {
+      if (rendering !== undefined && !isRendering(rendering)) problems.push(error('prompt-variable', { role: id }, `The prompt of ${id} shows a value in an unknown way: ${rendering}; use numbered, lines, joined or json`));
+    }
+    for (const node of played) problems.push(...nodePrompt(id, references.map((reference) => reference.port), node as Extract<WorkflowNode, { kind: 'role' }>));
+    if (role.parser.kind === 'tags' && role.parser.min > role.parser.max) problems.push(error('parser', { role: id }, `The output format of ${id} needs at least ${role.parser.min} tags and allows at most ${role.parser.max}; lower the least number`));
+  }
+  return problems;
+}
+
+function nodePrompt(role: string, read: readonly string[], node: Extract<WorkflowNode, { kind: 'role' }>): Problem[] {
+  const names = new Set(node.inputs.map((port) => port.name));
+  const missing = [...new Set(read)].filter((name) => !names.has(name));
+  const unused = node.inputs.filter((port) => !read.includes(port.name));
+  return [
+    ...missing.map((name) => error('prompt-variable', { node: node.id, role }, `The prompt of ${role} reads {{${name}}}, which node ${node.id} has no input port for; add the port or change the prompt`)),
+    ...unused.map((port) => warning('unused', { node: node.id, role }, `The prompt of ${role} never reads ${port.name}; write {{${port.name}}} in it or remove the port`)),
+  ];
+}
+
+function expressionProblems(workflow: Workflow): Problem[] {
+  return workflow.nodes.flatMap((node) => {
+    switch (node.kind) {
+      case 'router': return node.branches.flatMap((branch) => expression(branch.when, node.inputs.map((port) => port.name), { node: node.id }));
+      case 'compute': return expression(node.expression, node.inputs.map((port) => port.name), { node: node.id });
+      case 'loop': return expression(node.until, ['turn', 'value', ...node.inputs.map((port) => port.name)], { node: node.id });
+      default: return [];
+    }
+  });
+}
+
+function expression(source: string, known: readonly string[], at: Problem['at']): Problem[] {
+  const message = complaint(() => compileCel(source));
+  if (message !== null) return [error('expression', at, message)];
+  const unknown = celNames(source).find((name) => !known.includes(name));
+  return unknown === undefined ? [] : [error('expression', at, `The expression reads a name it cannot see: ${unknown}; it sees ${known.join(', ')}`)];
+}
+
+function rewardProblems(workflow: Workflow): Problem[] {
+  const roles = new Set(workflow.nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : [])));
+  const seen = new Set<string>();
+  const problems = workflow.rewards.rules.flatMap((rule): Problem[] => {
+    const at = { rule: rule.id };
+    const found: Problem[] = seen.has(rule.id) ? [error('reward-duplicate', at, `Two rewards have the same id: ${rule.id}; rename one`)] : [];
+    seen.add(rule.id);
+    if (rule.roles === undefined ? roles.size === 0 : !rule.roles.some((role) => roles.has(role))) {
+      found.push(warning('reward-unreceived', at, `No record receives the reward ${rule.id}; name a role that a node plays: ${[...roles].join(', ') || 'there is none'}`));
+    }
+    if (rule.value.kind === 'score') {
+      const { metric } = rule.value;
+      if (!(metrics as readonly string[]).includes(metric)) found.push(error('reward-metric', at, `The reward ${rule.id} reads a score that tasks do not give: ${metric}; use ${metrics.join(' or ')}`));
+    } else found.push(...expression(rule.value.expression, rewardNames, at));
+    return found;
+  });
+  const rewarded = (role: string): boolean => workflow.rewards.rules.some((rule) => rule.roles === undefined || rule.roles.includes(role));
+  return [...problems, ...[...roles].filter((role) => !rewarded(role)).map((role) => warning('reward-unreceived', { role }, `The role ${role} receives no reward but its format; add a rule for it`))];
+}
+
+function graphProblems(workflow: Workflow): Problem[] {
+  const message = complaint(() => buildGraph(workflow));
+  const loops = workflow.nodes.filter((node) => node.kind === 'loop');
+  const problems = loops.flatMap((loop): Problem[] => {
+    const leaves = (port: string): boolean => workflow.edges.some((edge) => edge.from.node === loop.id && edge.from.port === port);
+    const closes = workflow.edges.some((edge) => edge.to.node === loop.id && edge.to.port === 'again');
+    if (!closes || !leaves('body')) return [warning('loop-exit', { node: loop.id }, `The loop ${loop.id} never goes round; connect its body, and something inside to again`)];
+    return leaves('done') ? [] : [warning('loop-exit', { node: loop.id }, `The loop ${loop.id} has no way on when it ends; connect its done port`)];
+  });
+  return message === null ? problems : [error('circle', {}, message), ...problems];
+}
+
+function reachProblems(workflow: Workflow): Problem[] {
+  const starts = workflow.nodes.filter((node) => node.kind === 'input').map((node) => node.id);
+  const ends = workflow.nodes.filter((node) => node.kind === 'output').map((node) => node.id);
+  const [fromStart, toEnd] = [reach(workflow.edges, starts, 'on'), reach(workflow.edges, ends, 'back')];
+  return workflow.nodes.flatMap((node) => {
+    if (!fromStart.has(node.id)) return [warning('unreachable', { node: node.id }, `No value from the input reaches ${node.id}; connect it or remove it`)];
+    if (!toEnd.has(node.id)) return [warning('unused', { node: node.id }, `Nothing that ${node.id} makes reaches an output; connect it or remove it`)];
+    return [];
+  });
+}
+
+function reach(edges: readonly Edge[], from: readonly string[], way: 'on' | 'back'): Set<string> {
+  const seen = new Set(from);
+  const queue = [...from];
+  for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
+    for (const edge of edges) {
+      const [near, far] = way === 'on' ? [edge.from.node, edge.to.node] : [edge.to.node, edge.from.node];
+      if (near !== id || seen.has(far)) continue;
+      seen.add(far);
+      queue.push(far);
+    }
+  }
+  return seen;
+}
+
+function show(edge: Edge): string {
+  return `${edge.from.node}.${edge.from.port} → ${edge.to.node}.${edge.to.port}`;
+}
+
+function list(ports: readonly { name: string }[]): string {
+  return ports.map((port) => port.name).join(', ') || 'none';
+}
