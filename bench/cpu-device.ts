@@ -45,12 +45,14 @@ async function measure(device: CpuDevice, path: string): Promise<CpuMeasurement>
   for (const orientation of ['NN', 'NT', 'TN'] as const) gflops[orientation] = await measureProduct(load.size, orientation, 1000);
   const info = await engine.loadModel('model', await filesAt(path));
   await engine.createPolicy({ policy: 'act', model: 'model', method: { kind: 'full' }, frozen: true, seed: 1 });
-  const prefill = await fastest(() => generate(engine, load.wide, load, 1));
-  const batch1 = await decodeRate(engine, 1, load);
-  const batch16 = await decodeRate(engine, load.wide, load);
+  const ids = await prompts(engine, info.chatTemplate, load.wide, load.prompt);
+  const prefill = await fastest(() => generate(engine, ids, 1));
+  const batch1 = await decodeRate(engine, ids.slice(0, 1), load.tokens);
+  const batch16 = await decodeRate(engine, ids, load.tokens);
   await engine.dropPolicy('act');
-  const full = await train(engine, load, { kind: 'full' });
-  const lora16 = await train(engine, load, { kind: 'lora', rank: 16, alpha: 32, targets: ALL_LAYERS });
+  const examples = await prompts(engine, info.chatTemplate, load.examples, load.prompt);
+  const full = await train(engine, examples, load, { kind: 'full' });
+  const lora16 = await train(engine, examples, load, { kind: 'lora', rank: 16, alpha: 32, targets: ALL_LAYERS });
   const peak = (await engine.memory()).peakBytes;
   await engine.close();
   return {
@@ -74,17 +76,18 @@ async function fastest(run: () => Promise<Timed>): Promise<Timed> {
   return a.seconds < b.seconds ? a : b;
 }
 
-const STORY = 'Once upon a time a fisherman went out to sea and found a little box in his net. He opened it and saw ';
+const STORY = 'Once upon a time a fisherman went out to sea and found a little box in his net. He opened it and saw a map. ';
 
-/** `count` different stories to go on with, each of at least `length` tokens. */
-async function prompts(engine: EngineApi, count: number, length: number): Promise<number[][]> {
-  const [start] = [await engine.encode('model', { text: STORY })];
-  const long = Array.from({ length: Math.ceil(length / start.length) + 1 }, () => start).flat();
-  return Array.from({ length: count }, (_, i) => [...start.slice(i % start.length), ...long].slice(0, length));
+/** `count` different requests to go on with a story, each of about `length` tokens; in the chat format where the model has one. */
+async function prompts(engine: EngineApi, chat: boolean, count: number, length: number): Promise<number[][]> {
+  const perStory = (await engine.encode('model', { text: STORY })).length;
+  const story = STORY.repeat(Math.max(1, Math.round(length / perStory)));
+  const ask = (i: number): string => `Tell the ${i + 1}. part of this story in many words: ${story}`;
+  const all = Array.from({ length: count }, (_, i) => ask(i));
+  return Promise.all(all.map((text) => engine.encode('model', chat ? { messages: [{ role: 'user', content: text }] } : { text })));
 }
 
-async function generate(engine: EngineApi, count: number, load: Load, tokens: number): Promise<Timed> {
-  const ids = await prompts(engine, count, load.prompt);
+async function generate(engine: EngineApi, ids: readonly number[][], tokens: number): Promise<Timed> {
   const requests: GenerateRequest[] = ids.map((prompt, i) => ({
     record: `r${i}`,
     prompt: { ids: prompt },
@@ -101,20 +104,20 @@ async function generate(engine: EngineApi, count: number, load: Load, tokens: nu
 }
 
 /** Tokens a second after the first of each sequence: a run to the end less a run to the first token. */
-async function decodeRate(engine: EngineApi, count: number, load: Load): Promise<number> {
-  const first = await fastest(() => generate(engine, count, load, 1));
-  const whole = await fastest(() => generate(engine, count, load, load.tokens));
+async function decodeRate(engine: EngineApi, ids: readonly number[][], tokens: number): Promise<number> {
+  const first = await fastest(() => generate(engine, ids, 1));
+  const whole = await fastest(() => generate(engine, ids, tokens));
   return (whole.tokens - first.tokens) / Math.max(whole.seconds - first.seconds, 1e-6);
 }
 
 /** Tokens a second of the fastest of three steps . */
-async function train(engine: EngineApi, load: Load, method: TrainMethod): Promise<number> {
+async function train(engine: EngineApi, ids: readonly number[][], load: Load, method: TrainMethod): Promise<number> {
   await engine.createPolicy({ policy: 'learn', model: 'model', method, frozen: false, seed: 1 });
   const settings: SftSettings = { lr: 1e-5, lrWarmup: 0, lrDecay: 'constant', totalSteps: 10, weightDecay: 0, maxGradNorm: 1, tokenBudget: 2048 };
   const response = 'and so on '.repeat(Math.ceil(load.response / 3));
-  const ids = await prompts(engine, load.examples, load.prompt);
   const examples: SftExample[] = ids.map((prompt) => ({ prompt: { ids: prompt }, response, role: 'any' }));
-  const perExample = load.prompt + (await engine.encode('model', { text: response })).length;
+  const responseTokens = (await engine.encode('model', { text: response })).length;
+  const tokens = ids.reduce((sum, prompt) => sum + prompt.length + responseTokens, 0);
   let seconds = Infinity;
   for (let step = 0; step < 3; step++) {
     const started = performance.now();
@@ -122,7 +125,7 @@ async function train(engine: EngineApi, load: Load, method: TrainMethod): Promis
     seconds = Math.min(seconds, (performance.now() - started) / 1000);
   }
   await engine.dropPolicy('learn');
-  return (perExample * load.examples) / seconds;
+  return tokens / seconds;
 }
 
 const [device, path] = process.argv.slice(2) as [CpuDevice, string];
