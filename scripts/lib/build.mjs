@@ -8,7 +8,7 @@ import { run } from './command.mjs';
 import { bin, electronOut, rendererOut, root } from './paths.mjs';
 import { hashOf, isFresh, writeStamp } from './stamp.mjs';
 
-const shared = ['package-lock.json', 'tsconfig.json', 'engine', 'workflows', 'renderer/connect.ts'];
+const shared = ['package-lock.json', 'tsconfig.json', 'engine', 'workflows', 'renderer/security-headers.json'];
 
 const parts = {
   pages: {

@@ -3,7 +3,7 @@
  * WebAssembly need it) and a strict content-security policy. Only GET and HEAD, only files inside the folder, only requests
  * addressed to this machine by a local name (a foreign Host header is the mark of DNS rebinding).
  */
-import { createReadStream, realpathSync } from 'node:fs';
+import { createReadStream, readFileSync, realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { extname, join, normalize, sep } from 'node:path';
@@ -23,15 +23,8 @@ const types = {
   '.md': 'text/plain; charset=utf-8',
 };
 
-export const securityHeaders = {
-  'Cross-Origin-Opener-Policy': 'same-origin',
-  'Cross-Origin-Embedder-Policy': 'require-corp',
-  'Cross-Origin-Resource-Policy': 'same-origin',
-  'Content-Security-Policy':
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self' blob: data:; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-  'X-Content-Type-Options': 'nosniff',
-  'Referrer-Policy': 'no-referrer',
-};
+/** One list for the page and the desktop window. */
+export const securityHeaders = JSON.parse(readFileSync(new URL('../../renderer/security-headers.json', import.meta.url), 'utf8'));
 
 const localNames = new Set(['127.0.0.1', 'localhost', '[::1]']);
 

@@ -1,0 +1,68 @@
+/**
+ * The hidden window whose workers are the controller and the engine. It is never throttled, and closing or reloading a
+ * visible window leaves it alone. The main process serves it the workspace folder and is itself one of its clients, to
+ * learn what runs and to pause it before the program ends.
+ */
+import { BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
+import { connect, type Wire } from '../engine/wire.ts';
+import type { ControllerApi, ControllerEvents } from '../workflows/protocol.ts';
+import { serveStore } from '../workflows/workspace/store.port.ts';
+import type { Store } from '../workflows/workspace/store.ts';
+import { origin } from './pages.ts';
+import { isFrom, webPreferences } from './security.ts';
+
+export type HostWindow = {
+  /** Gives the controller a screen's port. */
+  addClient(port: MessagePortMain): void;
+  controller: ControllerApi;
+  window: BrowserWindow;
+};
+
+function wireOf(port: MessagePortMain): Wire {
+  return {
+    post: (message) => port.postMessage(message),
+    listen: (receive) => {
+      port.on('message', (event) => receive(event.data));
+      port.start();
+    },
+  };
+}
+
+const deaf: ControllerEvents = { onJob: () => {}, onStep: () => {}, onText: () => {}, onNotice: () => {} };
+
+function controllerOver(port: MessagePortMain): ControllerApi {
+  const remote = connect<ControllerApi, ControllerEvents>(wireOf(port), deaf, []);
+  return new Proxy({} as ControllerApi, {
+    get: (_, name: keyof ControllerApi) => (...args: unknown[]) => remote.$call(name, ...(args as never)),
+  });
+}
+
+export async function openHostWindow(preload: string, store: Store, onFailure: (reason: string) => void): Promise<HostWindow> {
+  const window = new BrowserWindow({
+    show: false,
+    width: 320,
+    height: 200,
+    skipTaskbar: true,
+    webPreferences: { ...webPreferences(preload), backgroundThrottling: false },
+  });
+  const ready = new Promise<void>((settle) => {
+    ipcMain.on('troupe-host-ready', (event) => {
+      if (isFrom(event, window.webContents)) settle();
+    });
+  });
+  ipcMain.on('troupe-host-failed', (event, reason: unknown) => {
+    if (isFrom(event, window.webContents)) onFailure(String(reason));
+  });
+  window.webContents.on('render-process-gone', (_event, details) => onFailure(`the engine's process ended: ${details.reason}`));
+  await window.loadURL(`${origin}/host.html`);
+  await ready;
+
+  const send = (type: 'troupe-store' | 'troupe-client', port: MessagePortMain): void => window.webContents.postMessage(type, null, [port]);
+  const storage = new MessageChannelMain();
+  serveStore(store, wireOf(storage.port1));
+  send('troupe-store', storage.port2);
+  const own = new MessageChannelMain();
+  send('troupe-client', own.port2);
+  return { window, addClient: (port) => send('troupe-client', port), controller: controllerOver(own.port1) };
+}
+

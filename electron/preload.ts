@@ -1,0 +1,4 @@
+/** Preload script of a visible window. */
+import { bridge } from './bridge.ts';
+
+bridge('screen');
