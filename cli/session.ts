@@ -29,7 +29,8 @@ export async function withSession(options: Common, events: Partial<ControllerEve
       onJob: () => {},
       onStep: () => {},
       onText: () => {},
-      onNotice: ({ text }) => output.warn(text),
+      // What makes a job fail is said once, where the command ends.
+      onNotice: ({ level, text }) => level !== 'error' && output.warn(text),
       ...events,
     });
     try {

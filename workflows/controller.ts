@@ -12,7 +12,7 @@ import type { Host } from './controller/host.ts';
 import { TrainingJob } from './controller/job.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
-import { runDetail, runSummary } from './controller/runs.ts';
+import { runDetail, runSummaries } from './controller/runs.ts';
 import { loadWorkflow, saveWorkflow, workflowSummaries } from './controller/workflows.ts';
 import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
@@ -24,7 +24,7 @@ import { paths } from './workspace/layout.ts';
 import { listTraces, readTrace } from './workspace/traces.ts';
 
 export type Controller = ControllerApi & {
-  /** Resolves when the job of a run has come to rest: done, paused, stopped or failed. */
+  /** Resolves when the job of a run has come to rest: done, paused or stopped; rejects with what made it fail. */
   settled(run: string): Promise<void>;
   /** Starts a run that is given whole, under its own id. */
   begin(config: RunConfig): Promise<{ run: string }>;
@@ -36,6 +36,7 @@ export type Controller = ControllerApi & {
 
 export function createController(host: Host, events: ControllerEvents): Controller {
   const { store } = host.places;
+  let partner: string | null = null;
   const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
   const room = openEngineRoom(host, {
     onToken: ({ record, text }) => events.onText({ record, text }),
@@ -51,20 +52,26 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   const running = () => [...jobs.values()].find(({ job }) => ['starting', 'running', 'pausing', 'stopping'].includes(job.job.state));
 
-  const begin = async (config: RunConfig): Promise<{ run: string }> => {
+  const refuseIfBusy = () => {
     const busy = running();
     if (busy) throw new UserError(`Another run is training: ${busy.job.config.id}; pause or stop it first`);
+  };
+
+  const begin = async (config: RunConfig): Promise<{ run: string }> => {
+    refuseIfBusy();
     const job = new TrainingJob(config, store, events);
-    const settled = work(job);
+    const settled = work(job, [...jobs.values()].map((each) => each.settled));
     jobs.set(config.id, { job, settled });
     return { run: config.id };
   };
 
-  const work = async (job: TrainingJob): Promise<void> => {
+  /** Earlier jobs first: a paused one may still be giving its policies back. */
+  const work = async (job: TrainingJob, earlier: readonly Promise<void>[]): Promise<void> => {
     const { config } = job;
     const policies = Object.keys(config.cast.policies).map((policy) => enginePolicy(config.id, policy));
     try {
       await job.become('starting');
+      await Promise.all(earlier);
       const questions = await task(config.task.path ?? config.task.name, config.task.corpus, config.task.options);
       await room.seat(config.cast, config.settings.seed, (policy) => enginePolicy(config.id, policy), (phase) => job.preparing(phase, 0, 1));
       await job.become('running');
@@ -81,7 +88,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const failed = async (job: TrainingJob, error: unknown): Promise<void> => {
     const text = error instanceof Error ? error.message : String(error);
     if (job.job.state === 'pausing') return job.become('paused', text);
-    if (!(error instanceof UserError)) console.error(error);
+    job.failure = error;
     events.onNotice({ level: 'error', text });
     await job.become('failed', text);
   };
@@ -97,6 +104,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
     return composeRun({ request, workflow, task: questions, ...(taskPath === undefined ? {} : { taskPath }), info, device, deviceChoice: host.device, software: host.software, id });
   };
 
+  const damaged = (error: UserError) => events.onNotice({ level: 'warning', text: error.message });
+
   const jobOf = (run: string): TrainingJob => {
     const found = jobs.get(run);
     if (!found) throw new UserError(`Run ${run} is not training`);
@@ -107,7 +116,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     device: () => room.device(),
     devices: (measure) => room.devices(measure),
     memory: async () => (await room.engine()).memory(),
-    workflows: () => workflowSummaries(store),
+    workflows: () => workflowSummaries(store, damaged),
     workflow: (name) => loadWorkflow(store, name, null, host.readFile),
     saveWorkflow: (workflow) => saveWorkflow(store, workflow),
     tasks: async () => taskSummaries(),
@@ -115,7 +124,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
     chat: (model, messages, record) => chat(model, messages, record),
-    runs: async () => Promise.all((await listRuns(store)).reverse().map((id) => runSummary(store, id, jobs.get(id)?.job.job))),
+    runs: () => runSummaries(store, (id) => jobs.get(id)?.job.job, damaged),
     run: (id) => runDetail(store, id, jobs.get(id)?.job.job),
     removeRun: async (id) => {
       await readRun(store, id);
@@ -124,11 +133,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await store.remove(paths.run(id));
     },
     train: async (request) => {
+      refuseIfBusy();
       const config = await compose(request);
+      refuseIfBusy();
       await writeRun(store, config);
       return begin(config);
     },
     begin: async (config) => {
+      refuseIfBusy();
       await writeRun(store, config);
       return begin(config);
     },
@@ -152,7 +164,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
       return evaluateTeam({ request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) }, onProgress);
     },
     fineTune: (request, onStep) => fineTuneModel(room, request, onStep),
-    settled: async (run) => jobs.get(run)?.settled,
+    settled: async (run) => {
+      const found = jobs.get(run);
+      await found?.settled;
+      if (found?.job.failure !== undefined) throw found.job.failure;
+    },
     close: async () => {
       running()?.job.ask('pause');
       await Promise.all([...jobs.values()].map(({ settled }) => settled));
@@ -160,9 +176,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
   };
 
+  /** One conversation partner at a time stays loaded. */
   async function chat(model: string, messages: ChatMessage[], record: string): Promise<{ text: string; tokens: number; ms: number }> {
     const policy = `chat/${model}`;
     const cast = { troupe: 'cast' as const, version: 1 as const, name: 'chat', policies: { [model]: { model, method: { kind: 'full' as const }, frozen: true } }, roles: {} };
+    if (partner !== null && partner !== policy) await room.unseat([partner]);
+    partner = policy;
     await room.seat(cast, 0, () => policy, () => {});
     const started = performance.now();
     const sampling = { temperature: 0.7, topK: 0, topP: 0.95, minP: 0, maxTokens: 256, stop: [], seed: messages.length };

@@ -37,6 +37,7 @@ export function composeRun({ request, workflow, task, taskPath, info, device, de
   if (task.train.length === 0) throw new UserError(`Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`);
   const method = request.method ?? methodFor(info);
   const cast = resolveCast(workflow, request.cast, request.model, method);
+  if (Object.values(cast.policies).every((policy) => policy.frozen)) throw new UserError(`Every policy of the cast ${cast.name} is frozen, so nothing would learn; let one train`);
   const small = info.parameters < 3e6;
   const steps = request.steps ?? (small ? 30 : 10);
   const settings = {

@@ -12,6 +12,8 @@ export type JobEvents = { onJob(job: Job): void; onStep(run: string, metrics: St
 
 export class TrainingJob {
   readonly config: RunConfig;
+  /** What made it fail; undefined where it did not. */
+  failure: unknown = undefined;
   #store: Store;
   #events: JobEvents;
   #wish: Wish = 'go';
@@ -42,7 +44,11 @@ export class TrainingJob {
   }
 
   async become(state: JobState, error?: string): Promise<void> {
-    if (state === 'running') this.#stepStarted = performance.now();
+    if (state === 'running') {
+      this.#stepStarted = performance.now();
+      // Asked while the model was still loading.
+      if (this.#wish !== 'go') state = this.#wish === 'pause' ? 'pausing' : 'stopping';
+    }
     this.#job = { ...this.#job, state, movedAt: Date.now(), ...(error === undefined ? {} : { error }) };
     this.#events.onJob(this.job);
     const kept = { state, step: this.#job.step, ...(error === undefined ? {} : { error }) };

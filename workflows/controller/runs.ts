@@ -1,6 +1,7 @@
 /** Runs as screens list and open them: the frozen configuration, the state of the job or what is left of it on disk. */
+import { UserError } from '../../engine/errors.ts';
 import type { Job, JobState, RunDetail, RunSummary } from '../protocol.ts';
-import { listCheckpoints, readMetrics, readRun, readState } from '../workspace/runs.ts';
+import { listCheckpoints, listRuns, readMetrics, readRun, readState } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 
 /** A run that was at work when its process ended is paused: resume takes it up from the last checkpoint. */
@@ -13,6 +14,18 @@ async function stateOf(store: Store, id: string, job: Job | undefined): Promise<
 export async function runDetail(store: Store, id: string, job: Job | undefined): Promise<RunDetail> {
   const config = await readRun(store, id);
   return { config, state: await stateOf(store, id, job), metrics: await readMetrics(store, id), checkpoints: await listCheckpoints(store, id) };
+}
+
+/** Newest first. A run that cannot be read is left out, and said so, so that it does not hide the others. */
+export async function runSummaries(store: Store, jobOf: (id: string) => Job | undefined, damaged: (error: UserError) => void): Promise<RunSummary[]> {
+  const found = await Promise.all((await listRuns(store)).map((id) => runSummary(store, id, jobOf(id)).catch((error: unknown) => skip(error, damaged))));
+  return found.filter((run) => run !== null).sort((a, b) => b.created.localeCompare(a.created));
+}
+
+export function skip(error: unknown, damaged: (error: UserError) => void): null {
+  if (!(error instanceof UserError)) throw error;
+  damaged(error);
+  return null;
 }
 
 export async function runSummary(store: Store, id: string, job: Job | undefined): Promise<RunSummary> {

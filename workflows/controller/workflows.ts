@@ -7,6 +7,7 @@ import type { Task } from '../tasks/task.ts';
 import { templateNames, templateWorkflow } from '../templates/index.ts';
 import { jsonBytes, parseJson, paths } from '../workspace/layout.ts';
 import type { Store } from '../workspace/store.ts';
+import { skip } from './runs.ts';
 
 const suffix = '.troupe.json';
 
@@ -14,15 +15,16 @@ async function savedNames(store: Store): Promise<string[]> {
   return (await store.list('workflows')).filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length));
 }
 
-export async function workflowSummaries(store: Store): Promise<WorkflowSummary[]> {
+/** A file that cannot be read is left out, and said so. */
+export async function workflowSummaries(store: Store, damaged: (error: UserError) => void): Promise<WorkflowSummary[]> {
   const saved = await savedNames(store);
   const names = [...new Set([...templateNames, ...saved])];
-  return Promise.all(
-    names.map(async (name) => {
-      const { title, description, roles } = await loadWorkflow(store, name, null);
-      return { name, title, description, roles: Object.keys(roles), template: !saved.includes(name) };
-    }),
-  );
+  const summaries = names.map(async (name): Promise<WorkflowSummary> => {
+    const { title, description, roles } = await loadWorkflow(store, name, null);
+    return { name, title, description, roles: Object.keys(roles), template: !saved.includes(name) };
+  });
+  const found = await Promise.all(summaries.map((summary) => summary.catch((error: unknown) => skip(error, damaged))));
+  return found.filter((summary) => summary !== null);
 }
 
 export async function loadWorkflow(store: Store, workflow: string | Workflow, task: Task | null, readFile?: (path: string) => Promise<Uint8Array>): Promise<Workflow> {

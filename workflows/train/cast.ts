@@ -1,6 +1,6 @@
 /** Casts: the presets every workflow has, and the check that a cast fits a workflow. */
 import { UserError } from '../../engine/errors.ts';
-import { castSchema, type Cast, type Method } from '../schema/cast.ts';
+import { castSchema, methodSchema, type Cast, type Method } from '../schema/cast.ts';
 import type { Workflow } from '../schema/workflow.ts';
 
 export const castPresets = ['shared', 'separate'] as const;
@@ -8,12 +8,14 @@ export type CastPreset = (typeof castPresets)[number];
 
 /** `shared`: one policy plays every role. `separate`: each role has its own. */
 export function presetCast(workflow: Workflow, preset: CastPreset, model: string, method: Method): Cast {
+  const checked = methodSchema.safeParse(method);
+  if (!checked.success) throw new UserError(`The training method cannot be used: ${checked.error.issues[0].path.join('.')} ${checked.error.issues[0].message}`);
   const roles = Object.keys(workflow.roles);
   const policyOf = (role: string) => (preset === 'shared' ? 'team' : role);
   const policies = [...new Set(roles.map(policyOf))];
   return castSchema.parse({
     name: preset,
-    policies: Object.fromEntries(policies.map((policy) => [policy, { model, method, frozen: false }])),
+    policies: Object.fromEntries(policies.map((policy) => [policy, { model, method: checked.data, frozen: false }])),
     roles: Object.fromEntries(roles.map((role) => [role, policyOf(role)])),
   });
 }
@@ -27,8 +29,13 @@ export function resolveCast(workflow: Workflow, cast: string | Cast, model: stri
   return checkCast(workflow, kept);
 }
 
-/** Every role has a policy that exists, and something learns. */
+/** Policies name folders of a checkpoint. */
+const policyName = /^[\p{L}\p{N}][\p{L}\p{N} _-]*$/u;
+
+/** Every role has a policy that exists. */
 export function checkCast(workflow: Workflow, cast: Cast): Cast {
+  const odd = Object.keys(cast.policies).find((policy) => !policyName.test(policy));
+  if (odd !== undefined) throw new UserError(`Not a name for a policy: ${odd}; use letters, digits, spaces, _ and -`);
   for (const role of Object.keys(workflow.roles)) {
     const policy = cast.roles[role];
     if (policy === undefined) throw new UserError(`The cast gives no policy to role ${role}; add it under "roles"`);

@@ -30,6 +30,9 @@ export type TrainHooks = {
 export type TrainContext = { config: RunConfig; task: Task; engine: EngineApi; store: Store; hooks: TrainHooks };
 export type TrainEnd = { outcome: 'done' | 'paused' | 'stopped'; step: number };
 
+/** Where steps are slow, a checkpoint comes before this much work could be lost; checkpoints change no number. */
+const LOSABLE_MS = 30_000;
+
 /** Policies are named by run in the engine, so that two runs never share one by accident. */
 export function enginePolicy(run: string, policy: string): string {
   return `${run}/${policy}`;
@@ -46,19 +49,23 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
     earlier = false;
   }
   await dropTracesAfter(store, config.id, earlier ? step : -1);
-  if (!earlier) best = await firstEvaluation(context);
+  if (!earlier && !(await firstEvaluation(context))) return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step: 0 };
+  let savedAt = performance.now();
   while (step < config.settings.steps) {
     const metrics = hooks.wish() === 'go' ? await trainStep(context, step) : null;
     if (metrics === null) {
-      await save(context, { step, best, policies: Object.keys(config.cast.policies) });
+      await save(context, { step, best });
       return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step };
     }
     step += 1;
     if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
-    const due = step % config.settings.checkpointEvery === 0 || step === config.settings.steps || best?.step === step;
+    const due = step % config.settings.checkpointEvery === 0 || step === config.settings.steps || best?.step === step || performance.now() - savedAt > LOSABLE_MS;
     // The line before the checkpoint: a kill between them repeats the step, the other way round it would lose its line.
     await appendMetrics(store, config.id, metrics);
-    if (due) await save(context, { step, best, policies: Object.keys(config.cast.policies) });
+    if (due) {
+      await save(context, { step, best });
+      savedAt = performance.now();
+    }
     hooks.onStep(metrics);
   }
   return { outcome: 'done', step };
@@ -84,20 +91,23 @@ function learners(config: RunConfig): string[] {
   return Object.keys(config.cast.policies).filter((policy) => !config.cast.policies[policy].frozen);
 }
 
-async function save({ config, engine, store }: TrainContext, state: CheckpointState): Promise<void> {
+async function save({ config, engine, store }: TrainContext, state: Restored): Promise<void> {
   const policies = learners(config);
   await writeCheckpoint(store, config.id, { ...state, policies }, (policy) => engine.exportPolicy(enginePolicy(config.id, policy), 'checkpoint'));
   await pruneCheckpoints(store, config.id, [state.step, ...(state.best ? [state.best.step] : [])]);
 }
 
-async function firstEvaluation(context: TrainContext): Promise<CheckpointState['best']> {
+/** False when a pause came first: nothing is kept of it, and a resume begins with it again. */
+async function firstEvaluation(context: TrainContext): Promise<boolean> {
   const started = performance.now();
-  const { evaluation, traces } = await evaluate(context, 0);
+  const evaluated = await evaluate(context, 0).catch(ifCancelled);
+  if (evaluated === null) return false;
+  const { evaluation, traces } = evaluated;
   const metrics: StepMetrics = { step: 0, rollout: {}, roles: {}, policies: {}, eval: evaluation, notes: [], timing: { evalMs: performance.now() - started, at: Date.now() } };
   await writeTraces(context.store, context.config.id, 0, traces);
   await appendMetrics(context.store, context.config.id, metrics);
   context.hooks.onStep(metrics);
-  return null;
+  return true;
 }
 
 /**
@@ -153,7 +163,8 @@ async function roll(context: TrainContext, queries: readonly Query[], phase: 'tr
       done += 1;
       tell();
     },
-    cancelled: () => phase === 'train' && hooks.wish() !== 'go',
+    // An evaluation after an update is part of its step, and is finished.
+    cancelled: () => (phase === 'train' || step === 0) && hooks.wish() !== 'go',
   });
   return traces.map((trace) => assignRewards(config.workflow, config.cast, trace));
 }
