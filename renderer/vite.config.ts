@@ -2,9 +2,8 @@
  * Builds the one set of pages that a browser and the desktop window both load: `index.html` (the workbench) and `host.html`
  * (the desktop's hidden window, which owns the workers). Nothing is inlined, so a strict content-security policy holds.
  */
-import { existsSync } from 'node:fs';
-import { cp, mkdir } from 'node:fs/promises';
-import { createRequire } from 'node:module';
+import { createReadStream, existsSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { svelte } from '@sveltejs/vite-plugin-svelte';
@@ -13,27 +12,22 @@ import { defineConfig, type Plugin } from 'vite';
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, '..');
 const out = resolve(root, 'dist/renderer');
-const tfjsWasm = dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm/package.json'));
+/** The bundled model is fetched at run time by address and so has no import to follow. */
+const bundled = { from: resolve(root, 'models/nano'), to: 'models/nano' };
 
-/** Files that are fetched at run time by address and so have no import to follow. */
-const copied: readonly { from: string; to: string }[] = [
-  { from: resolve(root, 'models/nano'), to: 'models/nano' },
-  ...['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'].map((name) => ({
-    from: resolve(tfjsWasm, 'dist', name),
-    to: `wasm/${name}`,
-  })),
-];
-
-function copyRuntimeFiles(): Plugin {
+function bundledModel(): Plugin {
   return {
-    name: 'troupe-copy-runtime-files',
-    apply: 'build',
+    name: 'troupe-bundled-model',
+    configureServer(server) {
+      server.middlewares.use(`/${bundled.to}`, (request, response, next) => {
+        const name = (request.url ?? '').slice(1);
+        if (!/^[\w.-]+$/.test(name) || !existsSync(resolve(bundled.from, name))) return next();
+        createReadStream(resolve(bundled.from, name)).pipe(response);
+      });
+    },
     async closeBundle() {
-      for (const { from, to } of copied) {
-        if (!existsSync(from)) continue;
-        await mkdir(dirname(resolve(out, to)), { recursive: true });
-        await cp(from, resolve(out, to), { recursive: true });
-      }
+      if (this.meta.watchMode || !existsSync(out) || !existsSync(bundled.from)) return;
+      await cp(bundled.from, resolve(out, bundled.to), { recursive: true });
     },
   };
 }
@@ -42,8 +36,10 @@ export default defineConfig({
   root: here,
   base: './',
   publicDir: false,
-  plugins: [svelte({ configFile: resolve(here, 'svelte.config.js') }), copyRuntimeFiles()],
+  plugins: [svelte({ configFile: resolve(here, 'svelte.config.js') }), bundledModel()],
   worker: { format: 'es' },
+  // Shared memory, and with it threads, exists only on an isolated page.
+  server: { fs: { allow: [root] }, headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
   build: {
     outDir: out,
     emptyOutDir: true,
