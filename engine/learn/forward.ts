@@ -3,20 +3,25 @@
  * response positions pass through the heads. Also the passes without gradients that score finished responses.
  */
 import * as tf from '@tensorflow/tfjs';
+import { Cancelled } from '../errors.ts';
 import { chosenLogprobs } from '../model/head.ts';
 import type { Policy } from '../model/policy.ts';
 import { headWeight, type ForwardWeights } from '../model/trunk.ts';
 import { packMicroBatches, putTokens, type MicroBatch } from './microbatch.ts';
 import { flatLayout, type Sequence } from './records.ts';
 
-/** How long work reports, lets others run, and is told to stop. */
+/** How long work reports, lets others run, and learns that it should stop. */
 export type Hooks = {
+  onProgress(phase: string, done: number, total: number): void;
+  cancelled(): boolean;
   /** Lets messages and timers run between micro-batches. */
-  readonly yield: () => Promise<void>;
-  readonly onProgress: (phase: string, done: number, total: number) => void;
-  /** Throws `Cancelled` where the person asked to stop. */
-  readonly checkCancelled: () => void;
+  yieldToEvents(): Promise<void>;
 };
+
+/** Called before each micro-batch. */
+export function stopIfCancelled(hooks: Hooks, what: string): void {
+  if (hooks.cancelled()) throw new Cancelled(what);
+}
 
 /** Hidden states that predict each response token. // [n, hidden] */
 export function responseHidden(policy: Policy, micro: MicroBatch, using: ForwardWeights): tf.Tensor2D {
@@ -73,7 +78,7 @@ export async function scoreSequences(policy: Policy, sequences: readonly Sequenc
   const out = { logprobs: new Float32Array(tokens), entropy: new Float32Array(tokens), values: new Float32Array(tokens) };
   const micros = packMicroBatches(sequences, indices, budget);
   for (const [i, micro] of micros.entries()) {
-    hooks.checkCancelled();
+    stopIfCancelled(hooks, pass.phase);
     const scored = tf.tidy(() => scoreMicroBatch(policy, micro, pass));
     const read = (await scored.array()) as number[][];
     scored.dispose();
@@ -81,7 +86,7 @@ export async function scoreSequences(policy: Policy, sequences: readonly Sequenc
     putTokens(out.entropy, starts, micro, read[1]);
     if (pass.valueHead) putTokens(out.values, starts, micro, read[2]);
     hooks.onProgress(pass.phase, i + 1, micros.length);
-    await hooks.yield();
+    await hooks.yieldToEvents();
   }
   return out;
 }

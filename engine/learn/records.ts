@@ -9,8 +9,11 @@ import { PURPOSE, philox } from '../rollout/rng.ts';
 /** A prompt and the response to it, as token ids. */
 export type Sequence = { readonly promptIds: ArrayLike<number>; readonly ids: ArrayLike<number> };
 
+/** What the engine keeps of a generation: the sampler's own ids and their log-probs. */
+export type KeptRecord = Sequence & { readonly logprobs: ArrayLike<number> };
+
 /** A kept record with its settled reward. */
-export type TrainRecord = SettledRecord & Sequence & { readonly behaviourLogprobs: ArrayLike<number> };
+export type TrainRecord = SettledRecord & KeptRecord;
 
 /** Response tokens of all sequences, one after another: sequence r has tokens starts[r] … starts[r + 1] - 1. */
 export type Flat = { readonly starts: Uint32Array; readonly tokens: number };
@@ -41,7 +44,7 @@ export function orderRecords(records: readonly TrainRecord[], vocab: number, con
     seen.add(record.record);
     checkSequence(record, what, vocab, contextLength);
     if (!Number.isFinite(record.reward)) throw new UserError(`${what} has a reward of ${record.reward}; a reward must be a finite number.`);
-    if (record.behaviourLogprobs.length !== record.ids.length) throw new Error(`${what}: ${record.behaviourLogprobs.length} log-probs for ${record.ids.length} tokens`);
+    if (record.logprobs.length !== record.ids.length) throw new Error(`${what}: ${record.logprobs.length} log-probs for ${record.ids.length} tokens`);
   }
   const full = records.filter(({ ids }) => ids.length > 0);
   full.sort((a, b) => (a.record < b.record ? -1 : 1));

@@ -30,11 +30,14 @@ export function defaultRates(parameters: number, method: TrainMethod['kind']): {
   return { lr, criticLr: Math.max(lr, Math.min(lr * CRITIC_FACTOR, CRITIC_RATE_LIMIT)) };
 }
 
+/** What defaults depend on: the base model's parameters, how it is trained, and the run's length in steps. */
+export type Trained = { readonly parameters: number; readonly method: TrainMethod['kind']; readonly totalSteps: number };
+
 /**
- * verl's PPO defaults (ppo_trainer.yaml), except where one trunk carries both heads: the value loss counts half
+ * `changed` over the defaults: verl's PPO defaults (ppo_trainer.yaml), except where one trunk carries both heads: the value loss counts half
  * (Schulman et al. 2017, cleanrl) and moves the value head alone, which is the nearest to verl's separate critic.
  */
-export function defaultPpo(parameters: number, method: TrainMethod['kind']): PpoSettings {
+export function ppoSettings({ parameters, method, totalSteps }: Trained, changed: Partial<PpoSettings> = {}): PpoSettings {
   return {
     estimator: 'gae',
     gamma: 1,
@@ -52,7 +55,7 @@ export function defaultPpo(parameters: number, method: TrainMethod['kind']): Ppo
     ...defaultRates(parameters, method),
     lrWarmup: 0,
     lrDecay: 'constant',
-    totalSteps: 0,
+    totalSteps,
     weightDecay: 0.01,
     maxGradNorm: 1,
     epochs: 1,
@@ -60,13 +63,15 @@ export function defaultPpo(parameters: number, method: TrainMethod['kind']): Ppo
     tokenBudget: 4096,
     oldLogprobs: 'recompute',
     importanceCap: 0,
+    ...changed,
   };
 }
 
 /** As for PPO; supervised gradients are far less noisy and bear ten times the rate, up to 1e-3. */
-export function defaultSft(parameters: number, method: TrainMethod['kind']): SftSettings {
-  const { lr } = defaultRates(parameters, method);
-  return { lr: Math.max(lr, Math.min(lr * 10, 1e-3)), lrWarmup: 0, lrDecay: 'constant', totalSteps: 0, weightDecay: 0.01, maxGradNorm: 1, tokenBudget: 4096 };
+export function sftSettings({ parameters, method, totalSteps }: Trained, changed: Partial<SftSettings> = {}): SftSettings {
+  const rate = defaultRates(parameters, method).lr;
+  const lr = Math.max(rate, Math.min(rate * 10, 1e-3));
+  return { lr, lrWarmup: 0, lrDecay: 'constant', totalSteps, weightDecay: 0.01, maxGradNorm: 1, tokenBudget: 4096, ...changed };
 }
 
 type Schedule = Pick<PpoSettings, 'lrWarmup' | 'lrDecay' | 'totalSteps'>;
