@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { fixed } from './output.ts';
 import { withSession, type Common } from './session.ts';
-import { castOf, collect, settings, whole } from './train.ts';
+import { castOf, collect, located, settings, whole } from './train.ts';
 
 type EvalOptions = Common & { task: string; corpus?: string; model: string; cast: string; checkpoint?: string; limit: number; seed: number; taskSet: string[] };
 
@@ -24,7 +24,9 @@ export function addEval(program: Command): void {
     .option('--json', 'one JSON object a line')
     .action((workflow: string, options: EvalOptions) =>
       withSession(options, {}, async ({ controller, output }) => {
-        const { task, model, limit, seed, corpus, checkpoint } = options;
+        const { limit, seed, checkpoint } = options;
+        const [task, model] = [located(options.task), located(options.model)];
+        const corpus = options.corpus === undefined ? undefined : located(options.corpus);
         const started = performance.now();
         const { evaluation } = await controller.evaluate(
           { workflow, task, model, cast: await castOf(options.cast), seed, limit, taskOptions: settings(options.taskSet), ...(corpus === undefined ? {} : { corpus }), ...(checkpoint === undefined ? {} : { checkpoint }) },

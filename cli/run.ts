@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import type { Trace } from '../workflows/schema/trace.ts';
 import { withSession, type Common } from './session.ts';
-import { castOf, whole } from './train.ts';
+import { castOf, located, whole } from './train.ts';
 
 type RunOptions = Common & { question: string; task: string; model: string; cast: string; run?: string; seed: number };
 
@@ -22,7 +22,8 @@ export function addRun(program: Command): void {
     .option('--json', 'the trace as one JSON object')
     .action((workflow: string, options: RunOptions) =>
       withSession(options, {}, async ({ controller, output }) => {
-        const { question, task, model, run, seed } = options;
+        const { question, task, run, seed } = options;
+        const model = located(options.model);
         const trace = await controller.runQuestion({ workflow, cast: await castOf(options.cast), model, task, question, seed, ...(run === undefined ? {} : { run }) });
         output.say(describe(trace));
         output.emit({ event: 'trace', trace });

@@ -1,12 +1,15 @@
 /** `troupe train`: PPO on a workflow. Ctrl-C finishes nothing half: it saves, and says how to go on. */
 import path from 'node:path';
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
 import { InvalidArgumentError, type Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
 import type { Controller } from '../workflows/controller.ts';
 import type { Job, TrainRequest } from '../workflows/protocol.ts';
-import { castSchema, type Cast, type Method } from '../workflows/schema/cast.ts';
+import type { Cast, Method } from '../workflows/schema/cast.ts';
+import { parseCast } from '../workflows/schema/migrate.ts';
 import type { Evaluation, StepMetrics } from '../workflows/schema/run.ts';
+import { parseJson } from '../workflows/workspace/layout.ts';
+import { readUserFile } from './host.ts';
 import { bar, duration, fixed, type Output } from './output.ts';
 import { exitCodes, withSession, type Common } from './session.ts';
 
@@ -100,11 +103,16 @@ function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics):
   return `step ${step}: ${sampled}${spread}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
 }
 
+/** Paths are frozen in run.json whole, so that a run goes on from any folder. */
+export function located(named: string): string {
+  return /[\\/.]/.test(named) && existsSync(named) ? path.resolve(named) : named;
+}
+
 async function begin(controller: Controller, workflow: string, options: TrainOptions): Promise<string> {
   const method = methodOf(options);
   const request: TrainRequest = {
-    workflow, task: options.task, model: options.model, cast: await castOf(options.cast), seed: options.seed, ppo: settings(options.set), taskOptions: settings(options.taskSet),
-    ...(options.corpus === undefined ? {} : { corpus: options.corpus }),
+    workflow, task: located(options.task), model: located(options.model), cast: await castOf(options.cast), seed: options.seed, ppo: settings(options.set), taskOptions: settings(options.taskSet),
+    ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...(options.steps === undefined ? {} : { steps: options.steps }),
     ...(options.queries === undefined ? {} : { queries: options.queries }),
@@ -127,19 +135,17 @@ async function goOn(controller: Controller, named: string | null): Promise<strin
 
 function methodOf({ method, rank, alpha }: TrainOptions): Method | undefined {
   if (method === undefined && rank === undefined && alpha === undefined) return undefined;
-  if (method === 'full') return { kind: 'full' };
+  if (method === 'full') {
+    if (rank !== undefined || alpha !== undefined) throw new UserError('--rank and --alpha are of LoRA; leave them out, or use --method lora');
+    return { kind: 'full' };
+  }
   if (method !== undefined && method !== 'lora') throw new UserError(`No such method: ${method}; use full or lora`);
   return { kind: 'lora', rank: rank ?? 16, alpha: alpha ?? 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] };
 }
 
 export async function castOf(named: string): Promise<string | Cast> {
   if (!named.endsWith('.json')) return named;
-  const text = await readFile(named, 'utf8').catch(() => {
-    throw new UserError(`No such cast file: ${named}`);
-  });
-  const parsed = castSchema.safeParse(JSON.parse(text));
-  if (!parsed.success) throw new UserError(`${named} is not a cast: ${parsed.error.issues[0].path.join('.')} ${parsed.error.issues[0].message}`);
-  return parsed.data;
+  return parseCast(parseJson(await readUserFile(named), named));
 }
 
 /** "lr=1e-4", "whiten=role", "kl.coef=0.001" */
@@ -156,10 +162,12 @@ export function settings(pairs: readonly string[]): Record<string, string | numb
 
 /** The first Ctrl-C pauses and saves; a second one leaves at once, to be resumed from the last checkpoint. */
 function onInterrupt(pause: () => void, output: Output): () => void {
-  let asked = false;
+  let askedAt: number | null = null;
   const handle = () => {
-    if (asked) process.exit(exitCodes.interrupted);
-    asked = true;
+    // One key press can reach us twice: from the terminal, and passed on by whoever started us.
+    if (askedAt !== null && performance.now() - askedAt < 500) return;
+    if (askedAt !== null) process.exit(exitCodes.interrupted);
+    askedAt = performance.now();
     output.warn('Pausing: the current step is saved or set aside. Press Ctrl-C again to leave at once.');
     pause();
   };
@@ -179,7 +187,6 @@ async function conclude(controller: Controller, output: Output, { run, folder, s
     output.warn(`Paused after step ${metrics.at(-1)?.step ?? 0}. Go on with: npm run troupe -- train --resume ${place}`);
     return exitCodes.interrupted;
   }
-  if (state !== 'done') return exitCodes.mendable;
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
   const scores = ({ f1, em, legal, n }: Evaluation) => ({ f1, em, legal, n });
   const [before, after] = [evaluations[0], evaluations[evaluations.length - 1]];

@@ -154,8 +154,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await begin(await readRun(store, run));
     },
     jobs: async () => [...jobs.values()].map(({ job }) => job.job),
-    traces: (run, filter) => listTraces(store, run, filter),
-    trace: (run, id) => readTrace(store, run, id),
+    traces: async (run, filter) => {
+      await readRun(store, run);
+      return listTraces(store, run, filter);
+    },
+    trace: async (run, id) => {
+      await readRun(store, run);
+      return readTrace(store, run, id);
+    },
     runQuestion: async (request) => askOnce({ request, store, room, task: await task(request.task, undefined, {}), ...(host.readFile ? { readFile: host.readFile } : {}) }),
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
     inspectModel: (name) => room.inspect(name),
