@@ -35,7 +35,6 @@ export function pathOf(address: string, base: string): string | null {
     return null;
   }
   if (url.protocol !== `${scheme}:` || url.host !== 'troupe' || url.username || url.password) return null;
-  // eslint-disable-next-line no-control-regex -- a control character never stands in a name of ours
   if (/[\\:\u0000-\u001f]/.test(path)) return null;
   const parts = path.split('/').filter((part) => part !== '');
   if (parts.some((part) => part.startsWith('.'))) return null;
