@@ -24,8 +24,12 @@ describe('picked files', () => {
     expect(validName('../x')).toBe(false);
   });
   it('judge fit only where memory is known', () => {
-    expect(fitOf(5e9, machineMemory(4))).toBe('tooLarge');
-    expect(fitOf(3e9, machineMemory(4))).toBe('fits');
-    expect(fitOf(3e9, machineMemory(undefined))).toBe('unknown');
+    const info = { parameters: 135e6, memory: { run: 0.9e9, trainLora: 12e9, trainFull: 15e9 } };
+    expect(fitOf(info, 'run', machineMemory(16, 'wasm'))).toBe('fits');
+    expect(fitOf(info, 'trainLora', machineMemory(16, 'webgpu'))).toBe('fits');
+    expect(fitOf(info, 'trainLora', machineMemory(16, 'wasm'))).toBe('smaller');
+    expect(fitOf({ ...info, parameters: 3e9 }, 'trainFull', machineMemory(undefined, 'wasm'))).toBe('tooLarge');
+    expect(fitOf({ ...info, memory: { ...info.memory, run: 6e9 } }, 'run', machineMemory(4, 'cpu'))).toBe('tooLarge');
+    expect(fitOf(info, 'run', machineMemory(undefined, 'cpu'))).toBe('unknown');
   });
 });

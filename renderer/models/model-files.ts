@@ -1,5 +1,5 @@
 /** Files a person picked, as the set the engine reads, with a name for the model; and what fits in memory here. */
-import type { FileSet } from '../../engine/protocol.ts';
+import type { DeviceKind, FileSet, ModelInfo } from '../../engine/protocol.ts';
 
 export type Picked = { readonly name: string; readonly files: FileSet };
 
@@ -34,14 +34,24 @@ export function validName(name: string): boolean {
   return /^[a-zA-Z0-9][\w.-]{0,63}$/.test(name);
 }
 
-/** Memory to judge against: what the browser says of the machine (it never says more than 8 GB), else unknown. */
-export function machineMemory(deviceMemoryGb: number | undefined): number | null {
-  return deviceMemoryGb === undefined ? null : deviceMemoryGb * 1e9;
+/** 32-bit WebAssembly addresses no more, whatever the machine has. */
+const WASM_BYTES = 2 ** 32;
+
+/** Memory to judge against: what the browser says of the machine, within what the device can address; null when unknown. */
+export function machineMemory(deviceMemoryGb: number | undefined, kind: DeviceKind | undefined): number | null {
+  const machine = deviceMemoryGb === undefined ? null : deviceMemoryGb * 1e9;
+  return kind === 'wasm' ? Math.min(WASM_BYTES, machine ?? WASM_BYTES) : machine;
 }
 
-export type Fit = 'fits' | 'tooLarge' | 'unknown';
+export type Fit = 'fits' | 'smaller' | 'tooLarge' | 'unknown';
 
-export function fitOf(bytes: number, memory: number | null): Fit {
+/**
+ * Whether running or training fits. The estimates count a full micro-batch of 4,096 tokens, which the engine halves when
+ * memory runs out; what cannot shrink are the weights and, for full training, gradients and two moments (16 bytes each).
+ */
+export function fitOf(info: Pick<ModelInfo, 'memory' | 'parameters'>, use: 'run' | 'trainLora' | 'trainFull', memory: number | null): Fit {
   if (memory === null) return 'unknown';
-  return bytes <= memory ? 'fits' : 'tooLarge';
+  if (info.memory[use] <= memory) return 'fits';
+  const least = use === 'trainFull' ? info.parameters * 16 : info.memory.run;
+  return use !== 'run' && least <= memory ? 'smaller' : 'tooLarge';
 }
