@@ -2,14 +2,17 @@
  * Advantages, group estimators, KL estimates and sampling distributions against their references. Rows of a fixture are
  * responses with a mask; the engine works on flat responses, so each row's unmasked tokens become one.
  */
+import type * as tfjs from '@tensorflow/tfjs';
 import { gae } from '../../engine/learn/gae.ts';
 import { groupAdvantages, type GroupEstimator } from '../../engine/learn/groups.ts';
-import { klEstimate } from '../../engine/learn/kl.ts';
+import { klEstimate, klTensor } from '../../engine/learn/kl.ts';
+import { importanceWeights } from '../../engine/learn/ppo-step.ts';
 import { whiten } from '../../engine/learn/whiten.ts';
 import { warpedProbabilities } from '../../engine/rollout/sample.ts';
 import { openFixture, type Fixture } from './fixture.ts';
 import { largestError, type Checks } from './report.ts';
 
+type Tf = typeof tfjs;
 const ALLOWED = 1e-5;
 
 export async function checkEstimators(path: string, checks: Checks): Promise<void> {
@@ -85,6 +88,38 @@ async function checkKl(fixture: Fixture, checks: Checks): Promise<void> {
       ALLOWED,
     );
   }
+}
+
+/** What the losses compute on the device: KL estimates and truncated importance weights as tensors. */
+export async function checkLossTerms(tf: Tf, path: string, checks: Checks): Promise<void> {
+  const fixture = await openFixture(path);
+  if (fixture === null) return checks.skipped('loss terms', `no ${path}`);
+  const vector = async (name: string) => tf.tensor1d(await fixture.floats(name));
+  const compare = async (what: string, found: tfjs.Tensor, wanted: string) => {
+    checks.measured(what, largestError(await found.data(), await fixture.floats(wanted)), ALLOWED);
+    found.dispose();
+  };
+  if (fixture.has('kl.logp')) {
+    const [logp, reference] = [await vector('kl.logp'), await vector('kl.ref')];
+    for (const kind of ['k1', 'k2', 'k3'] as const)
+      await compare(
+        `KL ${kind}`,
+        tf.tidy(() => klTensor(logp, reference, kind)),
+        `kl.${kind}`,
+      );
+    tf.dispose([logp, reference]);
+  }
+  if (!fixture.has('tis.old')) return;
+  const [old, behaviour] = [await vector('tis.old'), await vector('tis.behaviour')];
+  for (const name of fixture.names.filter((each) => /^tis\.weight_c[\d.]+$/.test(each))) {
+    const cap = Number(name.slice('tis.weight_c'.length));
+    await compare(
+      `importance weights, at most ${cap}`,
+      tf.tidy(() => importanceWeights(old, behaviour, cap)),
+      name,
+    );
+  }
+  tf.dispose([old, behaviour]);
 }
 
 /** sample.t0.7_k20_p0.9: what is cut is in the name. */

@@ -10,7 +10,7 @@ import { openDevice, probeDevices, type Device } from '../../engine/device/open.
 import '../../engine/device/register.node.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { DeviceKind } from '../../engine/protocol.ts';
-import { checkEstimators } from './estimators.ts';
+import { checkEstimators, checkLossTerms } from './estimators.ts';
 import { openFixture } from './fixture.ts';
 import { checkGguf } from './gguf.ts';
 import { checkPpo } from './ppo.ts';
@@ -69,6 +69,7 @@ async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (l
   const device = await openDevice(kind);
   print(`      ${kind}: ${device.info.name}`);
   try {
+    await checkLossTerms(device.tf, `${call.fixtures}/estimators.safetensors`, checksFor(kind, tally, print));
     for (const name of folders(call.fixtures))
       await checkFolder(device.tf, `${call.fixtures}/${name}`, checksFor(`${kind} ${name}`, tally, print));
     for (const fixture of realFixtures(call.fixtures))

@@ -1,32 +1,50 @@
 /**
- * A LoRA adapter made by PEFT and one PPO step on it: logits and log-probs with the adapter on, values, losses, their
- * gradients and norm, and every trainable tensor after one AdamW step. The fixture gives advantages, returns and the old
- * numbers, so this starts where an update has settled its rewards.
+ * A LoRA adapter made by PEFT and one PPO step on it: logits with the adapter on, then log-probs, values, losses, gradients
+ * and their norm, and every trainable tensor after one AdamW step, all by the functions an update runs. The fixture gives
+ * advantages, returns and the old numbers, so this starts where an update has settled its rewards.
  */
 import type * as tfjs from '@tensorflow/tfjs';
+import { UserError } from '../../engine/errors.ts';
 import { filesAt } from '../../engine/formats/folder.node.ts';
 import { readPeft } from '../../engine/formats/peft.ts';
-import { adamwStep, globalNorm } from '../../engine/learn/adamw.ts';
-import { addGradients, disposeGradient, newGradient } from '../../engine/learn/gradients.ts';
+import { adamwStep } from '../../engine/learn/adamw.ts';
+import type { Hooks } from '../../engine/learn/forward.ts';
+import { disposeGradient, type FlatGradient } from '../../engine/learn/gradients.ts';
+import { fillTokenWeights, policyLossOf, valueLossOf } from '../../engine/learn/losses.ts';
 import { klEstimate } from '../../engine/learn/kl.ts';
-import { policyLoss, policyLossOf, valueLoss } from '../../engine/learn/losses.ts';
 import { newMoments } from '../../engine/learn/moments.ts';
+import { miniBatchGradient, type MiniBatch, type Seen } from '../../engine/learn/ppo-step.ts';
+import { flatLayout, type Sequence } from '../../engine/learn/records.ts';
+import { ppoSettings } from '../../engine/learn/settings.ts';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { Policy, Segment, Trainable } from '../../engine/model/policy.ts';
+import type { TokenBatch } from '../../engine/model/trunk.ts';
 import type { Fixture } from './fixture.ts';
 import { gradientOf } from './gradient.ts';
 import { largestError, relativeError, type Checks } from './report.ts';
-import { allLogits, methodOf, policyOn, setTrainable, takeRows } from './subject.ts';
-import { batchOf, GRADIENT_ALLOWED, LOGIT_ALLOWED, predictedTokens, scoreTokens, type Predicted } from './tiny.ts';
+import { allLogits, methodOf, policyOn, setTrainable } from './subject.ts';
+import { batchOf, GRADIENT_ALLOWED, LOGIT_ALLOWED } from './tiny.ts';
 
 type Tf = typeof tfjs;
 type Trained = Policy & { readonly trainable: Trainable };
 
 /** The fixtures' settings, as their README gives them. */
-const CLIP = { clip: 0.2, dualClip: 3 };
-const VALUE_CLIP = 0.5;
-const VALUE_COEF = 0.5;
+const SETTINGS = ppoSettings(
+  { parameters: 1, method: 'lora', totalSteps: 1 },
+  {
+    clip: 0.2,
+    dualClip: 3,
+    valueClip: 0.5,
+    valueCoef: 0.5,
+    valueGradient: 'trunk',
+    entropyCoef: 0,
+    aggregation: 'token-mean',
+    importanceCap: 0,
+    oldLogprobs: 'behaviour',
+  },
+);
 const STEP = { rates: { trunk: 1e-3, value: 1e-3 }, weightDecay: 0.01, maxGradNorm: 1 };
+const HOOKS: Hooks = { onProgress: () => {}, cancelled: () => false, yieldToEvents: async () => {} };
 
 export async function checkPpo(
   tf: Tf,
@@ -43,14 +61,10 @@ export async function checkPpo(
     return fixture.floats(`before.${name}`);
   });
   const batch = await batchOf(fixture);
-  const predicted = predictedTokens(batch);
-  checks.measured(
-    'LoRA logits',
-    largestError(await allLogits(tf, base, batch, policy.using()), await fixture.floats('logits')),
-    LOGIT_ALLOWED,
-  );
+  const logits = await allLogits(tf, base, batch, policy.using());
+  checks.measured('LoRA logits', largestError(logits, await fixture.floats('logits')), LOGIT_ALLOWED);
   await checkBefore(policy, fixture, checks);
-  await checkStep(tf, base, policy, fixture, predicted, checks);
+  await checkStep(policy, fixture, batch, checks);
   policy.dispose();
 }
 
@@ -61,117 +75,121 @@ function fixtureName(kind: 'before' | 'after' | 'grad', { name }: Segment): stri
 
 async function checkBefore(policy: Trained, fixture: Fixture, checks: Checks): Promise<void> {
   const flat = await policy.trainable.flat.data();
-  let worst = 0;
-  for (const segment of policy.trainable.layout)
-    worst = Math.max(
-      worst,
-      largestError(
-        flat.slice(segment.offset, segment.offset + segment.size),
-        await fixture.floats(fixtureName('before', segment)),
-      ),
-    );
-  checks.measured('LoRA weights as PEFT saved them', worst, 0);
+  const { error } = await worstSegment(policy.trainable.layout, async (segment) =>
+    largestError(
+      flat.slice(segment.offset, segment.offset + segment.size),
+      await fixture.floats(fixtureName('before', segment)),
+    ),
+  );
+  checks.measured('LoRA weights as PEFT saved them', error, 0);
 }
 
-/** Every number of the step, for response tokens alone where the fixture masks. */
-async function checkStep(
-  tf: Tf,
-  base: BaseModel,
-  policy: Trained,
-  fixture: Fixture,
-  predicted: Predicted,
-  checks: Checks,
-): Promise<void> {
-  const read = async (name: string) => takeRows(await fixture.floats(name), 1, predicted.places);
-  const given = {
-    mask: await read('response_mask'),
+/** The masked tokens of each row as a response to what stands before them; `places` are theirs in [batch, length - 1]. */
+type Responses = { readonly sequences: readonly Sequence[]; readonly places: readonly number[] };
+
+function responsesOf(batch: TokenBatch, mask: Float32Array): Responses {
+  const width = batch.length - 1;
+  const places: number[] = [];
+  const sequences: Sequence[] = [];
+  for (let row = 0; row < batch.batch; row++) {
+    const on = mask.subarray(row * width, (row + 1) * width);
+    const [first, last] = [on.indexOf(1), on.lastIndexOf(1)];
+    if (first < 0) continue;
+    if (on.subarray(first, last + 1).includes(0))
+      throw new UserError(`response_mask: row ${row} is not one run of tokens`);
+    for (let t = first; t <= last; t++) places.push(row * width + t);
+    const ids = batch.ids.subarray(row * batch.length, (row + 1) * batch.length);
+    sequences.push({ promptIds: ids.subarray(0, first + 1), ids: ids.subarray(first + 1, last + 2) });
+  }
+  return { sequences, places };
+}
+
+async function checkStep(policy: Trained, fixture: Fixture, batch: TokenBatch, checks: Checks): Promise<void> {
+  const { sequences, places } = responsesOf(batch, await fixture.floats('response_mask'));
+  const read = async (name: string) => {
+    const all = await fixture.floats(name);
+    return Float32Array.from(places, (place) => all[place]);
+  };
+  const { starts, tokens } = flatLayout(sequences);
+  const members = sequences.map((_, r) => r);
+  const old = await read('old_logprobs');
+  const inputs = {
+    starts,
+    oldLogprobs: old,
+    behaviour: old,
+    reference: null,
+    values: await read('old_values'),
     advantages: await read('advantages'),
     returns: await read('returns'),
-    old: await read('old_logprobs'),
-    oldValues: await read('old_values'),
+    weights: new Float32Array(tokens),
   };
-  const tokens = given.mask.reduce((sum, on) => sum + on, 0);
-  const parts: { logprobs?: tfjs.Tensor; values?: tfjs.Tensor; policy?: tfjs.Tensor; value?: tfjs.Tensor } = {};
-  const sum = newGradient(policy.trainable);
-  const named = policy.cut();
-  const total = addGradients(sum, named, () => {
-    const { picked, logprobs } = scoreTokens(tf, base, policy.using(named), predicted, false);
-    const { weight, bias } = policy.valueHead(named)!;
-    const values = tf.reshape(tf.add(tf.matMul(picked, weight, false, true), bias), [-1]) as tfjs.Tensor1D;
-    const weights = tf.tensor1d(given.mask.map((on) => on / tokens));
-    const policyPart = tf.sum(tf.mul(policyLoss(logprobs, tf.tensor1d(given.old), given.advantages, CLIP), weights));
-    const valuePart = tf.sum(
-      tf.mul(valueLoss(values, tf.tensor1d(given.oldValues), given.returns, VALUE_CLIP), weights),
-    );
-    Object.assign(parts, {
-      logprobs: tf.keep(logprobs.clone()),
-      values: tf.keep(values.clone()),
-      policy: tf.keep(policyPart.clone()),
-      value: tf.keep(valuePart.clone()),
-    });
-    return tf.add(policyPart, tf.mul(valuePart, VALUE_COEF)) as tfjs.Scalar;
-  });
-  const logprobs = (await parts.logprobs!.data()) as Float32Array;
-  checks.measured('PPO log-probs', largestError(logprobs, await read('token_logprobs')), LOGIT_ALLOWED);
-  checks.measured('PPO values', largestError(await parts.values!.data(), await read('values')), LOGIT_ALLOWED);
-  checks.measured(
-    'PPO policy loss',
-    largestError(await parts.policy!.data(), await fixture.floats('policy_loss')),
-    LOGIT_ALLOWED,
-  );
-  checks.measured(
-    'PPO value loss',
-    largestError(await parts.value!.data(), await fixture.floats('value_loss')),
-    LOGIT_ALLOWED,
-  );
-  await checkMetrics(fixture, logprobs, given, checks);
-  await checkUpdate(policy, fixture, sum, checks);
-  tf.dispose([total, ...Object.values(parts), ...Object.values(named)]);
-  disposeGradient(sum);
+  fillTokenWeights(inputs.weights, members, starts, SETTINGS.aggregation);
+  const mini: MiniBatch = { sequences, members, inputs, fresh: false, criticOnly: false, settings: SETTINGS };
+  const seen: Seen = {
+    logprobs: new Float32Array(tokens),
+    entropy: new Float32Array(tokens),
+    values: new Float32Array(tokens),
+  };
+  const gradient = await miniBatchGradient(policy, mini, seen, SETTINGS.tokenBudget, HOOKS, () => {});
+  checks.measured('PPO log-probs', largestError(seen.logprobs, await read('token_logprobs')), LOGIT_ALLOWED);
+  checks.measured('PPO values', largestError(seen.values, await read('values')), LOGIT_ALLOWED);
+  await checkLosses(fixture, mini, seen, checks);
+  await checkGradient('PPO gradients', policy, fixture, gradient, checks);
+  // A budget of one token gives every sequence a micro-batch of its own.
+  const cut = await miniBatchGradient(policy, mini, seen, 1, HOOKS, () => {});
+  await checkGradient('PPO gradients, cut in micro-batches', policy, fixture, cut, checks);
+  disposeGradient(cut);
+  await checkUpdate(policy, fixture, gradient, checks);
+  disposeGradient(gradient);
 }
 
-type Given = { readonly mask: Float32Array; readonly advantages: Float32Array; readonly old: Float32Array };
-
-async function checkMetrics(
+async function checkLosses(
   fixture: Fixture,
-  logprobs: Float32Array,
-  { mask, advantages, old }: Given,
+  { inputs, settings }: MiniBatch,
+  seen: Seen,
   checks: Checks,
 ): Promise<void> {
-  const on = Array.from(mask.keys()).filter((i) => mask[i] > 0);
-  const mean = (of: (i: number) => number) => on.reduce((sum, i) => sum + of(i), 0) / on.length;
-  // The divergence from the old policy to the new one, from the old policy's samples.
-  const kl = (kind: 'k1' | 'k3') => mean((i) => klEstimate(old[i], logprobs[i], kind));
-  const clipped = mean((i) => Number(policyLossOf(logprobs[i], old[i], advantages[i], CLIP).clipped));
-  checks.measured('PPO approximate KL k1', Math.abs(kl('k1') - (await fixture.number('approx_kl_k1'))), LOGIT_ALLOWED);
-  checks.measured('PPO approximate KL k3', Math.abs(kl('k3') - (await fixture.number('approx_kl_k3'))), LOGIT_ALLOWED);
-  checks.measured('PPO clip fraction', Math.abs(clipped - (await fixture.number('clipfrac'))), LOGIT_ALLOWED);
+  const { oldLogprobs: old, advantages, returns, values, weights } = inputs;
+  const mean = (of: (t: number) => number) => weights.reduce((sum, weight, t) => sum + weight * of(t), 0);
+  const policyToken = (t: number) => policyLossOf(seen.logprobs[t], old[t], advantages[t], settings);
+  const found: Record<string, number> = {
+    policy_loss: mean((t) => policyToken(t).loss),
+    value_loss: mean((t) => valueLossOf(seen.values[t], values[t], returns[t], settings.valueClip)),
+    approx_kl_k1: mean((t) => klEstimate(old[t], seen.logprobs[t], 'k1')),
+    approx_kl_k3: mean((t) => klEstimate(old[t], seen.logprobs[t], 'k3')),
+    clipfrac: mean((t) => Number(policyToken(t).clipped)),
+  };
+  for (const [name, value] of Object.entries(found))
+    checks.measured(`PPO ${name}`, Math.abs(value - (await fixture.number(name))), LOGIT_ALLOWED);
 }
 
-async function checkUpdate(
+async function checkGradient(
+  what: string,
   policy: Trained,
   fixture: Fixture,
-  sum: ReturnType<typeof newGradient>,
+  gradient: FlatGradient,
   checks: Checks,
 ): Promise<void> {
-  const gradient = await gradientOf(sum);
+  const of = await gradientOf(gradient);
   const worst = await worstSegment(policy.trainable.layout, async (segment) =>
-    relativeError(gradient(segment), await fixture.floats(fixtureName('grad', segment))),
+    relativeError(of(segment), await fixture.floats(fixtureName('grad', segment))),
   );
-  checks.measured(`PPO gradients (worst: ${worst.name})`, worst.error, GRADIENT_ALLOWED);
-  const wantedNorm = await fixture.number('grad_norm');
-  const norm = await globalNorm(sum, [{ begin: 0, end: sum.size }]);
-  checks.measured('PPO gradient norm', Math.abs(norm - wantedNorm) / wantedNorm, GRADIENT_ALLOWED);
+  checks.measured(`${what} (worst: ${worst.name})`, worst.error, GRADIENT_ALLOWED);
+}
+
+async function checkUpdate(policy: Trained, fixture: Fixture, gradient: FlatGradient, checks: Checks): Promise<void> {
   policy.moments = newMoments(policy.trainable.size);
-  await adamwStep(policy.trainable, policy.moments, sum, STEP);
+  const norm = await adamwStep(policy.trainable, policy.moments, gradient, STEP);
   policy.changed();
+  const wanted = await fixture.number('grad_norm');
+  checks.measured('PPO gradient norm', Math.abs(norm - wanted) / wanted, GRADIENT_ALLOWED);
   const flat = (await policy.trainable.flat.data()) as Float32Array;
   const after = await worstSegment(policy.trainable.layout, async (segment) => {
-    const wanted = await fixture.floats(fixtureName('after', segment));
+    const expected = await fixture.floats(fixtureName('after', segment));
     const settled = settledEntries(await fixture.floats(fixtureName('grad', segment)));
     return relativeError(
       settled.map((i) => flat[segment.offset + i]),
-      settled.map((i) => wanted[i]),
+      settled.map((i) => expected[i]),
     );
   });
   checks.measured(`PPO weights after the step (worst: ${after.name})`, after.error, GRADIENT_ALLOWED);
