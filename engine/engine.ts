@@ -16,7 +16,8 @@ import type { EngineApi, EngineEvents, GenerateRequest, Generation, MemoryReport
 import { generate } from './rollout/generate.ts';
 import { checkSampling } from './rollout/sample.ts';
 import { score } from './rollout/score.ts';
-import type { KeptRecord } from './learn/records.ts';
+import { fineTune } from './learn/sft.ts';
+import { updatePolicy, type KeptRecord } from './learn/update.ts';
 
 type Records = Map<string, KeptRecord>;
 
@@ -44,8 +45,7 @@ export function createEngine(events: EngineEvents): EngineApi {
     update: (policy, records, settings, step, call) => state.calls.exclusive(() => state.update(policy, records, settings, step, call), call),
     forget: async (policy, records) => state.forget(policy, records),
     sft: (policy, examples, settings, step, call) =>
-      state.calls.exclusive(async () => {
-        const { fineTune } = await import('./learn/sft.ts');
+      state.calls.exclusive(() => {
         const target = state.policy(policy);
         return fineTune(target, examples.map((example) => encodeExample(target.base, example)), settings, step, state.learnHooks(call)); // prettier-ignore
       }, call),
@@ -144,7 +144,6 @@ class EngineState {
     if (missing) throw new UserError(`The policy ${name} keeps no record ${missing.record}; generate it with keep, and update with each record once`);
     const records = settled.map((one) => ({ ...one, ...kept.get(one.record)! }));
     for (const { record } of settled) kept.delete(record);
-    const { updatePolicy } = await import('./learn/update.ts');
     return updatePolicy(policy, records, settings, step, this.learnHooks(call));
   }
 

@@ -14,6 +14,10 @@ export function useFused(on: boolean): boolean {
   return before;
 }
 
+export function fusedIsOn(): boolean {
+  return enabled;
+}
+
 function present(kernelName: string): boolean {
   return enabled && tf.getKernel(kernelName, tf.getBackend()) !== undefined;
 }

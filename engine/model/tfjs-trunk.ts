@@ -8,6 +8,7 @@ import { fusedGated } from '../device/fused.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { cachedAttention, cacheMask, causalAttention, causalMask, exactSoftmax, splitHeads } from './attention.ts';
 import { KeyValueCache } from './cache.ts';
+import { leanBlock, leanBlockFits } from './lean-block.ts';
 import { linear, rmsNorm, weightOf } from './linear.ts';
 import { RopeTable, type Rotation } from './rope.ts';
 import { takeRows } from './rows.ts';
@@ -37,9 +38,14 @@ function asOurs(cache: Cache): KeyValueCache {
 /** All rows, or those asked for. // [rows, hidden] */
 function forward(config: ModelConfig, rope: RopeTable, batch: TokenBatch, using: ForwardWeights, rows?: Int32Array): tf.Tensor2D {
   return tf.tidy(() => {
+    const rotation = rope.upTo(batch.length);
+    const ids = tf.tensor1d(batch.ids, 'int32');
+    if (leanBlockFits(config)) {
+      return layers(config, ids, using, (x, layer, pick) => leanBlock({ config, at: `model.layers.${layer}`, batch: batch.batch, rotation, pick }, x, using), rows);
+    }
     const mask = causalMask(batch.length);
     const mix: Mix = (_, q, k, v) => attendWithin(config, batch.batch, mask, q, k, v);
-    return layers(config, rope, tf.tensor1d(batch.ids, 'int32'), rope.upTo(batch.length), using, mix, rows);
+    return layers(config, ids, using, (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick), rows);
   });
 }
 
@@ -55,7 +61,8 @@ function prefill(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, pro
       return causalAttention(splitHeads(q, prompts.batch, config.heads), keys, values, prompts.batch, config, mask, exactSoftmax);
     };
     const last = Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1);
-    const states = layers(config, rope, tf.tensor1d(prompts.ids, 'int32'), rope.upTo(prompts.length), using, mix, last);
+    const rotation = rope.upTo(prompts.length);
+    const states = layers(config, tf.tensor1d(prompts.ids, 'int32'), using, (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick), last);
     cache.lengths.set(prompts.lengths);
     return states;
   });
@@ -70,21 +77,25 @@ function decode(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, ids:
       cache.append(layer, k, v, rows);
       return cachedAttention(q, cache.layers[layer].k, cache.layers[layer].v, config, mask);
     };
-    const states = layers(config, rope, ids, rope.at(cache.lengths), using, mix);
+    const rotation = rope.at(cache.lengths);
+    const states = layers(config, ids, using, (x, layer) => block(config, rope, layer, x, rotation, using, mix));
     for (let slot = 0; slot < cache.slots; slot++) cache.lengths[slot]++;
     return states;
   });
 }
 
+/** One layer. x: [rows, hidden]; with `pick` only those rows come out. */
+type RunLayer = (x: tf.Tensor2D, layer: number, pick?: Int32Array) => tf.Tensor2D;
+
 /**
  * Embedding, all layers, final norm. ids: [rows] -> [rows, hidden]; with `pick`, only those rows leave the last layer's
  * attention, since the others would be thrown away.
  */
-function layers(config: ModelConfig, rope: RopeTable, ids: tf.Tensor1D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: Int32Array): tf.Tensor2D {
+function layers(config: ModelConfig, ids: tf.Tensor1D, using: ForwardWeights, run: RunLayer, pick?: Int32Array): tf.Tensor2D {
   let x = tf.gather(weightOf(using.weights, 'model.embed_tokens.weight') as tf.Tensor2D, ids); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
     const rows = x;
-    x = tf.tidy(() => block(config, rope, layer, rows, rotation, using, mix, layer === config.layers - 1 ? pick : undefined));
+    x = tf.tidy(() => run(rows, layer, layer === config.layers - 1 ? pick : undefined));
   }
   return rmsNorm(x, weightOf(using.weights, 'model.norm.weight'), config.rmsEps);
 }

@@ -1,0 +1,104 @@
+/** The layer with the hand-written gradient against the plain one, for every architecture and way of training. */
+import '../device/register.node.ts';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { useFused } from '../device/fused.ts';
+import { openDevice, type Device } from '../device/open.ts';
+import { parameterShapes, type ModelConfig } from '../formats/config.ts';
+import { leanBlockFits } from './lean-block.ts';
+import { makeTfjsTrunk } from './tfjs-trunk.ts';
+import type { Adapter, ForwardWeights } from './trunk.ts';
+
+const BASE = {
+  ...{ hidden: 40, intermediate: 52, layers: 2, heads: 6, kvHeads: 2, headDim: 8, vocab: 31, contextLength: 64 },
+  ...{ ropeTheta: 10_000, ropeScaling: null, rmsEps: 1e-6, tied: true, eosIds: [], bosId: null, padId: null },
+} as const;
+const CONFIGS: readonly ModelConfig[] = [
+  { ...BASE, architecture: 'llama', attentionBias: false, qkNorm: false },
+  { ...BASE, architecture: 'qwen2', attentionBias: true, qkNorm: false, kvHeads: 6 },
+  { ...BASE, architecture: 'qwen3', attentionBias: false, qkNorm: true, kvHeads: 1 },
+];
+const BATCH = { ids: Int32Array.from({ length: 27 }, (_, i) => (i * 11) % 31), batch: 3, length: 9, lengths: Int32Array.of(9, 4, 7) };
+const ROWS = Int32Array.of(25, 1, 2, 12, 20);
+
+let device: Device;
+beforeAll(async () => {
+  device = await openDevice('wasm');
+});
+afterAll(() => device.close());
+
+function weightsOf(config: ModelConfig): Record<string, tf.Tensor> {
+  let seed = 1;
+  return Object.fromEntries([...parameterShapes(config)].map(([name, shape]) => [name, tf.randomNormal([...shape], name.includes('norm') ? 1 : 0, 0.3, 'float32', seed++)]));
+}
+
+/** An adapter on some linear layers, so that layers with and without one stand side by side. */
+function adapterTensors(config: ModelConfig): Record<string, tf.Tensor> {
+  const tensors: Record<string, tf.Tensor> = {};
+  for (const [name, [out, input]] of parameterShapes(config)) {
+    if (!/(q_proj|v_proj|o_proj|down_proj)\.weight$/.test(name)) continue;
+    const linear = name.replace('.weight', '');
+    tensors[`${linear}.a`] = tf.randomNormal([3, input], 0, 0.3, 'float32', out);
+    tensors[`${linear}.b`] = tf.randomNormal([out, 3], 0, 0.3, 'float32', input);
+  }
+  return tensors;
+}
+
+function adapterFrom(named: Readonly<Record<string, tf.Tensor>>): Adapter {
+  const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
+  for (const name of Object.keys(named).filter((one) => one.endsWith('.a'))) {
+    const linear = name.slice(0, -2);
+    layers[linear] = { a: named[name] as tf.Tensor2D, b: named[`${linear}.b`] as tf.Tensor2D };
+  }
+  return { scale: 0.7, layers };
+}
+
+/** Value and gradients of a scalar of the states, with the lean layer or the plain one. */
+function gradients(config: ModelConfig, lean: boolean, named: Record<string, tf.Tensor>, using: (named: Record<string, tf.Tensor>) => ForwardWeights, rows?: Int32Array): number[][] {
+  const before = useFused(lean);
+  expect(leanBlockFits(config)).toBe(lean);
+  const trunk = makeTfjsTrunk(config);
+  const names = Object.keys(named);
+  const { value, grads } = tf.valueAndGrads((...tensors) => {
+    const weights = using(Object.fromEntries(names.map((name, i) => [name, tensors[i]])));
+    const states = rows ? trunk.forwardAt(BATCH, rows, weights) : trunk.forward(BATCH, weights);
+    return tf.sum(tf.mul(states, tf.cos(tf.range(0, states.size)).reshape(states.shape)));
+  })(names.map((name) => named[name]));
+  const read = [[...value.dataSync()], ...grads.map((grad) => [...grad.dataSync()])];
+  tf.dispose([value, grads]);
+  trunk.dispose();
+  useFused(before);
+  return read;
+}
+
+function same(lean: number[][], plain: number[][], names: readonly string[]): void {
+  for (const [i, wanted] of plain.entries()) {
+    const largest = wanted.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
+    const worst = wanted.reduce((most, x, j) => Math.max(most, Math.abs(lean[i][j] - x)), 0);
+    expect(worst / largest, names[i - 1] ?? 'value').toBeLessThan(2e-4);
+  }
+}
+
+describe.each(CONFIGS)('the lean layer of $architecture', (config) => {
+  it.each([undefined, ROWS])('gives the plain gradients of all weights (rows %s)', (rows) => {
+    const weights = weightsOf(config);
+    const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
+    same(gradients(config, true, weights, using, rows), gradients(config, false, weights, using, rows), Object.keys(weights));
+  });
+
+  it.each([undefined, ROWS])('gives the plain gradients of an adapter (rows %s)', (rows) => {
+    const weights = weightsOf(config);
+    const named = adapterTensors(config);
+    const using = (tensors: Record<string, tf.Tensor>): ForwardWeights => ({ weights, adapter: adapterFrom(tensors) });
+    same(gradients(config, true, named, using, rows), gradients(config, false, named, using, rows), Object.keys(named));
+  });
+
+  it('leaves no tensor behind', () => {
+    const weights = weightsOf(config);
+    const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
+    gradients(config, true, weights, using, ROWS);
+    const before = tf.memory().numTensors;
+    gradients(config, true, weights, using, ROWS);
+    expect(tf.memory().numTensors).toBe(before);
+  });
+});

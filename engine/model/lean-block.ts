@@ -1,0 +1,214 @@
+/**
+ * One decoder layer as a single operation with a hand-written gradient, where the device has the fused kernels. tfjs's own
+ * tape keeps every intermediate and every intermediate's gradient until the end: 5 MB a token for a model of 135M
+ * parameters. This keeps what the backward pass reads and nothing else, about 1 MB. The plain layer in tfjs-trunk.ts is
+ * its oracle. Rows are tokens, n = batch * length; `picked` rows leave the attention of the last layer.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { FUSED } from '../device/decoder-kernels.ts';
+import { fusedIsOn } from '../device/fused.ts';
+import type { ModelConfig } from '../formats/config.ts';
+import { splitHeads } from './attention.ts';
+import { linear, weightOf } from './linear.ts';
+import type { Rotation } from './rope.ts';
+import type { ForwardWeights } from './trunk.ts';
+
+export type Layer = {
+  readonly config: ModelConfig;
+  /** "model.layers.3" */
+  readonly at: string;
+  readonly batch: number;
+  readonly rotation: Rotation;
+  readonly pick?: Int32Array;
+};
+
+type Named = Record<string, tf.Tensor>;
+type M = tf.Tensor2D;
+
+const LINEARS = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj', 'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];
+
+/** Whether this device and this model's shape allow it. */
+export function leanBlockFits(config: ModelConfig): boolean {
+  const kernels = Object.values(FUSED).every((name) => tf.getKernel(name, tf.getBackend()) !== undefined);
+  return kernels && fusedIsOn() && config.hidden % 4 === 0 && config.intermediate % 4 === 0 && config.headDim % 8 === 0;
+}
+
+/** x: [n, hidden] -> [n or picked, hidden]. Differentiable in x and in the adapter's tensors, or without adapter in the weights. */
+export function leanBlock(layer: Layer, x: M, using: ForwardWeights): M {
+  const trained = trainedOf(layer, using);
+  const names = Object.keys(trained);
+  const op = tf.customGrad((...inputs) => {
+    const save = inputs.pop() as tf.GradSaveFunc;
+    const own = inputs as tf.Tensor[];
+    const { y, kept } = forward(layer, own[0] as M, using);
+    const labels = Object.keys(kept);
+    save(labels.map((label) => kept[label]));
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] =>
+      tf.tidy(() => {
+        const grads: Named = {};
+        const dx = backward(layer, dy as M, Object.fromEntries(labels.map((label, i) => [label, saved[i]])), using, grads);
+        return [dx, ...names.map((name) => grads[name])];
+      });
+    return { value: y, gradFunc };
+  });
+  return op(x, ...names.map((name) => trained[name])) as M;
+}
+
+/** The layer's tensors that take a gradient. */
+function trainedOf({ at }: Layer, using: ForwardWeights): Named {
+  const trained: Named = {};
+  if (using.adapter) {
+    for (const linear of LINEARS) {
+      const low = using.adapter.layers[`${at}.${linear}`];
+      if (low) Object.assign(trained, { [`${at}.${linear}.lora_A`]: low.a, [`${at}.${linear}.lora_B`]: low.b });
+    }
+    return trained;
+  }
+  const vectors = ['input_layernorm.weight', 'post_attention_layernorm.weight', 'self_attn.q_norm.weight', 'self_attn.k_norm.weight'];
+  for (const name of [...vectors, ...LINEARS.flatMap((linear) => [`${linear}.weight`, `${linear}.bias`])]) {
+    if (using.weights[`${at}.${name}`]) trained[`${at}.${name}`] = using.weights[`${at}.${name}`];
+  }
+  return trained;
+}
+
+// ---- forward -------------------------------------------------------------------------------------------------
+
+const run = (name: string, inputs: Named, attrs: tf.NamedAttrMap = {}): tf.Tensor => tf.engine().runKernel(name, inputs as tf.NamedTensorMap, attrs) as tf.Tensor;
+
+function norm(x: M, weight: tf.Tensor, eps: number): [y: M, scale: tf.Tensor] {
+  return tf.engine().runKernel(FUSED.rmsNorm, { x, weight }, { eps }) as unknown as [M, tf.Tensor];
+}
+
+const rotate = (x: M, heads: number, { cos, sin }: Rotation, sign: 1 | -1): M => run(FUSED.rope, { x, cos, sin }, { heads, sign }) as M;
+
+/** [batch * heads, length, headDim] -> [batch * length, heads * headDim] */
+function mergeHeads(x: tf.Tensor3D, batch: number): M {
+  const [rows, length, headDim] = x.shape;
+  const heads = rows / batch;
+  return tf.reshape(tf.transpose(tf.reshape(x, [batch, heads, length, headDim]), [0, 2, 1, 3]), [batch * length, heads * headDim]);
+}
+
+/** Query heads of a group as rows against their key-value head. // [batch * kvHeads, group * length, headDim] */
+function grouped(x: tf.Tensor3D, { config, batch }: Layer): tf.Tensor3D {
+  return tf.reshape(x, [batch * config.kvHeads, -1, config.headDim]);
+}
+
+function forward(layer: Layer, x: M, using: ForwardWeights): { y: M; kept: Named } {
+  const { config, at, batch, pick } = layer;
+  const weight = (name: string): tf.Tensor => weightOf(using.weights, `${at}.${name}.weight`);
+  const [n1, s1] = norm(x, weight('input_layernorm'), config.rmsEps);
+  const kept: Named = { x, s1 };
+  const q = positioned(layer, linear(n1, `${at}.self_attn.q_proj`, using), config.heads, 'q_norm', using, kept);
+  const k = positioned(layer, linear(n1, `${at}.self_attn.k_proj`, using), config.kvHeads, 'k_norm', using, kept);
+  const v = splitHeads(linear(n1, `${at}.self_attn.v_proj`, using), batch, config.kvHeads);
+  const scores = tf.matMul(grouped(q, layer), k, false, true);
+  const length = k.shape[1];
+  const p = run(FUSED.causalSoftmax, { x: tf.reshape(scores, [batch * config.heads, length, length]) }, { scale: config.headDim ** -0.5 });
+  const all = mergeHeads(tf.reshape(tf.matMul(byGroup(p, layer), v), [batch * config.heads, length, config.headDim]), batch);
+  const mixed = pick ? tf.gather(all, tf.tensor1d(pick, 'int32')) : all;
+  const a: M = tf.add(pick ? tf.gather(x, tf.tensor1d(pick, 'int32')) : x, linear(mixed, `${at}.self_attn.o_proj`, using));
+  const [n2, s2] = norm(a, weight('post_attention_layernorm'), config.rmsEps);
+  const gate = linear(n2, `${at}.mlp.gate_proj`, using);
+  const up = linear(n2, `${at}.mlp.up_proj`, using);
+  const y: M = tf.add(a, linear(run(FUSED.gated, { gate, up }) as M, `${at}.mlp.down_proj`, using));
+  return { y, kept: { ...kept, q, k, v, p, mixed, a, s2, gate, up } };
+}
+
+/** Head norm where the model has one, rotation, heads first. */
+function positioned(layer: Layer, x: M, heads: number, name: 'q_norm' | 'k_norm', using: ForwardWeights, kept: Named): tf.Tensor3D {
+  const { config, at, batch, rotation } = layer;
+  let rows = x;
+  if (config.qkNorm) {
+    const flat = tf.reshape(x, [x.shape[0] * heads, config.headDim]) as M;
+    const [y, scale] = norm(flat, weightOf(using.weights, `${at}.self_attn.${name}.weight`), config.rmsEps);
+    Object.assign(kept, { [`${name}.x`]: flat, [`${name}.scale`]: scale });
+    rows = tf.reshape(y, x.shape);
+  }
+  return splitHeads(rotate(rows, heads, rotation, 1), batch, heads);
+}
+
+/** [batch * heads, length, length] -> [batch * kvHeads, group * length, length] */
+function byGroup(p: tf.Tensor, { config, batch }: Layer): tf.Tensor3D {
+  return tf.reshape(p, [batch * config.kvHeads, -1, p.shape[2]!]);
+}
+
+// ---- backward ------------------------------------------------------------------------------------------------
+
+/** Returns dx and fills `grads`. dy: [n or picked, hidden] */
+function backward(layer: Layer, dy: M, kept: Named, using: ForwardWeights, grads: Named): M {
+  const { at, pick } = layer;
+  const a = kept.a as M;
+  const dn2 = feedForwardBack(layer, dy, kept, using, grads);
+  const da: M = tf.add(dy, normBack(a, `${at}.post_attention_layernorm`, kept.s2, dn2, using, grads));
+  const dMixed = linearBack(kept.mixed as M, `${at}.self_attn.o_proj`, da, using, grads);
+  const rows = (kept.x as M).shape[0];
+  const dn1 = attentionBack(layer, pick ? putRows(dMixed, pick, rows) : dMixed, kept, using, grads);
+  const dx = normBack(kept.x as M, `${at}.input_layernorm`, kept.s1, dn1, using, grads);
+  return tf.add(pick ? putRows(da, pick, rows) : da, dx);
+}
+
+/** Gradient of the normed rows that entered the feed-forward part. */
+function feedForwardBack({ config, at }: Layer, dy: M, kept: Named, using: ForwardWeights, grads: Named): M {
+  const { gate, up } = kept;
+  const dGated = linearBack(run(FUSED.gated, { gate, up }) as M, `${at}.mlp.down_proj`, dy, using, grads);
+  const [n2] = norm(kept.a as M, weightOf(using.weights, `${at}.post_attention_layernorm.weight`), config.rmsEps);
+  const dGate = linearBack(n2, `${at}.mlp.gate_proj`, run(FUSED.gatedGrad, { gate, up, dy: dGated }, { ofGate: 1 }) as M, using, grads);
+  const dUp = linearBack(n2, `${at}.mlp.up_proj`, run(FUSED.gatedGrad, { gate, up, dy: dGated }, { ofGate: 0 }) as M, using, grads);
+  return tf.add(dGate, dUp);
+}
+
+/** Gradient of the normed rows that entered attention. dMixed: [n, heads * headDim] */
+function attentionBack(layer: Layer, dMixed: M, kept: Named, using: ForwardWeights, grads: Named): M {
+  const { config, at, batch } = layer;
+  const [q, k, v] = [kept.q, kept.k, kept.v] as tf.Tensor3D[];
+  const d: tf.Tensor3D = grouped(splitHeads(dMixed, batch, config.heads), layer);
+  const dp = tf.reshape(tf.matMul(d, v, false, true), kept.p.shape);
+  const ds = byGroup(run(FUSED.softmaxGrad, { y: kept.p, dy: dp }, { scale: config.headDim ** -0.5 }), layer);
+  const dv = tf.matMul(byGroup(kept.p, layer), d, true); // [batch * kvHeads, length, headDim]
+  const dq = positionedBack(layer, tf.reshape(tf.matMul(ds, k), q.shape) as tf.Tensor3D, config.heads, 'q_norm', kept, using, grads);
+  const dk = positionedBack(layer, tf.matMul(ds, grouped(q, layer), true) as tf.Tensor3D, config.kvHeads, 'k_norm', kept, using, grads);
+  const [n1] = norm(kept.x as M, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
+  const parts = [
+    linearBack(n1, `${at}.self_attn.q_proj`, dq, using, grads),
+    linearBack(n1, `${at}.self_attn.k_proj`, dk, using, grads),
+    linearBack(n1, `${at}.self_attn.v_proj`, mergeHeads(dv, batch), using, grads),
+  ];
+  return tf.addN(parts) as M;
+}
+
+function positionedBack(layer: Layer, dy: tf.Tensor3D, heads: number, name: 'q_norm' | 'k_norm', kept: Named, using: ForwardWeights, grads: Named): M {
+  const { config, at, batch, rotation } = layer;
+  const rows = rotate(mergeHeads(dy, batch), heads, rotation, -1);
+  if (!config.qkNorm) return rows;
+  const x = kept[`${name}.x`] as M;
+  return tf.reshape(normBack(x, `${at}.self_attn.${name}`, kept[`${name}.scale`], tf.reshape(rows, x.shape), using, grads), rows.shape);
+}
+
+function normBack(x: M, name: string, scale: tf.Tensor, dy: M, using: ForwardWeights, grads: Named): M {
+  if (!using.adapter) grads[`${name}.weight`] = run(FUSED.rmsNormWeightGrad, { x, dy, scale });
+  return run(FUSED.rmsNormGrad, { x, weight: weightOf(using.weights, `${name}.weight`), dy, scale }) as M;
+}
+
+/** Gradient of a linear layer's input; its own go to `grads`. x: [rows, in], dy: [rows, out] */
+function linearBack(x: M, name: string, dy: M, using: ForwardWeights, grads: Named): M {
+  const dx: M = tf.matMul(dy, weightOf(using.weights, `${name}.weight`) as M);
+  if (!using.adapter) {
+    grads[`${name}.weight`] = tf.matMul(dy, x, true);
+    if (using.weights[`${name}.bias`]) grads[`${name}.bias`] = tf.sum(dy, 0);
+    return dx;
+  }
+  const low = using.adapter.layers[name];
+  if (!low) return dx;
+  const scaled = tf.mul(dy, using.adapter!.scale) as M;
+  const dInner = tf.matMul(scaled, low.b); // [rows, rank]
+  grads[`${name}.lora_B`] = tf.matMul(scaled, tf.matMul(x, low.a, false, true), true);
+  grads[`${name}.lora_A`] = tf.matMul(dInner, x, true);
+  return tf.add(dx, tf.matMul(dInner, low.a));
+}
+
+/** The inverse of picking: rows in their places among `count`, zeros elsewhere. */
+function putRows(x: M, rows: Int32Array, count: number): M {
+  const inverse = new Int32Array(count).fill(rows.length);
+  rows.forEach((row, i) => (inverse[row] = i));
+  return tf.gather(tf.concat2d([x, tf.zeros([1, x.shape[1]])], 0), tf.tensor1d(inverse, 'int32'));
+}
