@@ -5,7 +5,7 @@
 import { UserError } from '../errors.ts';
 import { isObject, show, type JsonObject } from './json.ts';
 
-export const TOKEN_ID_LIMIT = 4_000_000;
+const TOKEN_ID_LIMIT = 4_000_000;
 const FILE = 'tokenizer.json';
 const ADDED_MAX = 100_000;
 const PATTERN_MAX_CHARS = 5_000;
