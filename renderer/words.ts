@@ -12,7 +12,6 @@ export const words = {
     redo: 'Redo',
   },
   start: {
-    opening: 'Opening the device…',
     failed: (reason: string) => `The workbench could not start: ${reason}. Reload to try again.`,
   },
   status: {
@@ -27,7 +26,6 @@ export const words = {
     stop: 'Stop',
     stopRun: (title: string) => `Stop ${title}`,
     more: (n: number) => `and ${n} more`,
-    threads: (n: number) => (n === 1 ? '1 thread' : `${n} threads`),
   },
   job: {
     stalled: (time: string) => `stalled for ${time}`,
@@ -143,8 +141,6 @@ export const words = {
     task: 'Documents of',
     live: 'Live output',
     noTeams: 'No teams were found.',
-    problems: 'Problems',
-    noProblems: 'None found.',
   },
   cast: {
     title: 'Cast',
@@ -316,8 +312,6 @@ export const words = {
     parsed: 'Parsed values',
     inputs: 'Read',
     state: 'State: what changed',
-    stateBefore: 'before',
-    stateAfter: 'after',
     unchanged: (n: number) => (n === 1 ? '1 value unchanged' : `${n} values unchanged`),
     added: 'added',
     removed: 'was',

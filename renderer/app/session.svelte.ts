@@ -48,7 +48,7 @@ export class Session {
 
   readonly events: ControllerEvents = {
     onJob: (job) => this.#jobMoved(job),
-    onStep: (run, metrics) => this.#stepListeners.forEach((listen) => listen(run, metrics)),
+    onStep: (run, metrics) => this.#stepDone(run, metrics),
     onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
     onNotice: (notice) => this.notify(notice.level, notice.text),
   };
@@ -127,8 +127,14 @@ export class Session {
   #jobMoved(job: Job): void {
     const before = this.jobs.get(job.run);
     this.jobs.set(job.run, job);
-    if (before?.state !== job.state || before.step !== job.step) void this.refreshRuns();
+    if (before?.state !== job.state) void this.refreshRuns();
     if (job.state === 'failed' && before?.state !== 'failed' && job.error) this.notify('error', job.error);
+  }
+
+  #stepDone(run: string, metrics: StepMetrics): void {
+    const evaluation = metrics.eval;
+    if (evaluation) this.runs = this.runs.map((one) => (one.id === run ? { ...one, step: metrics.step, before: one.before ?? evaluation, latest: evaluation } : one));
+    this.#stepListeners.forEach((listen) => listen(run, metrics));
   }
 
   #watchMemory(api: ControllerApi): void {

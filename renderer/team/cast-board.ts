@@ -9,6 +9,22 @@ import { presetCast } from '../../workflows/train/cast.ts';
 
 export type Base = { readonly model: string; readonly method: Method };
 
+const FULL_BELOW_PARAMETERS = 30_000_000;
+
+/** What a new policy starts as: the bundled model trained whole; a larger one through an adapter. */
+export function baseOf(models: readonly ModelEntry[]): Base {
+  const entry = models.find((one) => one.bundled && one.info) ?? models.find((one) => one.info);
+  return entry ? baseFor(entry) : { model: 'nano', method: { kind: 'full' } };
+}
+
+export function baseFor(entry: ModelEntry): Base {
+  const small = (entry.info?.parameters ?? 0) < FULL_BELOW_PARAMETERS;
+  return {
+    model: entry.name,
+    method: small ? { kind: 'full' } : { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] },
+  };
+}
+
 function policyOf(base: Base): PolicyChoice {
   return { model: base.model, method: base.method, frozen: false };
 }

@@ -2,40 +2,16 @@
  * The workflow on the screen: one undo stack over workflow and cast, what is saved, what is not. Unsaved edits survive a
  * reload; a built-in team is never overwritten: saving one makes the person's own copy.
  */
-import type { ModelEntry } from '../../workflows/protocol.ts';
 import type { Cast } from '../../workflows/schema/cast.ts';
 import type { Role, Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
 import { words } from '../words.ts';
 import { boardOf, draftOf, rememberBoard, rememberDraft } from './board-memory.ts';
-import { fitted, sharedCast, type Base } from './cast-board.ts';
+import { baseOf, fitted, sharedCast } from './cast-board.ts';
+import { copyName } from './copy-name.ts';
 import { begin, edit, redo, undo, type History } from './history.ts';
 
 export type Team = { readonly workflow: Workflow; readonly cast: Cast };
-
-const FULL_BELOW_PARAMETERS = 30_000_000;
-
-/** What a new policy starts as: the bundled model trained whole; a larger one through an adapter. */
-export function baseOf(models: readonly ModelEntry[]): Base {
-  const entry = models.find((one) => one.bundled && one.info) ?? models.find((one) => one.info);
-  return entry ? baseFor(entry) : { model: 'nano', method: { kind: 'full' } };
-}
-
-export function baseFor(entry: ModelEntry): Base {
-  const small = (entry.info?.parameters ?? 0) < FULL_BELOW_PARAMETERS;
-  return {
-    model: entry.name,
-    method: small ? { kind: 'full' } : { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] },
-  };
-}
-
-/** A name no other workflow has: my-qd-answer, my-qd-answer-2, … */
-export function copyName(name: string, taken: readonly string[]): string {
-  const base = name.startsWith('my-') ? name : `my-${name}`;
-  let candidate = base.slice(0, 60);
-  for (let number = 2; taken.includes(candidate); number++) candidate = `${base.slice(0, 60)}-${number}`;
-  return candidate;
-}
 
 export class TeamDoc {
   history = $state.raw<History<Team> | null>(null);

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ModelEntry } from '../../workflows/protocol.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
-import { addPolicy, assign, changePolicy, fitted, forRun, meaning, playing, presetOf, removePolicy, separateCast, sharedCast } from './cast-board.ts';
+import { addPolicy, assign, baseOf, changePolicy, fitted, forRun, meaning, playing, presetOf, removePolicy, separateCast, sharedCast } from './cast-board.ts';
+import { copyName } from './copy-name.ts';
 import { begin, edit, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
 import { portsOf } from './ports.ts';
@@ -42,6 +43,17 @@ describe('cast board', () => {
         for (const role of roles) expect(board.policies[board.roles[role]]).toBeDefined();
       }),
     );
+  });
+  it('starts a policy whole on a small model and as an adapter on a large one', () => {
+    const entry = (name: string, parameters: number, bundled: boolean): ModelEntry => ({ name, bundled, info: { parameters } }) as ModelEntry;
+    expect(baseOf([entry('big', 5e8, false), entry('nano', 1e6, true)])).toEqual({ model: 'nano', method: { kind: 'full' } });
+    expect(baseOf([entry('big', 5e8, false)]).method.kind).toBe('lora');
+    expect(baseOf([{ name: 'broken', bundled: true, info: null }]).model).toBe('nano');
+  });
+  it('never names a copy like a team that exists', () => {
+    expect(copyName('qd-answer', ['qd-answer'])).toBe('my-qd-answer');
+    expect(copyName('qd-answer', ['my-qd-answer', 'my-qd-answer-2'])).toBe('my-qd-answer-3');
+    expect(copyName('a'.repeat(64), [])).toHaveLength(60);
   });
   it('follows a workflow that changed', () => {
     expect(fitted(separateCast(sampleWorkflow, base), ['answerer', 'critic'])?.roles).toEqual({ answerer: 'answerer', critic: 'decomposer' });

@@ -1,13 +1,7 @@
 /** One open run: what the controller knows of it, kept fresh while steps arrive; charts come back after a reload from disk. */
 import type { RunDetail } from '../../workflows/protocol.ts';
-import type { StepMetrics } from '../../workflows/schema/run.ts';
 import type { Session } from '../app/session.svelte.ts';
-
-/** A step that arrives again (after a resume) replaces the old one. */
-export function withStep(metrics: readonly StepMetrics[], step: StepMetrics): StepMetrics[] {
-  const kept = metrics.filter((one) => one.step !== step.step);
-  return [...kept, step].sort((a, b) => a.step - b.step);
-}
+import { withStep } from './step-facts.ts';
 
 export class RunView {
   detail = $state.raw<RunDetail | null>(null);

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
+import { stepFacts, withStep } from './step-facts.ts';
 import { chartsOf, nextPlace, rows, summary, valuesAt, withForeign, type ChartSpec } from './series.ts';
 
 function step(at: number, f1?: number): StepMetrics {
@@ -60,5 +61,22 @@ describe('charts', () => {
     expect(both.steps).toEqual([0, 1, 2, 5]);
     expect(both.lines[0].values).toEqual([0.3, null, 0.55, null]);
     expect(both.lines.at(-1)?.values).toEqual([0.1, null, null, 0.9]);
+  });
+});
+
+describe('steps', () => {
+  it('replace the same step when a run goes on from a checkpoint', () => {
+    const again = { ...step(1), notes: ['again'] };
+    expect(withStep(metrics, again).map((one) => [one.step, one.notes.length])).toEqual([
+      [0, 0],
+      [1, 1],
+      [2, 0],
+    ]);
+    expect(withStep(metrics, step(3)).map((one) => one.step)).toEqual([0, 1, 2, 3]);
+  });
+  it('give speed and drops without inventing any', () => {
+    const timed = [step(0, 0.3), { ...step(1), rollout: { dropped: 2 }, timing: { stepMs: 1_000, tokensPerSecond: 50 } }, { ...step(2), timing: { stepMs: 3_000, tokensPerSecond: 70 } }];
+    expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2 });
+    expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0 });
   });
 });

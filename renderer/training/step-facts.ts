@@ -15,3 +15,9 @@ export function stepFacts(metrics: readonly StepMetrics[]): StepFacts {
     dropped: trained.reduce((sum, step) => sum + (step.rollout.dropped ?? 0), 0),
   };
 }
+
+/** A step that arrives again (after a resume) replaces the old one. */
+export function withStep(metrics: readonly StepMetrics[], step: StepMetrics): StepMetrics[] {
+  const kept = metrics.filter((one) => one.step !== step.step);
+  return [...kept, step].sort((a, b) => a.step - b.step);
+}
