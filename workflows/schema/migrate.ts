@@ -44,9 +44,22 @@ export function parseAs<T>(format: Format<T>, json: unknown): T {
   const given = json as Plain;
   const kind = given['troupe'];
   if (kind !== format.kind) throw new UserError(`This is not a Troupe ${format.kind}: "troupe" is ${brief(kind)}; open a file whose "troupe" is "${format.kind}"`);
+  if (tooDeep(given)) throw new UserError(`The ${format.kind} is nested more than ${maxDepth} deep; it was not written by Troupe`);
   const parsed = format.schema.safeParse(lift(format, given));
   if (parsed.success) return parsed.data;
   throw new UserError(sentence(format.kind, parsed.error.issues[0], given));
+}
+
+const maxDepth = 64;
+
+/** Level by level and not by recursion, which a hostile file could exhaust. */
+function tooDeep(json: unknown): boolean {
+  let level: unknown[] = [json];
+  for (let depth = 0; level.length > 0; depth += 1) {
+    if (depth > maxDepth) return true;
+    level = level.flatMap((each) => (each !== null && typeof each === 'object' ? Object.values(each) : []));
+  }
+  return false;
 }
 
 function lift<T>(format: Format<T>, given: Plain): Plain {

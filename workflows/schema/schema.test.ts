@@ -44,6 +44,7 @@ describe('files', () => {
     ['a newer version', parseWorkflow, { ...everything, version: 2 }, 'comes from a newer Troupe: version 2, and this one reads up to 1; update Troupe'],
     ['no version', parseTrace, { troupe: 'trace', version: 'x' }, 'no proper version: "x"'],
     ['a wrong place', parseWorkflow, { ...everything, nodes: [{ ...everything.nodes[0], id: 'Bad Id' }, everything.nodes[1]] }, 'does not fit at nodes.0.id (use a lower-case letter'],
+    ['a bottomless file', parseWorkflow, { ...everything, description: JSON.parse('['.repeat(50_000) + ']'.repeat(50_000)) }, 'nested more than 64 deep'],
     ['a wrong number', parseRewards, { troupe: 'rewards', version: 1, rules: [], formatWeight: -3 }, 'does not fit at formatWeight'],
   ])('says what is wrong with %s', (_, parse, json, message) => {
     expect(() => parse(json)).toThrow(UserError);

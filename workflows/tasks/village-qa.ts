@@ -25,6 +25,7 @@ const presets: Record<string, Preset> = {
       answerer: answering,
     },
     tools: { search: { k: 1, words: 0, limit: 2 } },
+    formatWeight: 1,
   },
   'single-agent': { roles: { solver: answering }, tools: { search: { k: 1, words: 0, limit: 1 } }, formatWeight: 1 },
 };

@@ -68,6 +68,6 @@ export const qdAnswer: WorkflowInput = {
   ],
   rewards: {
     rules: [{ id: 'outcome', level: 'trajectory', value: { kind: 'score', metric: 'f1' } }],
-    formatWeight: 1,
+    formatWeight: 0.3,
   },
 };
