@@ -25,20 +25,7 @@ export function stopIfCancelled(hooks: Hooks, what: string): void {
 
 /** Hidden states that predict each response token. // [n, hidden] */
 export function responseHidden(policy: Policy, micro: MicroBatch, using: ForwardWeights): tf.Tensor2D {
-  const states = policy.trunk.forward(micro.batch, using); // [batch, length, hidden]
-  return takeRows(tf.reshape(states, [micro.batch.batch * micro.batch.length, states.shape[2]]), micro);
-}
-
-/**
- * Rows of x at micro.rows. Each row is taken at most once, so the gradient is a gather as well (through the inverse, with a
- * row of zeros for what was not taken): no scatter, which the backends do slowly or not at all. x: [batch * length, d] -> [n, d]
- */
-function takeRows(x: tf.Tensor2D, micro: MicroBatch): tf.Tensor2D {
-  const op = tf.customGrad((input) => ({
-    value: tf.gather(input as tf.Tensor2D, tf.tensor1d(micro.rows, 'int32')),
-    gradFunc: (dy: tf.Tensor2D) => tf.gather(tf.concat2d([dy, tf.zeros([1, dy.shape[1]])], 0), tf.tensor1d(micro.inverse, 'int32')),
-  }));
-  return op(x) as tf.Tensor2D;
+  return policy.trunk.forwardAt(micro.batch, micro.rows, using);
 }
 
 export type ValueHead = { readonly weight: tf.Tensor2D; readonly bias: tf.Tensor1D };

@@ -16,8 +16,6 @@ export type MicroBatch = {
   readonly members: readonly number[];
   /** Of the hidden states [batch * length], the row that predicts each response token. // [n] */
   readonly rows: Int32Array;
-  /** Which response token each hidden state predicts; n where none. // [batch * length] */
-  readonly inverse: Int32Array;
   /** Response tokens. // [n] */
   readonly ids: Int32Array;
 };
@@ -58,10 +56,8 @@ function buildMicroBatch(sequences: readonly Sequence[], members: readonly numbe
       responses.push(response[t]);
     }
   });
-  const inverse = new Int32Array(ids.length).fill(rows.length);
-  rows.forEach((row, i) => (inverse[row] = i));
   const lengths = Int32Array.from(members, (index) => inputLength(sequences[index]));
-  return { batch: { ids, batch: members.length, length, lengths }, members, rows: Int32Array.from(rows), inverse, ids: Int32Array.from(responses) };
+  return { batch: { ids, batch: members.length, length, lengths }, members, rows: Int32Array.from(rows), ids: Int32Array.from(responses) };
 }
 
 /** The micro-batch's share of a flat per-token array. // [n] */
