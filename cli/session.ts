@@ -1,9 +1,9 @@
 /** One command's life: opens the controller, runs, closes, and turns failures into exit codes. */
 import { Cancelled, UserError } from '../engine/errors.ts';
 import type { DeviceChoice } from '../engine/protocol.ts';
-import { createController, type Controller } from '../workflows/controller.ts';
+import type { Controller } from '../workflows/controller.ts';
 import type { ControllerEvents } from '../workflows/protocol.ts';
-import { terminalHost, workspaceFolder } from './host.ts';
+import { workspaceFolder } from './place.ts';
 import { openOutput, type Output } from './output.ts';
 
 /** 0 done; 1 a bug, with its stack; 2 something the person can mend; 130 interrupted. */
@@ -24,7 +24,10 @@ function deviceChoice(named: string | undefined): DeviceChoice {
 export async function withSession(options: Common, events: Partial<ControllerEvents>, work: (session: Session) => Promise<number>, workspace = workspaceFolder(options.workspace)): Promise<void> {
   const output = openOutput(options.json === true);
   await finish(output, async () => {
-    const host = await terminalHost(workspace, deviceChoice(options.device));
+    const device = deviceChoice(options.device);
+    // Only now, so that --help and a mistyped option are answered at once.
+    const [{ terminalHost }, { createController }] = await Promise.all([import('./host.ts'), import('../workflows/controller.ts')]);
+    const host = await terminalHost(workspace, device);
     const controller = createController(host, {
       onJob: () => {},
       onStep: () => {},

@@ -3,7 +3,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
-import { readUserFile } from './host.ts';
+import { readUserFile } from './place.ts';
 import { bar, duration, fixed } from './output.ts';
 import { withSession, type Common } from './session.ts';
 import { whole } from './train.ts';

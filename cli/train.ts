@@ -6,10 +6,8 @@ import { UserError } from '../engine/errors.ts';
 import type { Controller } from '../workflows/controller.ts';
 import type { Job, TrainRequest } from '../workflows/protocol.ts';
 import type { Cast, Method } from '../workflows/schema/cast.ts';
-import { parseCast } from '../workflows/schema/migrate.ts';
 import type { Evaluation, StepMetrics } from '../workflows/schema/run.ts';
-import { parseJson } from '../workflows/workspace/layout.ts';
-import { readUserFile } from './host.ts';
+import { readUserFile } from './place.ts';
 import { bar, duration, fixed, type Output } from './output.ts';
 import { exitCodes, withSession, type Common } from './session.ts';
 
@@ -145,7 +143,9 @@ function methodOf({ method, rank, alpha }: TrainOptions): Method | undefined {
 
 export async function castOf(named: string): Promise<string | Cast> {
   if (!named.endsWith('.json')) return named;
-  return parseCast(parseJson(await readUserFile(named), named));
+  const bytes = await readUserFile(named);
+  const [{ parseCast }, { parseJson }] = await Promise.all([import('../workflows/schema/migrate.ts'), import('../workflows/workspace/layout.ts')]);
+  return parseCast(parseJson(bytes, named));
 }
 
 /** "lr=1e-4", "whiten=role", "kl.coef=0.001" */

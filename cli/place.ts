@@ -1,0 +1,20 @@
+/** Where the terminal keeps its work, and the files a person names. */
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { UserError } from '../engine/errors.ts';
+
+/** Node reads no more than this in one go. */
+const READ_MAX_BYTES = 2 ** 31 - 1;
+
+/** `--workspace`, else TROUPE_WORKSPACE, else `.troupe` in the current folder. */
+export function workspaceFolder(chosen?: string): string {
+  return path.resolve(chosen ?? process.env.TROUPE_WORKSPACE ?? '.troupe');
+}
+
+export async function readUserFile(named: string): Promise<Uint8Array> {
+  const found = await stat(named).catch(() => null);
+  if (!found) throw new UserError(`No such file: ${named}`);
+  if (!found.isFile()) throw new UserError(`Not a file: ${named}`);
+  if (found.size > READ_MAX_BYTES) throw new UserError(`File too large: ${named} has ${found.size} bytes; at most ${READ_MAX_BYTES} are read`);
+  return new Uint8Array(await readFile(named));
+}
