@@ -74,7 +74,7 @@ describe('QD-Answer over a batch', () => {
     expect(good.records.map((record) => record.id)).toEqual(['question#0', 'decompose#0', 'search#0', 'answer#0', 'result#0']);
     expect(good.records[3].parents).toEqual(['question#0', 'search#0']);
     expect(good.records[1].reward).toBe(1);
-    expect(bad.records[1]).toMatchObject({ legal: false, reward: 0, outputs: { questions: ['Tom'] } });
+    expect(bad.records[1]).toMatchObject({ legal: false, reward: 0.7, outputs: { questions: ['Tom'] } });
     expect(bad.records[3].reward).toBe(1);
     expect(good.records[1].tokens?.logprobs.length).toBe(good.records[1].length);
   });

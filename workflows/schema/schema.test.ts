@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../engine/errors.ts';
@@ -130,6 +131,14 @@ describe('lint', () => {
   it('puts errors before warnings', () => {
     const levels = lint(change((d) => { d.roles['writer'].prompt.user = '{{memory}}'; d.roles['spare'] = d.roles['writer']; })).map((problem) => problem.level);
     expect(levels).toEqual([...levels].sort());
+  });
+});
+
+describe('docs/workflows.md', () => {
+  it('shows a workflow that is one', () => {
+    const page = readFileSync(new URL('../../docs/workflows.md', import.meta.url), 'utf8');
+    const example = /```json\n([\s\S]*?)```/.exec(page)![1];
+    expect(lint(parseWorkflow(JSON.parse(example)))).toEqual([]);
   });
 });
 
