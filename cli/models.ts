@@ -31,7 +31,8 @@ const heading = ['model', 'kind', 'parameters', 'weights', 'context', 'on disk',
 async function list(options: Common): Promise<void> {
   await withSession(options, {}, async ({ controller, output }) => {
     const entries = await controller.models();
-    output.say(table([heading, ...entries.map(({ name, info, problem }) => (info ? row(name, info) : [name, problem ?? 'unreadable', '', '', '', '', '', '', '']))]));
+    output.say(table([heading, ...entries.flatMap(({ name, info }) => (info ? [row(name, info)] : []))]));
+    for (const { name, problem } of entries) if (problem !== undefined) output.say(`${name} cannot be used: ${problem}`);
     for (const entry of entries) output.emit({ event: 'model', ...entry });
     return 0;
   });

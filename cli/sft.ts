@@ -3,18 +3,21 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
+import type { ExampleSource } from '../workflows/controller/fine-tune.ts';
 import { readUserFile } from './place.ts';
 import { bar, duration, fixed } from './output.ts';
 import { withSession, type Common } from './session.ts';
 import { whole } from './train.ts';
 
-type SftOptions = Common & { data: string; model: string; method: 'full' | 'lora'; rank: number; steps: number; batch: number; lr?: number; seed: number; to: string };
+type SftOptions = Common & { data?: string; run?: string; minScore: number; model: string; method: 'full' | 'lora'; rank: number; steps: number; batch: number; lr?: number; seed: number; to: string };
 
 export function addSft(program: Command): void {
   program
     .command('sft')
-    .description('fine-tune a model on examples (JSON lines of {messages or prompt, response, role?})')
-    .requiredOption('--data <file>', 'JSONL file of examples')
+    .description('fine-tune a model on examples, or on what a run did well')
+    .option('--data <file>', 'JSONL file of {messages or prompt, response, role?}')
+    .option('--run <id>', 'take the legal outputs of this run’s successful traces instead')
+    .option('--min-score <f1>', 'F1 from which a trace counts as successful', Number, 1)
     .requiredOption('--to <folder>', 'folder for the adapter or the merged model')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
     .option('--method <kind>', 'full or lora', 'full')
@@ -33,9 +36,10 @@ async function sft(options: SftOptions): Promise<void> {
   await withSession(options, {}, async ({ controller, output }) => {
     if (options.method !== 'full' && options.method !== 'lora') throw new UserError(`No such method: ${String(options.method)}; use full or lora`);
     const { model, method, rank, steps, batch, seed, lr } = options;
+    const examples = await examplesOf(options);
     const started = performance.now();
     const result = await controller.fineTune(
-      { model, method: method === 'full' ? { kind: 'full' } : { kind: 'lora', rank, alpha: 2 * rank, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] }, examples: await readUserFile(options.data), steps, batch, seed, ...(lr === undefined ? {} : { lr }) },
+      { model, method: method === 'full' ? { kind: 'full' } : { kind: 'lora', rank, alpha: 2 * rank, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] }, examples, steps, batch, seed, ...(lr === undefined ? {} : { lr }) },
       (step, report) => {
         const left = ((performance.now() - started) / step) * (steps - step);
         output.emit({ event: 'step', step, loss: report.loss, roles: report.roles, timing: { leftMs: left } });
@@ -48,4 +52,10 @@ async function sft(options: SftOptions): Promise<void> {
     output.emit({ event: 'done', to: options.to, steps, seconds: (performance.now() - started) / 1_000, before: { loss: result.first }, after: { loss: result.last } });
     return 0;
   });
+}
+
+async function examplesOf({ data, run, minScore }: SftOptions): Promise<ExampleSource> {
+  if ((data === undefined) === (run === undefined)) throw new UserError('Name either --data or --run');
+  if (!(minScore >= 0 && minScore <= 1)) throw new UserError(`--min-score must be from 0 to 1, and is ${minScore}`);
+  return run === undefined ? { lines: await readUserFile(data!) } : { run, minScore };
 }

@@ -169,7 +169,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       const questions = await task(request.task, request.corpus, request.taskOptions);
       return evaluateTeam({ request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) }, onProgress);
     },
-    fineTune: (request, onStep) => fineTuneModel(room, request, onStep),
+    fineTune: (request, onStep) => fineTuneModel(room, store, request, onStep),
     settled: async (run) => {
       const found = jobs.get(run);
       await found?.settled;

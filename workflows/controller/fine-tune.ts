@@ -1,17 +1,21 @@
-/** Supervised fine-tuning of one model on a file of examples. */
+/** Supervised fine-tuning of one model on a file of examples, or on the successful traces of a run. */
 import { checkSft, sftSettings } from '../../engine/learn/settings.ts';
 import type { FileOut, SftReport } from '../../engine/protocol.ts';
 import type { Method } from '../schema/cast.ts';
 import { drawQueries } from '../train/draw.ts';
-import { parseExamples } from '../train/examples.ts';
+import { examplesOfRun, parseExamples } from '../train/examples.ts';
+import { readRun } from '../workspace/runs.ts';
+import type { Store } from '../workspace/store.ts';
 import type { EngineRoom } from './engine-room.ts';
 
-export type FineTuning = { model: string; method: Method; examples: Uint8Array; steps: number; batch: number; seed: number; lr?: number };
+export type ExampleSource = { readonly lines: Uint8Array } | { readonly run: string; readonly minScore: number };
+export type FineTuning = { model: string; method: Method; examples: ExampleSource; steps: number; batch: number; seed: number; lr?: number };
 export type FineTuned = { first: number; last: number; files: FileOut[] };
 
-export async function fineTuneModel(room: EngineRoom, request: FineTuning, onStep: (step: number, report: SftReport) => void): Promise<FineTuned> {
+export async function fineTuneModel(room: EngineRoom, store: Store, request: FineTuning, onStep: (step: number, report: SftReport) => void): Promise<FineTuned> {
   const { model, method, steps, batch, seed } = request;
-  const examples = parseExamples(request.examples);
+  const source = request.examples;
+  const examples = 'lines' in source ? parseExamples(source.lines) : await examplesOfRun(store, (await readRun(store, source.run)).id, source.minScore);
   const info = await room.inspect(model);
   const settings = sftSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }, request.lr === undefined ? {} : { lr: request.lr });
   checkSft(settings);

@@ -4,7 +4,7 @@ import type { FileOut, FileRef, FileSet } from '../../engine/protocol.ts';
 import type { ModelEntry } from '../protocol.ts';
 import { enginePolicy } from '../train/train.ts';
 import { paths } from '../workspace/layout.ts';
-import { addModelFiles, modelNames } from '../workspace/models.ts';
+import { addModelFiles, checkModelName, modelNames } from '../workspace/models.ts';
 import { checkpointFiles, readRun, readState, listCheckpoints } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import type { EngineRoom } from './engine-room.ts';
@@ -22,11 +22,14 @@ async function entry(room: EngineRoom, { name, bundled }: { name: string; bundle
   }
 }
 
+/** What belongs to a model; folders also hold pictures, other formats' weights and programs. */
+const kept = /\.(json|safetensors|gguf|jinja|model|md|txt)$|^(LICENSE|NOTICE)$/i;
+
 /** Checks the files with the engine first, so that nothing unreadable is ever stored. */
 export async function addModel(host: Host, room: EngineRoom, name: string, files: FileSet): Promise<ModelEntry> {
+  await checkModelName(host.places, name);
   const info = await (await room.engine()).inspect(files);
-  const read = await Promise.all(Object.entries(files).map(async ([file, ref]): Promise<FileOut> => ({ name: file, bytes: await bytesOf(host, file, ref) })));
-  await addModelFiles(host.places, name, read);
+  await addModelFiles(host.places, name, Object.keys(files).filter((file) => kept.test(file)), (file) => bytesOf(host, file, files[file]));
   return { name, bundled: false, info };
 }
 

@@ -3,7 +3,7 @@
  * a folder or GGUF file by path. Knows where files are, not what is in them.
  */
 import { UserError } from '../../engine/errors.ts';
-import type { FileOut, FileRef, FileSet } from '../../engine/protocol.ts';
+import type { FileRef, FileSet } from '../../engine/protocol.ts';
 import { paths } from './layout.ts';
 import type { Store } from './store.ts';
 
@@ -18,7 +18,7 @@ export type ModelPlaces = {
 };
 
 export async function modelNames(places: ModelPlaces): Promise<{ name: string; bundled: boolean }[]> {
-  const own = (await places.store.list(paths.models())).filter((name) => name.endsWith('/')).map((name) => name.slice(0, -1));
+  const own = (await places.store.list(paths.models())).filter((name) => name.endsWith('/') && !name.startsWith('.')).map((name) => name.slice(0, -1));
   return [...Object.keys(places.bundled).map((name) => ({ name, bundled: true })), ...own.map((name) => ({ name, bundled: false }))];
 }
 
@@ -40,9 +40,20 @@ export async function modelFiles(places: ModelPlaces, name: string): Promise<Fil
 
 const nameRule = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
-/** Copies a model's files into the workspace, in pieces, so that a large one needs no memory of its size. */
-export async function addModelFiles(places: ModelPlaces, name: string, files: readonly FileOut[]): Promise<void> {
+/** Refuses a name that is none, or taken. */
+export async function checkModelName(places: ModelPlaces, name: string): Promise<void> {
   if (!nameRule.test(name)) throw new UserError(`Not a model name: ${name}; use letters, digits, dots, - and _, at most 64`);
   if ((await modelNames(places)).some((model) => model.name === name)) throw new UserError(`There is a model of that name already: ${name}; choose another or remove that one first`);
-  for (const file of files) await places.store.write(`${paths.model(name)}/${file.name}`, file.bytes);
+}
+
+/** Copies a model's files into the workspace, one after another, and puts the folder in place once all are there. */
+export async function addModelFiles({ store }: ModelPlaces, name: string, files: readonly string[], read: (file: string) => Promise<Uint8Array>): Promise<void> {
+  const aside = paths.model(`.adding-${name}`);
+  await store.remove(aside);
+  try {
+    for (const file of files) await store.write(`${aside}/${file}`, await read(file));
+    await store.move(aside, paths.model(name));
+  } finally {
+    await store.remove(aside);
+  }
 }

@@ -9,7 +9,7 @@ import { writeSafetensors } from '../../engine/formats/safetensors-write.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { TraceFilter, TraceSummary } from '../protocol.ts';
 import { recordSchema, traceSchema, type Trace, type TraceRecord, type TraceTokens } from '../schema/trace.ts';
-import { bytesOf, jsonBytes, parseAs, paths, stepOf } from './layout.ts';
+import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
 
 const placeSchema = z.object({ offset: z.int().min(0), length: z.int().min(0).max(2 ** 30) });
@@ -133,6 +133,16 @@ export async function readTrace(store: Store, run: string, id: string): Promise<
   const stored = parseAs(storedSchema, line, paths.traceLines(run, step));
   const columns = await readColumns(await openTokens(store, paths.traceTokens(run, step)));
   return { ...stored, records: stored.records.map((record) => thick(record, columns)) };
+}
+
+/** All traces of a step, without their token numbers. */
+export async function readThinTraces(store: Store, run: string, step: number): Promise<Trace[]> {
+  const name = paths.traceLines(run, step);
+  const lines = textOf(await store.read(name)).split('\n').filter((line) => line !== '');
+  return lines.map((line) => {
+    const { records, ...rest } = parseAs(storedSchema, bytesOf(line), name);
+    return { ...rest, records: records.map(({ span: _, pieces: __, ...record }) => record) };
+  });
 }
 
 async function openTokens(store: Store, path: string): Promise<SafetensorsFile> {
