@@ -15,7 +15,12 @@ export type CpuDevice = 'wasm' | 'wasm-stock' | 'cpu';
 export type CpuMeasurement = {
   readonly device: CpuDevice;
   readonly name: string;
-  readonly model: { readonly parameters: number; readonly layers: number; readonly hidden: number; readonly vocab: number };
+  readonly model: {
+    readonly parameters: number;
+    readonly layers: number;
+    readonly hidden: number;
+    readonly vocab: number;
+  };
   /** GFLOP/s of 512 × 512 products (256 on cpu). */
   readonly gflops: Readonly<Record<Orientation, number>>;
   /** Prompt tokens a second through the model, in one batch of 16 (4 on cpu, for decoding too). */
@@ -27,7 +32,14 @@ export type CpuMeasurement = {
 };
 
 /** How much work each device is given: enough for seconds on it, not minutes. */
-type Load = { readonly prompt: number; readonly tokens: number; readonly wide: number; readonly examples: number; readonly response: number; readonly size: number };
+type Load = {
+  readonly prompt: number;
+  readonly tokens: number;
+  readonly wide: number;
+  readonly examples: number;
+  readonly response: number;
+  readonly size: number;
+};
 const LOADS: Record<CpuDevice, Load> = {
   wasm: { prompt: 96, tokens: 48, wide: 16, examples: 16, response: 32, size: 512 },
   'wasm-stock': { prompt: 96, tokens: 32, wide: 16, examples: 4, response: 32, size: 512 },
@@ -42,7 +54,8 @@ async function measure(device: CpuDevice, path: string): Promise<CpuMeasurement>
   if (device === 'wasm-stock') useStockKernels();
   const load = LOADS[device];
   const gflops = {} as Record<Orientation, number>;
-  for (const orientation of ['NN', 'NT', 'TN'] as const) gflops[orientation] = await measureProduct(load.size, orientation, 1000);
+  for (const orientation of ['NN', 'NT', 'TN'] as const)
+    gflops[orientation] = await measureProduct(load.size, orientation, 1000);
   const info = await engine.loadModel('model', await filesAt(path));
   await engine.createPolicy({ policy: 'act', model: 'model', method: { kind: 'full' }, frozen: true, seed: 1 });
   const ids = await prompts(engine, info.chatTemplate, load.wide, load.prompt);
@@ -57,7 +70,8 @@ async function measure(device: CpuDevice, path: string): Promise<CpuMeasurement>
   await engine.close();
   return {
     device,
-    name: device === 'wasm-stock' ? `${opened.name.replace(/\d+ threads?/, '1 thread')}, tfjs's own kernels` : opened.name,
+    name:
+      device === 'wasm-stock' ? `${opened.name.replace(/\d+ threads?/, '1 thread')}, tfjs's own kernels` : opened.name,
     model: { parameters: info.parameters, layers: info.layers, hidden: info.hidden, vocab: info.vocab },
     gflops,
     prefillTokensPerSecond: prefill.promptTokens / prefill.seconds,
@@ -76,7 +90,8 @@ async function fastest(run: () => Promise<Timed>): Promise<Timed> {
   return a.seconds < b.seconds ? a : b;
 }
 
-const STORY = 'Once upon a time a fisherman went out to sea and found a little box in his net. He opened it and saw a map. ';
+const STORY =
+  'Once upon a time a fisherman went out to sea and found a little box in his net. He opened it and saw a map. ';
 
 /** `count` different requests to go on with a story, each of about `length` tokens; in the chat format where the model has one. */
 async function prompts(engine: EngineApi, chat: boolean, count: number, length: number): Promise<number[][]> {
@@ -84,7 +99,9 @@ async function prompts(engine: EngineApi, chat: boolean, count: number, length: 
   const story = STORY.repeat(Math.max(1, Math.round(length / perStory)));
   const ask = (i: number): string => `Tell the ${i + 1}. part of this story in many words: ${story}`;
   const all = Array.from({ length: count }, (_, i) => ask(i));
-  return Promise.all(all.map((text) => engine.encode('model', chat ? { messages: [{ role: 'user', content: text }] } : { text })));
+  return Promise.all(
+    all.map((text) => engine.encode('model', chat ? { messages: [{ role: 'user', content: text }] } : { text })),
+  );
 }
 
 async function generate(engine: EngineApi, ids: readonly number[][], tokens: number): Promise<Timed> {
@@ -113,7 +130,15 @@ async function decodeRate(engine: EngineApi, ids: readonly number[][], tokens: n
 /** Tokens a second of the fastest of three steps . */
 async function train(engine: EngineApi, ids: readonly number[][], load: Load, method: TrainMethod): Promise<number> {
   await engine.createPolicy({ policy: 'learn', model: 'model', method, frozen: false, seed: 1 });
-  const settings: SftSettings = { lr: 1e-5, lrWarmup: 0, lrDecay: 'constant', totalSteps: 10, weightDecay: 0, maxGradNorm: 1, tokenBudget: 2048 };
+  const settings: SftSettings = {
+    lr: 1e-5,
+    lrWarmup: 0,
+    lrDecay: 'constant',
+    totalSteps: 10,
+    weightDecay: 0,
+    maxGradNorm: 1,
+    tokenBudget: 2048,
+  };
   const response = 'and so on '.repeat(Math.ceil(load.response / 3));
   const examples: SftExample[] = ids.map((prompt) => ({ prompt: { ids: prompt }, response, role: 'any' }));
   const responseTokens = (await engine.encode('model', { text: response })).length;

@@ -11,9 +11,19 @@ import { promisify } from 'node:util';
 import { UserError } from '../engine/errors.ts';
 import type { CpuDevice, CpuMeasurement } from './cpu-device.ts';
 
-export type CpuOptions = { readonly model?: string | undefined; readonly devices: readonly string[]; readonly out?: string | undefined };
+export type CpuOptions = {
+  readonly model?: string | undefined;
+  readonly devices: readonly string[];
+  readonly out?: string | undefined;
+};
 
-export type Machine = { readonly cpu: string; readonly cores: number; readonly memoryGiB: number; readonly system: string; readonly node: string };
+export type Machine = {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGiB: number;
+  readonly system: string;
+  readonly node: string;
+};
 
 const DEVICES: readonly CpuDevice[] = ['wasm', 'wasm-stock', 'cpu'];
 const root = path.join(import.meta.dirname, '..');
@@ -23,7 +33,9 @@ export async function benchCpu(options: CpuOptions): Promise<void> {
   const unknown = options.devices.find((d) => !(DEVICES as readonly string[]).includes(d));
   if (unknown !== undefined) throw new UserError(`unknown device "${unknown}"; choose from ${DEVICES.join(', ')}`);
   const machine = describeMachine();
-  console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, Node ${machine.node}`);
+  console.log(
+    `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, Node ${machine.node}`,
+  );
   console.log(`model ${path.basename(model)}\n`);
   const results: CpuMeasurement[] = [];
   for (const device of options.devices as CpuDevice[]) results.push(await measureApart(device, model));
@@ -34,7 +46,8 @@ export async function benchCpu(options: CpuOptions): Promise<void> {
 
 function findModel(named: string | undefined): string {
   const shared = process.env['TROUPE_SHARED'] ?? path.join(root, '..', 'shared');
-  const places = named === undefined ? [path.join(shared, 'data/models/minimind2-small'), path.join(root, 'models/nano')] : [named];
+  const places =
+    named === undefined ? [path.join(shared, 'data/models/minimind2-small'), path.join(root, 'models/nano')] : [named];
   const found = places.find((place) => existsSync(place));
   if (found === undefined) throw new UserError(`no model at ${places.join(' or ')}; name one with --model`);
   return path.resolve(found);
@@ -43,7 +56,9 @@ function findModel(named: string | undefined): string {
 async function measureApart(device: CpuDevice, model: string): Promise<CpuMeasurement> {
   const script = path.join(import.meta.dirname, 'cpu-device.ts');
   try {
-    const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, script, device, model], { maxBuffer: 2 ** 24 });
+    const { stdout } = await promisify(execFile)(process.execPath, [...process.execArgv, script, device, model], {
+      maxBuffer: 2 ** 24,
+    });
     return JSON.parse(stdout.trim().split('\n').at(-1)!) as CpuMeasurement;
   } catch (error) {
     const stderr = (error as { stderr?: string }).stderr ?? '';
@@ -75,13 +90,23 @@ function table(results: readonly CpuMeasurement[]): string {
   ];
   const body = [['', ...results.map((r) => r.device)], ...rows.map(([label, cell]) => [label, ...results.map(cell)])];
   const widths = body[0]!.map((_, column) => Math.max(...body.map((row) => row[column]!.length)));
-  return body.map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')).join('\n');
+  return body
+    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
+    .join('\n');
 }
 
-async function save(machine: Machine, model: string, results: readonly CpuMeasurement[], folder: string): Promise<string> {
+async function save(
+  machine: Machine,
+  model: string,
+  results: readonly CpuMeasurement[],
+  folder: string,
+): Promise<string> {
   await mkdir(folder, { recursive: true });
   const date = new Date().toISOString().slice(0, 10);
-  const cpu = machine.cpu.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '');
+  const cpu = machine.cpu
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
   const file = path.join(folder, `${date}-${cpu}.json`);
   await writeFile(file, `${JSON.stringify({ date, suite: 'cpu', machine, model, results }, null, 2)}\n`);
   return file;

@@ -6,7 +6,15 @@ export async function openCpu(reason: string): Promise<Device> {
   quietTf(tf);
   await tf.setBackend('cpu');
   return {
-    info: { kind: 'cpu', name: 'JavaScript, 1 thread', software: false, threads: 1, features: [], maxBufferBytes: null, reason },
+    info: {
+      kind: 'cpu',
+      name: 'JavaScript, 1 thread',
+      software: false,
+      threads: 1,
+      features: [],
+      maxBufferBytes: null,
+      reason,
+    },
     tf,
     yieldToEvents: nextTurn,
     memory: () => ({ usedBytes: tf.memory().numBytes, reservedBytes: tf.memory().numBytes }),

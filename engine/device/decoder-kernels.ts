@@ -6,7 +6,8 @@ import type * as tfjs from '@tensorflow/tfjs';
 import type { Tf } from './device.ts';
 import { replaceKernel } from './replace-kernel.ts';
 import type { WasmBackend } from './wasm-backend.ts';
-import { ROW_ARGS, WEIGHT_GRAD_COLUMNS } from './wasm-gemm/decoder-jobs.ts';
+import { WEIGHT_GRAD_COLUMNS } from './wasm-gemm/norm-jobs.ts';
+import { ROW_ARGS } from './wasm-gemm/row-jobs.ts';
 import type { JOB } from './wasm-gemm/module.ts';
 import type { ThreadTeam } from './wasm-gemm/threads.ts';
 
@@ -65,7 +66,9 @@ function rowsAndCols(shape: readonly number[]): { rows: number; cols: number } {
 
 export function registerDecoderKernels(tf: Tf, team: ThreadTeam): void {
   const define = (name: string, run: (inputs: Inputs, attrs: Attrs, backend: WasmBackend) => Info | Info[]): void =>
-    replaceKernel(tf, name, ({ inputs, attrs, backend }) => run(inputs as Inputs, attrs as unknown as Attrs, backend as WasmBackend));
+    replaceKernel(tf, name, ({ inputs, attrs, backend }) =>
+      run(inputs as Inputs, attrs as unknown as Attrs, backend as WasmBackend),
+    );
   defineNorm(define, team);
   defineGated(define, team);
   defineSoftmax(define, team);
@@ -74,7 +77,13 @@ export function registerDecoderKernels(tf: Tf, team: ThreadTeam): void {
     const cols = cos!.shape.at(-1)!;
     const positions = cos!.shape.reduce((a, b) => a * b, 1) / cols;
     const rows = x!.shape.reduce((a, b) => a * b, 1) / cols;
-    perform(team, backend, 'rope', { operands: [x!, cos!, sin!, out, heads!], rows, cols, period: positions * heads!, number: sign! });
+    perform(team, backend, 'rope', {
+      operands: [x!, cos!, sin!, out, heads!],
+      rows,
+      cols,
+      period: positions * heads!,
+      number: sign!,
+    });
     return out;
   });
   registerGradients(tf);
@@ -112,7 +121,10 @@ function defineGated(define: Define, team: ThreadTeam): void {
   });
   define(FUSED.gatedGrad, ({ gate, up, dy }, { ofGate }, backend) => {
     const out = backend.makeOutput(gate!.shape, 'float32');
-    perform(team, backend, 'gatedGrad', { operands: [gate!, up!, dy!, ofGate ? out : 0, ofGate ? 0 : out], ...rowsAndCols(gate!.shape) });
+    perform(team, backend, 'gatedGrad', {
+      operands: [gate!, up!, dy!, ofGate ? out : 0, ofGate ? 0 : out],
+      ...rowsAndCols(gate!.shape),
+    });
     return out;
   });
 }
@@ -120,7 +132,12 @@ function defineGated(define: Define, team: ThreadTeam): void {
 function defineSoftmax(define: Define, team: ThreadTeam): void {
   define(FUSED.causalSoftmax, ({ x }, { scale }, backend) => {
     const out = backend.makeOutput(x!.shape, 'float32');
-    perform(team, backend, 'causalSoftmax', { operands: [x!, out], ...rowsAndCols(x!.shape), period: x!.shape.at(-2)!, number: scale! });
+    perform(team, backend, 'causalSoftmax', {
+      operands: [x!, out],
+      ...rowsAndCols(x!.shape),
+      period: x!.shape.at(-2)!,
+      number: scale!,
+    });
     return out;
   });
   define(FUSED.softmaxGrad, ({ y, dy }, { scale }, backend) => {
@@ -152,7 +169,10 @@ function registerGradients(tf: Tf): void {
     inputsToSave: ['gate', 'up'],
     gradFunc: (dy, kept) => {
       const inputs = { gate: saved(kept, 0), up: saved(kept, 1), dy: dy as tfjs.Tensor };
-      return { gate: () => run(FUSED.gatedGrad, inputs, { ofGate: 1 }), up: () => run(FUSED.gatedGrad, inputs, { ofGate: 0 }) };
+      return {
+        gate: () => run(FUSED.gatedGrad, inputs, { ofGate: 1 }),
+        up: () => run(FUSED.gatedGrad, inputs, { ofGate: 0 }),
+      };
     },
   });
   tf.registerGradient({
@@ -171,7 +191,11 @@ function registerGradients(tf: Tf): void {
         throw new Error('rotary tables are constants: they have no gradient');
       };
       const back = { heads: Number(attrs['heads']), sign: -Number(attrs['sign']) };
-      return { x: () => run(FUSED.rope, { x: dy as tfjs.Tensor, cos: saved(kept, 0), sin: saved(kept, 1) }, back), cos: constant, sin: constant };
+      return {
+        x: () => run(FUSED.rope, { x: dy as tfjs.Tensor, cos: saved(kept, 0), sin: saved(kept, 1) }, back),
+        cos: constant,
+        sin: constant,
+      };
     },
   });
 }

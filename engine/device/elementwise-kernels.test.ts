@@ -36,13 +36,34 @@ const SHAPES: [number[], number[]][] = [
   [[], [3, 5]],
   [[1], [1]],
   [[300, 129], [129]],
-  [[300, 129], [300, 1]],
-  [[300, 1], [1, 129]],
-  [[4, 10, 3, 6], [10, 1, 6]],
-  [[2, 3, 4, 5], [2, 1, 4, 1]],
-  [[2, 1, 4, 1], [2, 3, 4, 5]],
-  [[2, 3, 2, 3, 2], [1, 3, 1, 3, 1]],
-  [[64, 33, 33], [1, 33, 33]],
+  [
+    [300, 129],
+    [300, 1],
+  ],
+  [
+    [300, 1],
+    [1, 129],
+  ],
+  [
+    [4, 10, 3, 6],
+    [10, 1, 6],
+  ],
+  [
+    [2, 3, 4, 5],
+    [2, 1, 4, 1],
+  ],
+  [
+    [2, 1, 4, 1],
+    [2, 3, 4, 5],
+  ],
+  [
+    [2, 3, 2, 3, 2],
+    [1, 3, 1, 3, 1],
+  ],
+  [
+    [64, 33, 33],
+    [1, 33, 33],
+  ],
   [[0, 4], [4]],
 ];
 
@@ -70,16 +91,26 @@ describe('exp', () => {
 });
 
 describe('sums', () => {
-  it.each([[[1000, 37], [0]], [[5, 7, 33], [0, 1]], [[5, 7, 33], [1]], [[5, 7, 33], [2]], [[3, 4], [0, 1]], [[0, 3], [0]]])(
-    'of %o over %o',
-    async (shape, axes) => {
-      for (const keepDims of [false, true]) {
-        const [got, want] = await both(() => tf.sum(tf.randomNormal(shape, 0, 1, 'float32', 3), axes, keepDims));
-        expect(got.length).toBe(want.length);
-        got.forEach((v, i) => expect(Math.abs(v - want[i]!)).toBeLessThan(1e-4));
-      }
-    },
-  );
+  it.each([
+    [[1000, 37], [0]],
+    [
+      [5, 7, 33],
+      [0, 1],
+    ],
+    [[5, 7, 33], [1]],
+    [[5, 7, 33], [2]],
+    [
+      [3, 4],
+      [0, 1],
+    ],
+    [[0, 3], [0]],
+  ])('of %o over %o', async (shape, axes) => {
+    for (const keepDims of [false, true]) {
+      const [got, want] = await both(() => tf.sum(tf.randomNormal(shape, 0, 1, 'float32', 3), axes, keepDims));
+      expect(got.length).toBe(want.length);
+      got.forEach((v, i) => expect(Math.abs(v - want[i]!)).toBeLessThan(1e-4));
+    }
+  });
 });
 
 describe('gather', () => {

@@ -27,7 +27,11 @@ function address(backend: WasmBackend, info: Info): number {
 }
 
 /** Writes a job's arguments by name. */
-function write<Names extends string>(team: ThreadTeam, places: Readonly<Record<Names, number>>, values: Readonly<Record<Names, number>>): void {
+function write<Names extends string>(
+  team: ThreadTeam,
+  places: Readonly<Record<Names, number>>,
+  values: Readonly<Record<Names, number>>,
+): void {
   const words = team.view();
   const base = team.args;
   for (const name in places) words[base + (places[name] >> 2)] = values[name];
@@ -92,8 +96,24 @@ export function planBroadcast(a: readonly number[], b: readonly number[]): Broad
     }
   }
   const at = (i: number): Dim => dims[i] ?? { size: 1, a: 0, b: 0 };
-  const strides = { a1: at(3).a, a2: at(2).a, a3: at(1).a, aCol: at(0).a, b1: at(3).b, b2: at(2).b, b3: at(1).b, bCol: at(0).b };
-  return { shape, rows: at(1).size * at(2).size * at(3).size, cols: at(0).size, n2: at(2).size, n3: at(1).size, strides };
+  const strides = {
+    a1: at(3).a,
+    a2: at(2).a,
+    a3: at(1).a,
+    aCol: at(0).a,
+    b1: at(3).b,
+    b2: at(2).b,
+    b3: at(1).b,
+    bCol: at(0).b,
+  };
+  return {
+    shape,
+    rows: at(1).size * at(2).size * at(3).size,
+    cols: at(0).size,
+    n2: at(2).size,
+    n3: at(1).size,
+    strides,
+  };
 }
 
 /** Adds the next dimension outwards, or lengthens the last one where both operands just go on. */

@@ -30,7 +30,9 @@ describe('openDevice', () => {
   });
 
   it('refuses an unknown device with a sentence', async () => {
-    await expect(openDevice('tpu' as DeviceChoice)).rejects.toThrow('unknown device "tpu"; choose one of auto, webgpu, wasm, cpu');
+    await expect(openDevice('tpu' as DeviceChoice)).rejects.toThrow(
+      'unknown device "tpu"; choose one of auto, webgpu, wasm, cpu',
+    );
   });
 
   it('opens again after closing', async () => {
@@ -107,7 +109,9 @@ describe('adapters', () => {
 
   it('are named by what they say', () => {
     expect(adapterName(info({ vendor: 'apple', architecture: 'metal-3' }))).toBe('apple, metal-3');
-    expect(adapterName(info({ vendor: 'nvidia', architecture: 'ada', description: 'RTX 4090' }))).toBe('RTX 4090 (nvidia, ada)');
+    expect(adapterName(info({ vendor: 'nvidia', architecture: 'ada', description: 'RTX 4090' }))).toBe(
+      'RTX 4090 (nvidia, ada)',
+    );
   });
 });
 

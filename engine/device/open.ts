@@ -87,7 +87,16 @@ async function report(described: Described, open: () => Promise<Device>, measure
 
 async function reportWebGpu(found: AdapterReport | string, measure: boolean): Promise<DeviceReport> {
   if (typeof found === 'string') {
-    return { kind: 'webgpu', available: false, name: 'none', software: false, features: [], maxBufferBytes: null, gflops: null, note: found };
+    return {
+      kind: 'webgpu',
+      available: false,
+      name: 'none',
+      software: false,
+      features: [],
+      maxBufferBytes: null,
+      gflops: null,
+      note: found,
+    };
   }
   const described: Described = {
     kind: 'webgpu',
@@ -114,6 +123,12 @@ async function reportWasm(measure: boolean): Promise<DeviceReport> {
 }
 
 async function reportCpu(measure: boolean): Promise<DeviceReport> {
-  const described: Described = { kind: 'cpu', name: 'JavaScript, 1 thread', software: false, features: [], maxBufferBytes: null };
+  const described: Described = {
+    kind: 'cpu',
+    name: 'JavaScript, 1 thread',
+    software: false,
+    features: [],
+    maxBufferBytes: null,
+  };
   return report(described, () => openCpu('to measure it'), measure);
 }

@@ -55,7 +55,10 @@ function readLeb(bytes: Uint8Array, at: number): [value: number, size: number] {
 }
 
 /** Instantiates tfjs's module and makes it tfjs's backend 'wasm' (not yet active). */
-export async function createWasmBackend(tf: Tf, bytes: Uint8Array<ArrayBuffer>): Promise<{ backend: WasmBackend; heap: Heap }> {
+export async function createWasmBackend(
+  tf: Tf,
+  bytes: Uint8Array<ArrayBuffer>,
+): Promise<{ backend: WasmBackend; heap: Heap }> {
   let memory: WebAssembly.Memory | null = null;
   let failed: (error: unknown) => void = () => {};
   const failure = new Promise<never>((_, reject) => (failed = reject));

@@ -8,7 +8,10 @@ import type { WasmHost } from './hosts.ts';
 import type { StartHelper } from './wasm-gemm/threads.ts';
 
 const startHelper: StartHelper = (start) => {
-  const worker = new Worker(new URL('./wasm-gemm/helper.web.ts', import.meta.url), { type: 'module', name: 'troupe-helper' });
+  const worker = new Worker(new URL('./wasm-gemm/helper.web.ts', import.meta.url), {
+    type: 'module',
+    name: 'troupe-helper',
+  });
   worker.postMessage(start);
   return () => worker.terminate();
 };
@@ -16,7 +19,10 @@ const startHelper: StartHelper = (start) => {
 export const webWasmHost: WasmHost = {
   async backendBytes() {
     const response = await fetch(backendUrl);
-    if (!response.ok) throw new UserError(`the WebAssembly module did not load: HTTP ${response.status} for ${backendUrl}; reload the page`);
+    if (!response.ok)
+      throw new UserError(
+        `the WebAssembly module did not load: HTTP ${response.status} for ${backendUrl}; reload the page`,
+      );
     return new Uint8Array(await response.arrayBuffer());
   },
   cores: navigator.hardwareConcurrency || 1,

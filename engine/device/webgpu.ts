@@ -113,5 +113,8 @@ function flush(backend: GuestBackend): void {
 }
 
 function isMemoryError(error: GPUError): boolean {
-  return (typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError) || /out of memory/i.test(error.message);
+  return (
+    (typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError) ||
+    /out of memory/i.test(error.message)
+  );
 }

@@ -3,7 +3,23 @@
  * axis. tfjs's own kernels run on one thread, transpose before they sum columns and call the C library for each
  * exponential. Every output is computed by one thread in a fixed order, so the number of threads changes no bit.
  */
-import { type Assembler, type Code, type Func, type Local, f32, f32x4, get, i32, i32x4, memory, range, set, v128, when, whileLoop } from './emit.ts';
+import {
+  type Assembler,
+  type Code,
+  type Func,
+  type Local,
+  f32,
+  f32x4,
+  get,
+  i32,
+  i32x4,
+  memory,
+  range,
+  set,
+  v128,
+  when,
+  whileLoop,
+} from './emit.ts';
 import { madd } from './tile.ts';
 
 // ---- binary --------------------------------------------------------------------------------------------------
@@ -25,7 +41,12 @@ const VECTOR: Record<(typeof BINARY_OPS)[number], Op4> = {
   Multiply: f32x4.mul,
   RealDiv: f32x4.div,
 };
-const SCALAR: Record<(typeof BINARY_OPS)[number], Op4> = { Add: f32.add, Sub: f32.sub, Multiply: f32.mul, RealDiv: f32.div };
+const SCALAR: Record<(typeof BINARY_OPS)[number], Op4> = {
+  Add: f32.add,
+  Sub: f32.sub,
+  Multiply: f32.mul,
+  RealDiv: f32.div,
+};
 
 /** binary(args, scratch, piece): `rowBlock` rows of out. */
 export function binaryJob(module: Assembler, op: (typeof BINARY_OPS)[number]): Func {
@@ -52,7 +73,10 @@ export function binaryJob(module: Assembler, op: (typeof BINARY_OPS)[number]): F
         set(out, i32.add(get(out), i32.of(16 * vectors))),
         set(left, i32.sub(get(left), i32.of(4 * vectors))),
       ]);
-    const loop = (loadA: (u: number) => Code, loadB: (u: number) => Code): Code => [sweep(4, loadA, loadB), sweep(1, loadA, loadB)];
+    const loop = (loadA: (u: number) => Code, loadB: (u: number) => Code): Code => [
+      sweep(4, loadA, loadB),
+      sweep(1, loadA, loadB),
+    ];
     const [fromA, fromB] = [(u: number) => v128.load(get(a), u * 16), (u: number) => v128.load(get(b), u * 16)];
     return [
       set(cols, word('cols')),
@@ -73,7 +97,11 @@ export function binaryJob(module: Assembler, op: (typeof BINARY_OPS)[number]): F
         when(
           i32.eqz(word('aCol')),
           loop(() => get(va), fromB),
-          when(i32.eqz(word('bCol')), loop(fromA, () => get(vb)), loop(fromA, fromB)),
+          when(
+            i32.eqz(word('bCol')),
+            loop(fromA, () => get(vb)),
+            loop(fromA, fromB),
+          ),
         ),
         whileLoop(get(left), [
           f32.store(get(out), SCALAR[op](f32.load(get(a)), f32.load(get(b)))),

@@ -151,7 +151,10 @@ export const f32x4 = {
 } as const;
 
 export const i32x4 = {
-  of: (value: number): Code => [simd(12), [0, 1, 2, 3].flatMap(() => [...new Uint8Array(new Int32Array([value]).buffer)])],
+  of: (value: number): Code => [
+    simd(12),
+    [0, 1, 2, 3].flatMap(() => [...new Uint8Array(new Int32Array([value]).buffer)]),
+  ],
   shl: binary(...simd(171)),
   add: binary(...simd(174)),
   truncF32x4: unary(...simd(248)),
@@ -174,7 +177,12 @@ export const atomic = {
 
 // ---- functions and the module --------------------------------------------------------------------------------
 
-type Body = { readonly params: ValueType[]; readonly result: ValueType | null; readonly locals: ValueType[]; code: Code };
+type Body = {
+  readonly params: ValueType[];
+  readonly result: ValueType | null;
+  readonly locals: ValueType[];
+  code: Code;
+};
 
 /** The locals of the function being written. */
 export type Scope = { local(type: ValueType): Local; readonly args: readonly Local[] };

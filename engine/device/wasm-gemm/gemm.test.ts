@@ -47,7 +47,15 @@ function filled(count: number, next: () => number): Float32Array {
   return Float32Array.from({ length: count }, next);
 }
 
-type Case = { m: number; n: number; k: number; transposeA: boolean; transposeB: boolean; indexA?: number[]; indexB?: number[] };
+type Case = {
+  m: number;
+  n: number;
+  k: number;
+  transposeA: boolean;
+  transposeB: boolean;
+  indexA?: number[];
+  indexB?: number[];
+};
 
 /** Runs one product; checks that nothing beyond C is written. */
 function product({ heap, gemm }: Machine, a: Float32Array, b: Float32Array, c: Case): Float32Array {
@@ -81,10 +89,15 @@ function plain(a: Float32Array, b: Float32Array, c: Case): Float64Array {
 }
 
 function largestError(got: Float32Array, want: Float64Array): number {
-  return got.reduce((worst, value, i) => Math.max(worst, Number.isFinite(value) ? Math.abs(value - want[i]!) : Infinity), 0);
+  return got.reduce(
+    (worst, value, i) => Math.max(worst, Number.isFinite(value) ? Math.abs(value - want[i]!) : Infinity),
+    0,
+  );
 }
 
-const ORIENTATIONS = [false, true].flatMap((transposeA) => [false, true].map((transposeB) => ({ transposeA, transposeB })));
+const ORIENTATIONS = [false, true].flatMap((transposeA) =>
+  [false, true].map((transposeB) => ({ transposeA, transposeB })),
+);
 const relaxed = (nodeWasmHost.prepare(), hasRelaxedSimd());
 
 describe.each([
@@ -103,7 +116,8 @@ describe.each([
     const next = random(7);
     const size = (most: number): number => 1 + Math.floor((next() + 0.5) * most);
     for (let round = 0; round < 40; round++) {
-      const [m, n, k] = round % 4 === 0 ? [1, size(70), size(600)] : [size(round % 8 === 1 ? 300 : 30), size(60), size(300)];
+      const [m, n, k] =
+        round % 4 === 0 ? [1, size(70), size(600)] : [size(round % 8 === 1 ? 300 : 30), size(60), size(300)];
       const [a, b] = [filled(m! * k!, next), filled(k! * n!, next)];
       for (const o of ORIENTATIONS) {
         const c: Case = { m: m!, n: n!, k: k!, ...o };
@@ -133,7 +147,8 @@ describe.each([
     const b = filled(n * k, next);
     const stacked = (count: number): Float32Array => {
       const a = new Float32Array(count * k);
-      for (let i = 0; i < count; i++) for (let t = 0; t < k; t++) a[transposeA ? t * count + i : i * k + t] = rows[i]![t]!;
+      for (let i = 0; i < count; i++)
+        for (let t = 0; t < k; t++) a[transposeA ? t * count + i : i * k + t] = rows[i]![t]!;
       return a;
     };
     const all = product(it4, stacked(211), b, { m: 211, n, k, transposeA, transposeB });

@@ -26,7 +26,12 @@ const SHARE_FROM = 150_000;
 /** Pieces per thread, so that a slow thread delays the others little. */
 const PIECES_PER_THREAD = 3;
 
-export type Cut = { readonly rowBlock: number; readonly rowBlocks: number; readonly columnBlock: number; readonly columnBlocks: number };
+export type Cut = {
+  readonly rowBlock: number;
+  readonly rowBlocks: number;
+  readonly columnBlock: number;
+  readonly columnBlocks: number;
+};
 
 /** Blocks of rows first (A is packed once), columns only where rows and batch are too few for the threads. */
 export function cutProduct(batch: number, m: number, n: number, threads: number): Cut {

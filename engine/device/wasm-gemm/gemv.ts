@@ -2,7 +2,20 @@
  * One row of A: the product that decoding makes for every weight. Nothing is packed; B streams through once. Each output
  * takes its products in the order of k, so the bits equal those of the register tile.
  */
-import { type Assembler, type Code, type Func, type Local, f32, f32x4, get, i32, memory, range, set, v128 } from './emit.ts';
+import {
+  type Assembler,
+  type Code,
+  type Func,
+  type Local,
+  f32,
+  f32x4,
+  get,
+  i32,
+  memory,
+  range,
+  set,
+  v128,
+} from './emit.ts';
 import { transpose4 } from './pack.ts';
 import { madd } from './tile.ts';
 
@@ -27,23 +40,29 @@ export function rowTimesMatrix(module: Assembler, relaxed: boolean): Func {
     const sum = scope.local('v128');
     const sweep = (count: number): Code => [
       rows.slice(0, count).map((row, i) => set(row, i === 0 ? get(b) : i32.add(get(rows[i - 1]!), get(bStride)))),
-      scales.slice(0, count).map((scale) => [set(scale, v128.loadSplat(get(a))), set(a, i32.add(get(a), get(aStride)))]),
+      scales
+        .slice(0, count)
+        .map((scale) => [set(scale, v128.loadSplat(get(a))), set(a, i32.add(get(a), get(aStride)))]),
       set(b, i32.add(get(rows[count - 1]!), get(bStride))),
       set(at, get(c)),
       range(j, i32.of(0), i32.and(get(n), i32.of(-4)), i32.of(4), [
         set(sum, v128.load(get(at))),
-        rows.slice(0, count).map((row, i) => [
-          set(sum, fma(get(scales[i]!), v128.load(get(row)), get(sum))),
-          set(row, i32.add(get(row), i32.of(16))),
-        ]),
+        rows
+          .slice(0, count)
+          .map((row, i) => [
+            set(sum, fma(get(scales[i]!), v128.load(get(row)), get(sum))),
+            set(row, i32.add(get(row), i32.of(16))),
+          ]),
         v128.store(get(at), get(sum)),
         set(at, i32.add(get(at), i32.of(16))),
       ]),
       range(j, i32.and(get(n), i32.of(-4)), get(n), i32.of(1), [
-        rows.slice(0, count).map((row, i) => [
-          f32.store(get(at), one(f32x4.lane(get(scales[i]!), 0), f32.load(get(row)), f32.load(get(at)))),
-          set(row, i32.add(get(row), i32.of(4))),
-        ]),
+        rows
+          .slice(0, count)
+          .map((row, i) => [
+            f32.store(get(at), one(f32x4.lane(get(scales[i]!), 0), f32.load(get(row)), f32.load(get(at)))),
+            set(row, i32.add(get(row), i32.of(4))),
+          ]),
         set(at, i32.add(get(at), i32.of(4))),
       ]),
     ];
@@ -80,10 +99,7 @@ export function rowTimesTransposed(module: Assembler, relaxed: boolean): Func {
       transpose4(rows, mixed).map((column, u) => set(sum, fma(column, get(scales[u]!), get(sum)))),
     ];
     const tailStep = (sum: Local): Code => [
-      [0, 1, 2, 3].map((i) => [
-        set(rows[i]!, v128.loadSplat(get(row))),
-        set(row, i32.add(get(row), get(bStride))),
-      ]),
+      [0, 1, 2, 3].map((i) => [set(rows[i]!, v128.loadSplat(get(row))), set(row, i32.add(get(row), get(bStride)))]),
       set(mixed[0]!, v128.shuffle(get(rows[0]!), get(rows[1]!), [0, 4, 0, 4])),
       set(mixed[1]!, v128.shuffle(get(rows[2]!), get(rows[3]!), [0, 4, 0, 4])),
       set(sum, fma(v128.shuffle(get(mixed[0]!), get(mixed[1]!), [0, 1, 4, 5]), get(scales[0]!), get(sum))),

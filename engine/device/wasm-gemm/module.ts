@@ -2,7 +2,9 @@
  * The bytes of our kernel module, by what the machine can do: fused multiply-adds or separate ones, a 6×8 or a 4×8 tile,
  * shared memory or private. It also knows how to ask the machine.
  */
-import * as decoder from './decoder-jobs.ts';
+import { causalSoftmaxJob, ropeJob, softmaxGradJob } from './attention-jobs.ts';
+import { gatedGradJob, gatedJob } from './gated-jobs.ts';
+import { rmsNormGradJob, rmsNormJob, rmsNormWeightGradJob } from './norm-jobs.ts';
 import { Assembler, type Func, f32x4, v128 } from './emit.ts';
 import { BINARY_OPS, binaryJob, columnSumJob, expJob } from './elementwise.ts';
 import { productJob } from './product.ts';
@@ -38,15 +40,18 @@ export function kernelBytes(options: KernelOptions): Uint8Array<ArrayBuffer> {
     product: productJob(module, options.tileRows, options.relaxed),
     exp: expJob(module, options.relaxed),
     columnSum: columnSumJob(module),
-    rmsNorm: decoder.rmsNormJob(module),
-    rmsNormGrad: decoder.rmsNormGradJob(module),
-    rmsNormWeightGrad: decoder.rmsNormWeightGradJob(module),
-    gated: decoder.gatedJob(module, options.relaxed),
-    gatedGrad: decoder.gatedGradJob(module, options.relaxed),
-    causalSoftmax: decoder.causalSoftmaxJob(module, options.relaxed),
-    softmaxGrad: decoder.softmaxGradJob(module),
-    rope: decoder.ropeJob(module),
-    ...(Object.fromEntries(BINARY_OPS.map((op) => [op, binaryJob(module, op)])) as Record<(typeof BINARY_OPS)[number], Func>),
+    rmsNorm: rmsNormJob(module),
+    rmsNormGrad: rmsNormGradJob(module),
+    rmsNormWeightGrad: rmsNormWeightGradJob(module),
+    gated: gatedJob(module, options.relaxed),
+    gatedGrad: gatedGradJob(module, options.relaxed),
+    causalSoftmax: causalSoftmaxJob(module, options.relaxed),
+    softmaxGrad: softmaxGradJob(module),
+    rope: ropeJob(module),
+    ...(Object.fromEntries(BINARY_OPS.map((op) => [op, binaryJob(module, op)])) as Record<
+      (typeof BINARY_OPS)[number],
+      Func
+    >),
   };
   const inOrder = (Object.keys(JOB) as (keyof typeof JOB)[]).sort((a, b) => JOB[a] - JOB[b]).map((name) => jobs[name]);
   teamFunctions(module, inOrder, options.shared);

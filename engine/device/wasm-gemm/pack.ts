@@ -3,7 +3,21 @@
  * two strides is always 4 bytes: either the strip's width lies contiguous (plain copies) or k does (4×4 transposes in
  * registers). Strips narrower than the panel repeat their last line, so nothing beyond the operand is read.
  */
-import { type Assembler, type Code, type Func, type Local, call, f32, get, i32, range, select, set, v128, when } from './emit.ts';
+import {
+  type Assembler,
+  type Code,
+  type Func,
+  type Local,
+  call,
+  f32,
+  get,
+  i32,
+  range,
+  select,
+  set,
+  v128,
+  when,
+} from './emit.ts';
 
 /**
  * pack(src, lineStride, kStride, k, valid, dst): dst[t][w] = src[min(w, valid-1)·lineStride + t·kStride] for w < width.

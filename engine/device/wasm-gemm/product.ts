@@ -3,7 +3,20 @@
  * one matrix of the batch, over all of k, so how the work is cut never changes a bit. A and B are addressed by byte
  * strides, which covers all four orientations; C is contiguous.
  */
-import { type Assembler, type Code, type Func, type Local, call, get, i32, memory, range, set, when, whileLoop } from './emit.ts';
+import {
+  type Assembler,
+  type Code,
+  type Func,
+  type Local,
+  call,
+  get,
+  i32,
+  memory,
+  range,
+  set,
+  when,
+  whileLoop,
+} from './emit.ts';
 import { rowTimesMatrix, rowTimesTransposed } from './gemv.ts';
 import { packKernel } from './pack.ts';
 import { TILE_COLUMNS, tileKernel } from './tile.ts';
@@ -122,7 +135,16 @@ function blockKernel(module: Assembler, tileRows: number, relaxed: boolean): Fun
       set(tallest, evenHeight(rows, tileRows)),
       range(k0, i32.of(0), word('k'), i32.of(K_BLOCK), [
         capped(k, i32.sub(word('k'), get(k0)), K_BLOCK),
-        call(stripOfA, i32.add(get(a), i32.mul(get(k0), word('aCol'))), word('aRow'), word('aCol'), get(k), get(rows), get(tallest), i32.add(get(scratch), i32.of(PANEL_A))),
+        call(
+          stripOfA,
+          i32.add(get(a), i32.mul(get(k0), word('aCol'))),
+          word('aRow'),
+          word('aCol'),
+          get(k),
+          get(rows),
+          get(tallest),
+          i32.add(get(scratch), i32.of(PANEL_A)),
+        ),
         range(j, i32.of(0), get(columns), i32.of(TILE_COLUMNS), [
           capped(width, i32.sub(get(columns), get(j)), TILE_COLUMNS),
           set(from, i32.add(get(b), i32.add(i32.mul(get(k0), word('bRow')), i32.mul(get(j), word('bCol'))))),

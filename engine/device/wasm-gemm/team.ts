@@ -4,10 +4,35 @@
  * of pieces finished) is complete before the number of pieces is published, so a thread that wakes late either finds
  * nothing or a whole job. Idle threads spin for some microseconds and then sleep.
  */
-import { type Assembler, type Code, type Func, type Local, atomic, call, doWhile, drop, get, i32, leave, set, tee, when, whileLoop } from './emit.ts';
+import {
+  type Assembler,
+  type Code,
+  type Func,
+  type Local,
+  atomic,
+  call,
+  doWhile,
+  drop,
+  get,
+  i32,
+  leave,
+  set,
+  tee,
+  when,
+  whileLoop,
+} from './emit.ts';
 
 /** Byte offsets in the control block; the counters that threads contend for stand on their own cache lines. */
-export const CONTROL = { pieces: 0, finished: 64, generation: 128, sleepers: 132, quit: 136, waiting: 140, job: 192, args: 256 } as const;
+export const CONTROL = {
+  pieces: 0,
+  finished: 64,
+  generation: 128,
+  sleepers: 132,
+  quit: 136,
+  waiting: 140,
+  job: 192,
+  args: 256,
+} as const;
 export const CONTROL_BYTES = 1024;
 
 /** Loads of an idle thread before it sleeps: some 20 to 40 microseconds, the pause between two kernels of a model. */

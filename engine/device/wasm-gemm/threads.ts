@@ -35,7 +35,13 @@ export class ThreadTeam {
   private readonly heap: Heap;
   private words: Int32Array;
 
-  private constructor(heap: Heap, module: WebAssembly.Module, shared: boolean, helpers: number, start: StartHelper | null) {
+  private constructor(
+    heap: Heap,
+    module: WebAssembly.Module,
+    shared: boolean,
+    helpers: number,
+    start: StartHelper | null,
+  ) {
     this.heap = heap;
     this.exports = new WebAssembly.Instance(module, { e: { memory: heap.memory } }).exports as unknown as KernelExports;
     const stride = roundUp(SCRATCH_BYTES, ALIGN);
@@ -46,12 +52,19 @@ export class ThreadTeam {
     this.words.fill(0, this.control >>> 2, (this.control + CONTROL_BYTES) >>> 2);
     const count = shared && start ? helpers : 0;
     for (let i = 1; i <= count; i++) {
-      this.stops.push(start!({ module, memory: heap.memory, control: this.control, scratch: this.scratch + i * stride }));
+      this.stops.push(
+        start!({ module, memory: heap.memory, control: this.control, scratch: this.scratch + i * stride }),
+      );
     }
     this.threads = count + 1;
   }
 
-  static async open(heap: Heap, options: KernelOptions, helpers: number, start: StartHelper | null): Promise<ThreadTeam> {
+  static async open(
+    heap: Heap,
+    options: KernelOptions,
+    helpers: number,
+    start: StartHelper | null,
+  ): Promise<ThreadTeam> {
     const module = await WebAssembly.compile(kernelBytes(options));
     return new ThreadTeam(heap, module, options.shared, helpers, start);
   }

@@ -3,7 +3,20 @@
  * element has one accumulator and takes its products in the order of k, whatever the tile's height, so a row of C has the
  * same bits alone as among others. Operands are packed panels: A as [k][rows], B as [k][8]; strides in bytes.
  */
-import { type Assembler, type Code, type Func, type Local, doWhile, f32x4, get, i32, set, tee, v128, when } from './emit.ts';
+import {
+  type Assembler,
+  type Code,
+  type Func,
+  type Local,
+  doWhile,
+  f32x4,
+  get,
+  i32,
+  set,
+  tee,
+  v128,
+  when,
+} from './emit.ts';
 
 /** Columns of one tile: two vectors. */
 export const TILE_COLUMNS = 8;
@@ -41,7 +54,10 @@ export function tileKernel(module: Assembler, rows: number, relaxed: boolean): F
       sums.map((pair, i) => [visit(pair), i + 1 < rows ? set(row, i32.add(get(row), get(ldc))) : []]),
     ];
     return [
-      when(get(accumulate), eachRow((pair) => pair.map((sum, j) => set(sum, v128.load(get(row), j * 16))))),
+      when(
+        get(accumulate),
+        eachRow((pair) => pair.map((sum, j) => set(sum, v128.load(get(row), j * 16)))),
+      ),
       doWhile(step, tee(k, i32.sub(get(k), i32.of(1)))),
       eachRow((pair) => pair.map((sum, j) => v128.store(get(row), get(sum), j * 16))),
     ];
