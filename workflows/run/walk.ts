@@ -3,19 +3,19 @@
  * `pending`; whoever runs the walk answers those with `deliver` and calls `advance` again. A path a router did not take is
  * dead: nodes that need a value from it are skipped, so a join behind a router fires. Knows no batches and no policies' insides.
  */
-import { UserError } from '../../engine/errors.ts';
 import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
 import { scoreAnswer } from '../rewards/answer.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
-import { emptyValue, isOfType, type Json, type Values } from '../schema/value.ts';
+import type { Json, Values } from '../schema/value.ts';
 import type { Port, Role, WorkflowNode } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
 import type { ToolContext } from '../tools/index.ts';
-import { evaluateCel, evaluateCondition } from './cel.ts';
+import { evaluateCondition } from './cel.ts';
+import { Dropped, execute, guarded } from './execute.ts';
 import type { Graph, GraphNode, Step } from './graph.ts';
 import { parseText } from './parse.ts';
-import { renderPrompt, renderValue } from './prompt.ts';
+import { renderPrompt } from './prompt.ts';
 import { hashSeed } from './seed.ts';
 
 /** A call of a model that waits for its batch. */
@@ -40,8 +40,6 @@ type Gathered = { values: Values; parents: string[] };
 
 /** Most node executions of one question: nested loops multiply. */
 const maxRecords = 5_000;
-
-class Dropped extends Error {}
 
 export class Walk {
   readonly trace: Trace;
@@ -168,7 +166,7 @@ export class Walk {
       extra.values[name] = read?.value ?? null;
       extra.parents.push(...(read?.parents ?? []));
     }
-    const over = turn >= node.limit || this.guarded(node.id, () => evaluateCondition(node.until, { ...extra.values, turn, value: entered.value }));
+    const over = turn >= node.limit || guarded(node.id, () => evaluateCondition(node.until, { ...extra.values, turn, value: entered.value }));
     const record = this.newRecord(header, { values: { [port]: entered.value, ...extra.values }, parents: [...entered.parents, ...extra.parents] });
     record.outputs = { [over ? 'done' : 'body']: entered.value };
     if (over) this.turns.delete(node.id);
@@ -222,62 +220,13 @@ export class Walk {
       this.queue(node, node.node, record, gathered.values);
       return false;
     }
-    record.outputs = await this.compute(node, gathered.values, record);
+    const { corpus, query } = this.options;
+    const made = await execute(node, gathered.values, { corpus, query });
+    record.outputs = made.outputs;
+    if (made.error !== undefined) record.error = made.error;
+    if (made.answer !== undefined) this.trace.answer = made.answer;
     this.emit(node, record);
     return true;
-  }
-
-  private async compute(node: GraphNode, values: Values, record: TraceRecord): Promise<Values> {
-    const each = node.node;
-    switch (each.kind) {
-      case 'input': return this.inputValues(each);
-      case 'tool': return this.runTool(node, values, record);
-      case 'router': {
-        const scope = withNulls(each.inputs, values);
-        const taken = each.branches.find((branch) => this.guarded(each.id, () => evaluateCondition(branch.when, scope)))?.name ?? each.otherwise;
-        return { [taken]: values[each.inputs[0].name] ?? null };
-      }
-      case 'compute': return { [each.output.name]: this.computeValue(each, values) };
-      case 'output': {
-        const port = each.inputs.find(({ name }) => name === 'answer' && name in values) ?? each.inputs.find(({ name }) => name in values)!;
-        this.trace.answer = renderValue(values[port.name], 'joined');
-        return {};
-      }
-      case 'role': case 'loop': throw new Error(`${each.kind} nodes are not computed`);
-      default: return each satisfies never;
-    }
-  }
-
-  private computeValue(node: NodeOf<'compute'>, values: Values): Json {
-    const value = this.guarded(node.id, () => evaluateCel(node.expression, withNulls(node.inputs, values)));
-    if (!isOfType(value, node.output.type)) throw new Dropped(`${node.id}: the expression gives ${JSON.stringify(value).slice(0, 60)}, which is no ${node.output.type}`);
-    return value;
-  }
-
-  private inputValues(node: NodeOf<'input'>): Values {
-    const { query } = this.options;
-    const fields: Record<string, Json | undefined> = { ...query.values, question: query.question, id: query.id, paragraphs: query.paragraphs };
-    const values: Values = {};
-    for (const port of node.outputs) {
-      const value = fields[port.name];
-      if (value === undefined && port.optional) continue;
-      if (value === undefined || !isOfType(value, port.type)) throw new Dropped(`${node.id}: the question has no ${port.type} called ${port.name}`);
-      values[port.name] = value;
-    }
-    return values;
-  }
-
-  private async runTool(node: GraphNode, values: Values, record: TraceRecord): Promise<Values> {
-    const tool = node.tool!;
-    const empty = Object.fromEntries(tool.ports.outputs.map((port) => [port.name, emptyValue(port.type)]));
-    try {
-      const result = tool.run(values, { corpus: this.options.corpus, paragraphs: this.options.query.paragraphs ?? [] });
-      return result instanceof Promise ? await within(result, node.node.timeoutMs, node.node.id) : result;
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      record.error = error.message;
-      return empty;
-    }
   }
 
   private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord, values: Values): void {
@@ -285,7 +234,7 @@ export class Walk {
     const policy = this.options.cast.roles[role.role];
     const { seed, step, phase, query, greedy, traceId } = this.options;
     const optional = role.inputs.filter((port) => port.optional).map((port) => port.name);
-    const messages = this.guarded(role.id, () => renderPrompt(spec, values, optional));
+    const messages = guarded(role.id, () => renderPrompt(spec, values, optional));
     // Held-out and single questions do not depend on how far training is; questions drawn again in training must differ.
     record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, role.id, record.turn);
     record.role = role.role;
@@ -314,32 +263,5 @@ export class Walk {
       for (const edge of node.outgoing[port] ?? []) this.carried.set(edge, { value, record: record.id });
     }
     this.options.onRecord?.(this.trace, record);
-  }
-
-  /** A UserError inside a node drops the question; anything else is a bug and goes up. */
-  private guarded<T>(node: string, work: () => T): T {
-    try {
-      return work();
-    } catch (error) {
-      if (error instanceof UserError) throw new Dropped(`${node}: ${error.message}`);
-      throw error;
-    }
-  }
-}
-
-/** CEL sees every declared input; one without a value is null. */
-function withNulls(ports: readonly Port[], values: Values): Values {
-  return { ...Object.fromEntries(ports.map((port) => [port.name, null])), ...values };
-}
-
-async function within<T>(work: Promise<T>, timeoutMs: number, node: string): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Dropped(`${node}: timed out after ${timeoutMs / 1000} s`)), timeoutMs);
-  });
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
   }
 }

@@ -7,7 +7,10 @@ import { z } from 'zod';
 import { castSchema } from './cast.ts';
 import { rewardsSchema } from './reward.ts';
 
-export const idSchema = z.string().regex(/^[a-z][a-z0-9_-]{0,63}$/, 'use a lower-case letter, then up to 63 letters, digits, - or _');
+/** `constructor` is what every object has already: a name that would be found where nobody put it. */
+export const idSchema = z
+  .string()
+  .regex(/^(?!constructor$)[a-z][a-z0-9_-]{0,63}$/, 'use a lower-case letter, then up to 63 letters, digits, - or _; not "constructor"');
 
 export const portTypes = ['text', 'list', 'passages', 'number', 'flag', 'json'] as const;
 export const portTypeSchema = z.enum(portTypes);
