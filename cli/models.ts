@@ -7,6 +7,7 @@ import { UserError } from '../engine/errors.ts';
 import { filesAt } from '../engine/formats/folder.node.ts';
 import type { ChatMessage, ModelInfo } from '../engine/protocol.ts';
 import { megabytes, table } from './output.ts';
+import { runAt } from './place.ts';
 import { withSession, type Common } from './session.ts';
 
 export function addModels(program: Command): void {
@@ -17,7 +18,7 @@ export function addModels(program: Command): void {
   common(models.command('inspect').description('what a model is and the memory it needs').argument('<model>', 'name, folder or .gguf file')).action(inspect);
   common(models.command('chat').description('talk to a model').argument('<model>', 'name, folder or .gguf file').option('--say <text>', 'say this once and leave')).action(chat);
   common(
-    models.command('export').description('write what a run learned, for other programs').argument('<run>', 'run id').requiredOption('--to <folder>', 'folder to write').option('--policy <name>', 'policy of the run').option('--as <what>', 'peft or merged', 'peft'),
+    models.command('export').description('write what a run learned, for other programs').argument('<run>', 'run id or folder').requiredOption('--to <folder>', 'folder to write').option('--policy <name>', 'policy of the run').option('--as <what>', 'peft or merged', 'peft'),
   ).action(exportRun);
 }
 
@@ -83,8 +84,9 @@ async function chat(named: string, options: Common & { say?: string }): Promise<
   });
 }
 
-async function exportRun(run: string, options: Common & { to: string; policy?: string; as: string }): Promise<void> {
+async function exportRun(named: string, options: Common & { to: string; policy?: string; as: string }): Promise<void> {
   await withSession(options, {}, async ({ controller, output }) => {
+    const { run } = runAt(named);
     if (options.as !== 'peft' && options.as !== 'merged') throw new UserError(`Cannot export as ${options.as}; use peft or merged`);
     const { config } = await controller.run(run);
     const policies = options.policy === undefined ? Object.keys(config.cast.policies) : [options.policy];
@@ -97,5 +99,5 @@ async function exportRun(run: string, options: Common & { to: string; policy?: s
     }
     output.emit({ event: 'done', run });
     return 0;
-  });
+  }, () => runAt(named, options.workspace).workspace);
 }

@@ -11,6 +11,20 @@ export function workspaceFolder(chosen?: string): string {
   return path.resolve(chosen ?? process.env.TROUPE_WORKSPACE ?? '.troupe');
 }
 
+export type RunPlace = { readonly run: string; readonly workspace: string };
+
+/**
+ * A run by its id in the workspace, or by its folder, which says the workspace too. "@STEP" behind it, or the folder of a
+ * checkpoint, names one of its checkpoints: the run is then "ID@STEP".
+ */
+export function runAt(named: string, workspace?: string): RunPlace {
+  if (!/[\\/]/.test(named)) return { run: named, workspace: workspaceFolder(workspace) };
+  const found = /^(.*)\/runs\/([^/]+)(?:\/checkpoints\/(\d+))?$/.exec(path.resolve(named).replaceAll('\\', '/'));
+  if (!found) throw new UserError(`Not the folder of a run: ${named}; it looks like WORKSPACE/runs/ID`);
+  const [, folder, run, step] = found;
+  return { run: step === undefined ? run : `${run}@${Number(step)}`, workspace: folder };
+}
+
 export async function readUserFile(named: string): Promise<Uint8Array> {
   const found = await stat(named).catch(() => null);
   if (!found) throw new UserError(`No such file: ${named}`);

@@ -1,6 +1,7 @@
 /** `troupe run`: one question to one team. */
 import type { Command } from 'commander';
 import type { Trace } from '../workflows/schema/trace.ts';
+import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
 import { castOf, located, whole } from './train.ts';
 
@@ -15,20 +16,21 @@ export function addRun(program: Command): void {
     .option('--task <name>', 'task whose corpus is searched', 'village-qa')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
     .option('--cast <name>', 'shared, separate or a .json file', 'shared')
-    .option('--run <id>', 'use the last checkpoint of this training run')
+    .option('--run <id>', 'use the last checkpoint of this training run (id or folder)')
     .option('--seed <n>', 'seed', whole, 0)
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'the trace as one JSON object')
     .action((workflow: string, options: RunOptions) =>
       withSession(options, {}, async ({ controller, output }) => {
-        const { question, task, run, seed } = options;
+        const { question, task, seed } = options;
+        const run = options.run === undefined ? undefined : runAt(options.run).run;
         const model = located(options.model);
         const trace = await controller.runQuestion({ workflow, cast: await castOf(options.cast), model, task, question, seed, ...(run === undefined ? {} : { run }) });
         output.say(describe(trace));
         output.emit({ event: 'trace', trace });
         return trace.status === 'done' ? 0 : 1;
-      }),
+      }, () => (options.run === undefined ? workspaceFolder(options.workspace) : runAt(options.run, options.workspace).workspace)),
     );
 }
 

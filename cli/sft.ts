@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
 import type { ExampleSource } from '../workflows/controller/fine-tune.ts';
-import { readUserFile } from './place.ts';
+import { readUserFile, runAt, workspaceFolder } from './place.ts';
 import { bar, duration, fixed } from './output.ts';
 import { withSession, type Common } from './session.ts';
 import { whole } from './train.ts';
@@ -16,7 +16,7 @@ export function addSft(program: Command): void {
     .command('sft')
     .description('fine-tune a model on examples, or on what a run did well')
     .option('--data <file>', 'JSONL file of {messages or prompt, response, role?}')
-    .option('--run <id>', 'take the legal outputs of this run’s successful traces instead')
+    .option('--run <id>', 'take the legal outputs of this run’s (id or folder) successful traces instead')
     .option('--min-score <f1>', 'F1 from which a trace counts as successful', Number, 1)
     .requiredOption('--to <folder>', 'folder for the adapter or the merged model')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
@@ -51,11 +51,11 @@ async function sft(options: SftOptions): Promise<void> {
     output.say(`loss ${fixed(result.first)} → ${fixed(result.last)}; written to ${options.to}`);
     output.emit({ event: 'done', to: options.to, steps, seconds: (performance.now() - started) / 1_000, before: { loss: result.first }, after: { loss: result.last } });
     return 0;
-  });
+  }, () => (options.run === undefined ? workspaceFolder(options.workspace) : runAt(options.run, options.workspace).workspace));
 }
 
 async function examplesOf({ data, run, minScore }: SftOptions): Promise<ExampleSource> {
   if ((data === undefined) === (run === undefined)) throw new UserError('Name either --data or --run');
   if (!(minScore >= 0 && minScore <= 1)) throw new UserError(`--min-score must be from 0 to 1, and is ${minScore}`);
-  return run === undefined ? { lines: await readUserFile(data!) } : { run, minScore };
+  return run === undefined ? { lines: await readUserFile(data!) } : { run: runAt(run).run, minScore };
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { TraceFilter } from '../workflows/protocol.ts';
 import { fixed, table } from './output.ts';
 import { describe } from './run.ts';
+import { runAt } from './place.ts';
 import { withSession, type Common } from './session.ts';
 import { whole } from './train.ts';
 
@@ -12,7 +13,7 @@ export function addTraces(program: Command): void {
   program
     .command('traces')
     .description('list the traces of a run, or print one')
-    .argument('<run>', 'run id')
+    .argument('<run>', 'run id or folder')
     .option('--step <n>', 'of this step', whole)
     .option('--phase <phase>', 'train or eval')
     .option('--text <text>', 'whose question or answer contains this')
@@ -21,8 +22,9 @@ export function addTraces(program: Command): void {
     .option('--trace <id>', 'print this one in full')
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'one JSON object a line')
-    .action((run: string, options: TraceOptions) =>
+    .action((named: string, options: TraceOptions) =>
       withSession({ ...options, device: 'cpu' }, {}, async ({ controller, output }) => {
+        const { run } = runAt(named);
         if (options.trace !== undefined) {
           const trace = await controller.trace(run, options.trace);
           output.say(describe(trace));
@@ -38,6 +40,6 @@ export function addTraces(program: Command): void {
         for (const row of rows) output.emit({ event: 'trace', ...row });
         output.emit({ event: 'done', total, listed: rows.length });
         return 0;
-      }),
+      }, () => runAt(named, options.workspace).workspace),
     );
 }

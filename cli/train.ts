@@ -7,7 +7,7 @@ import type { Controller } from '../workflows/controller.ts';
 import type { Job, TrainRequest } from '../workflows/protocol.ts';
 import type { Cast, Method } from '../workflows/schema/cast.ts';
 import type { Evaluation, StepMetrics } from '../workflows/schema/run.ts';
-import { readUserFile } from './place.ts';
+import { readUserFile, runAt, workspaceFolder } from './place.ts';
 import { bar, duration, fixed, type Output } from './output.ts';
 import { exitCodes, withSession, type Common } from './session.ts';
 
@@ -54,25 +54,23 @@ export function addTrain(program: Command): void {
 }
 
 async function trainCommand(workflow: string, options: TrainOptions): Promise<void> {
-  const named = typeof options.resume === 'string' ? options.resume : null;
-  // runs/<id> inside a workspace: a folder names both.
-  const fromFolder = named?.includes(path.sep) ? { workspace: path.resolve(named, '../..'), run: path.basename(path.resolve(named)) } : null;
-  const workspace = fromFolder?.workspace ?? (options.out === undefined ? undefined : path.resolve(options.out));
+  const place = () => (typeof options.resume === 'string' ? runAt(options.resume, options.out ?? options.workspace) : { run: null, workspace: workspaceFolder(options.out ?? options.workspace) });
   const watch: Watch = { steps: [], lastLine: 0 };
   await withSession(
     options,
     { onJob: (job) => watch.onJob?.(job), onStep: (_run, metrics) => watch.onStep?.(metrics) },
     async ({ controller, output, workspace: folder }) => {
+      const named = place().run;
       listen(watch, output);
       const started = performance.now();
-      const run = options.resume === undefined ? await begin(controller, workflow, options) : await goOn(controller, fromFolder?.run ?? named);
+      const run = options.resume === undefined ? await begin(controller, workflow, options) : await goOn(controller, named);
       output.say(`run ${run} in ${path.join(folder, 'runs', run)}`);
       const stopListening = onInterrupt(() => void controller.pause(run), output);
       await controller.settled(run);
       stopListening();
       return conclude(controller, output, { run, folder, seconds: (performance.now() - started) / 1_000 });
     },
-    workspace,
+    () => place().workspace,
   );
 }
 

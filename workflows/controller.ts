@@ -50,6 +50,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const task = (name: string, corpus: string | undefined, options: RunConfig['task']['options']) =>
     loadTask({ name, ...(corpus === undefined ? {} : { corpus }), options, ...(host.readFile ? { read: host.readFile } : {}) });
 
+  const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
+
   const running = () => [...jobs.values()].find(({ job }) => ['starting', 'running', 'pausing', 'stopping'].includes(job.job.state));
 
   const refuseIfBusy = () => {
@@ -72,7 +74,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     try {
       await job.become('starting');
       await Promise.all(earlier);
-      const questions = await task(config.task.path ?? config.task.name, config.task.corpus, config.task.options);
+      const questions = await taskOf(config.task);
       await room.seat(config.cast, config.settings.seed, (policy) => enginePolicy(config.id, policy), (phase) => job.preparing(phase, 0, 1));
       await job.become('running');
       const end = await train({ config, task: questions, engine: await room.engine(), store, hooks: job.hooks() });
@@ -162,11 +164,17 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await readRun(store, run);
       return readTrace(store, run, id);
     },
-    runQuestion: async (request) => askOnce({ request, store, room, task: await task(request.task, undefined, {}), ...(host.readFile ? { readFile: host.readFile } : {}) }),
+    runQuestion: async (request) => {
+      // A trained team searches the corpus it was trained with.
+      const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
+      const questions = from ? await taskOf(from) : await task(request.task, undefined, {});
+      return askOnce({ request, store, room, task: questions, ...(host.readFile ? { readFile: host.readFile } : {}) });
+    },
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
     inspectModel: (name) => room.inspect(name),
     evaluate: async (request, onProgress) => {
-      const questions = await task(request.task, request.corpus, request.taskOptions);
+      const trained = request.task === undefined && request.checkpoint !== undefined ? (await readRun(store, request.checkpoint.split('@')[0])).task : null;
+      const questions = trained ? await taskOf(trained) : await task(request.task ?? 'village-qa', request.corpus, request.taskOptions);
       return evaluateTeam({ request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) }, onProgress);
     },
     fineTune: (request, onStep) => fineTuneModel(room, store, request, onStep),

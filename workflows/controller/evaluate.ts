@@ -17,7 +17,8 @@ import { loadWorkflow } from './workflows.ts';
 
 export type EvaluationRequest = {
   workflow: string;
-  task: string;
+  /** The task of the checkpoint's run when absent. */
+  task?: string;
   corpus?: string;
   taskOptions: Record<string, string | number | boolean>;
   model: string;
