@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { filesAt } from './formats/folder.node.ts';
 import { FIXTURES, missing, MODELS } from './formats/test-support.node.ts';
+import { ppoSettings } from './learn/settings.ts';
 import type { GenerateRequest, PolicySpec, Sampling } from './protocol.ts';
 import { startNodeEngine, type NodeEngine } from './start.node.ts';
 
@@ -10,6 +11,8 @@ const CHAT = `${MODELS}/minimind2-small`;
 const absent = missing(TINY, CHAT);
 const GREEDY: Sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens: 24, stop: [], seed: 1 };
 const SPEC: PolicySpec = { policy: 'p', model: 'chat', method: { kind: 'full' }, frozen: true, seed: 1 };
+
+const PPO = ppoSettings({ parameters: 100_000, method: 'full', totalSteps: 10 });
 
 const ask = (record: string, content: string, sampling: Partial<Sampling> = {}, keep = false): GenerateRequest => ({ record, prompt: { messages: [{ role: 'user', content }] }, sampling: { ...GREEDY, ...sampling }, keep });
 
@@ -80,6 +83,35 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
     const again = await host.engine.exportPolicy('b', 'checkpoint');
     expect(again.map(({ bytes }) => [...bytes])).toEqual(files.map(({ bytes }) => [...bytes]));
   });
+
+  it('learns from kept records once, and forgets on demand', async () => {
+    const { engine } = host;
+    await engine.createPolicy({ policy: 'learner', model: 'tiny', method: { kind: 'full' }, frozen: false, seed: 5 });
+    const requests = Array.from({ length: 6 }, (_, i): GenerateRequest => ({ record: `k${i}`, prompt: { ids: [3, 5, 8 + i] }, sampling: { ...GREEDY, temperature: 1, maxTokens: 6, seed: i }, keep: true }));
+    const generations = await engine.generate('learner', requests);
+    const settled = generations.map(({ record, ids }) => ({ record, reward: ids[0] % 2, role: 'solver', turn: 0, group: record }));
+    const before = await engine.score('learner', generations);
+    const report = await engine.update('learner', settled, { ...PPO, lr: 1e-2 }, 0, 'update');
+    expect(report.trainedTokens).toBe(generations.reduce((sum, { ids }) => sum + ids.length, 0));
+    expect(report.tokens.map(({ record }) => record).sort()).toEqual(settled.map(({ record }) => record));
+    expect(await engine.score('learner', generations)).not.toEqual(before);
+    await expect(engine.update('learner', settled, PPO, 1)).rejects.toThrow(/keeps no record k0/);
+    await engine.generate('learner', requests);
+    await engine.forget('learner', ['k0']);
+    await expect(engine.update('learner', settled, PPO, 1)).rejects.toThrow(/keeps no record k0/);
+  });
+
+  it('fine-tunes towards demonstrations, the end of the turn included', async () => {
+    const { engine } = host;
+    await engine.createPolicy({ policy: 'pupil', model: 'chat', method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] }, frozen: false, seed: 1 });
+    const examples = [{ prompt: { messages: [{ role: 'user' as const, content: 'Say the word.' }] }, response: 'purple', role: 'solver' }];
+    const settings = { lr: 1e-2, lrWarmup: 0, lrDecay: 'constant' as const, totalSteps: 12, weightDecay: 0, maxGradNorm: 1, tokenBudget: 512 };
+    const losses: number[] = [];
+    for (let step = 0; step < 12; step++) losses.push((await engine.sft('pupil', examples, settings, step)).loss);
+    expect(losses.at(-1)!).toBeLessThan(losses[0] / 4);
+    const [generation] = await engine.generate('pupil', [ask('pupil', 'Say the word.')]);
+    expect(generation).toMatchObject({ text: 'purple', finish: 'stop' });
+  }, 60_000);
 
   it('says what memory it uses', async () => {
     const report = await host.engine.memory();

@@ -164,7 +164,7 @@ function attentionBack(layer: Layer, dMixed: M, kept: Named, using: ForwardWeigh
   const d: tf.Tensor3D = grouped(splitHeads(dMixed, batch, config.heads), layer);
   const dp = tf.reshape(tf.matMul(d, v, false, true), kept.p.shape);
   const ds = byGroup(run(FUSED.softmaxGrad, { y: kept.p, dy: dp }, { scale: config.headDim ** -0.5 }), layer);
-  const dv = tf.matMul(byGroup(kept.p, layer), d, true); // [batch * kvHeads, length, headDim]
+  const dv = tf.matMul(byGroup(kept.p, layer), d, true) as tf.Tensor3D; // [batch * kvHeads, length, headDim]
   const dq = positionedBack(layer, tf.reshape(tf.matMul(ds, k), q.shape) as tf.Tensor3D, config.heads, 'q_norm', kept, using, grads);
   const dk = positionedBack(layer, tf.matMul(ds, grouped(q, layer), true) as tf.Tensor3D, config.kvHeads, 'k_norm', kept, using, grads);
   const [n1] = norm(kept.x as M, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
