@@ -10,14 +10,17 @@ import { openHostWindow, type HostWindow } from './host-window.ts';
 import { setMenu } from './menu.ts';
 import { registerScheme, servePages } from './protocol.ts';
 import { denyByDefault, guardEveryPage } from './security.ts';
-import { movingJobs, settleJobs } from './settle.ts';
+import { movingJobs, settleJobs, within } from './settle.ts';
 import { openWindow } from './window.ts';
 
 const settleLimitMs = 120_000;
+/** A controller that has never answered is still opening its device, and nothing can run yet. */
+const firstAnswerMs = 1_000;
 const pages = join(__dirname, '../renderer');
 
 let host: HostWindow | null = null;
 let window: BrowserWindow | null = null;
+let answered = false;
 let ending: 'no' | 'settling' | 'settled' = 'no';
 
 function chooseSwitches(): void {
@@ -37,7 +40,7 @@ function fail(reason: string): void {
 
 /** Closing the window while something trains asks first. */
 async function mayClose(target: BrowserWindow): Promise<boolean> {
-  const jobs = host ? await movingJobs(host.controller).catch(() => []) : [];
+  const jobs = host ? await within(movingJobs(host.controller), answered ? 10_000 : firstAnswerMs, []).catch(() => []) : [];
   if (!jobs.length) return true;
   const { response } = await dialog.showMessageBox(target, {
     type: 'question',
@@ -72,7 +75,7 @@ function settleThenQuit(event: Electron.Event): void {
   if (ending === 'settling') return;
   ending = 'settling';
   window?.setTitle('Troupe: saving …');
-  void settleJobs(host.controller, settleLimitMs)
+  void within(settleJobs(host.controller, settleLimitMs), answered ? settleLimitMs : firstAnswerMs, !answered)
     .catch(() => false)
     .then((settled) => {
       if (!settled) console.error('A job did not come to rest in time; it resumes from its last written step.');
@@ -88,6 +91,7 @@ async function start(): Promise<void> {
   const workspace = process.env.TROUPE_WORKSPACE || join(app.getPath('documents'), 'Troupe');
   await mkdir(workspace, { recursive: true });
   host = await openHostWindow(join(__dirname, 'host-preload.cjs'), openNodeStore(workspace), fail);
+  void host.controller.jobs().then(() => (answered = true));
   show();
 }
 

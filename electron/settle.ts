@@ -7,6 +7,13 @@ import type { ControllerApi, Job } from '../workflows/protocol.ts';
 const moving: readonly Job['state'][] = ['starting', 'running', 'pausing', 'stopping'];
 const pollMs = 200;
 
+/** What `work` gives, or `otherwise` when it has given nothing after `limitMs`. */
+export function within<T>(work: Promise<T>, limitMs: number, otherwise: T): Promise<T> {
+  let timer: ReturnType<typeof setTimeout>;
+  const late = new Promise<T>((settle) => (timer = setTimeout(() => settle(otherwise), limitMs)));
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
 export async function movingJobs(controller: Pick<ControllerApi, 'jobs'>): Promise<Job[]> {
   return (await controller.jobs()).filter((job) => moving.includes(job.state));
 }

@@ -17,6 +17,7 @@ const usage = `Usage: npm start [-- options]
   --browser   show the workbench as a page even where a desktop window could open
   --port N    the page's port (default 4173; a free one is taken when it is in use)
   --help      this text
+  -- …        what follows a second -- is handed to Electron
 
 Environment: ELECTRON_OVERRIDE_DIST_PATH (folder of an unpacked Electron), TROUPE_WORKSPACE (where runs and models are
 kept, desktop only), TROUPE_CACHE (default ~/.cache/troupe).`;
@@ -25,12 +26,13 @@ const failedToOpenMs = 6_000;
 
 function readOptions() {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
       options: { browser: { type: 'boolean' }, port: { type: 'string', default: '4173' }, help: { type: 'boolean', short: 'h' } },
     });
     const port = Number(values.port);
     if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`--port must be from 0 to 65535: ${values.port}`);
-    return { browser: Boolean(values.browser), help: Boolean(values.help), port };
+    return { browser: Boolean(values.browser), help: Boolean(values.help), port, forElectron: positionals };
   } catch (failure) {
     console.error(`${failure.message}\n\n${usage}`);
     process.exit(2);
@@ -63,11 +65,11 @@ async function openPage(reason, port) {
 }
 
 /** Resolves to true when the window was opened and closed again, false when the program ended at once. */
-function openWindow(program) {
+function openWindow(program, forElectron) {
   const env = { ...process.env };
   delete env.ELECTRON_RUN_AS_NODE;
   const started = Date.now();
-  const child = spawn(program, [join(electronOut, 'main.cjs'), ...electronArguments()], { cwd: root, env, stdio: 'inherit' });
+  const child = spawn(program, [join(electronOut, 'main.cjs'), ...electronArguments(), ...forElectron], { cwd: root, env, stdio: 'inherit' });
   for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
   return new Promise((settle) => {
     child.on('error', () => settle(false));
@@ -75,7 +77,7 @@ function openWindow(program) {
   });
 }
 
-async function start({ browser, port }) {
+async function start({ browser, port, forElectron }) {
   await ensureInstalled();
   const hidden = browser ? 'you asked for --browser' : noDisplay();
   if (hidden) return openPage(hidden, port);
@@ -83,7 +85,7 @@ async function start({ browser, port }) {
   if (!program) return openPage(reason, port);
   await buildStale(['pages', 'shell']);
   console.log(`Troupe opens as a desktop window, since there is a display: ${reason}.`);
-  if (!(await openWindow(program))) return openPage('the desktop window could not open', port);
+  if (!(await openWindow(program, forElectron))) return openPage('the desktop window could not open', port);
 }
 
 requireNode();

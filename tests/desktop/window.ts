@@ -1,0 +1,38 @@
+/** A test whose window is the built desktop shell with a workspace and a profile of its own. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { _electron, test as base, type ElectronApplication, type Page } from '@playwright/test';
+import { root } from '../program.ts';
+
+/** Chromium refuses to sandbox when root runs it. */
+export const asRoot = process.platform === 'linux' && process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+
+type Desktop = { app: ElectronApplication; window: Page; workspace: string };
+
+async function windowAt(app: ElectronApplication, page: string): Promise<Page> {
+  const found = (): Page | undefined => app.windows().find((one) => one.url().includes(page));
+  return found() ?? app.waitForEvent('window', { predicate: (one) => one.url().includes(page), timeout: 30_000 });
+}
+
+export const hostOf = (app: ElectronApplication): Promise<Page> => windowAt(app, 'host.html');
+
+export const test = base.extend<{ desktop: Desktop }>({
+  desktop: async ({ browserName }, use) => {
+    void browserName;
+    const folder = await mkdtemp(join(tmpdir(), 'troupe-desktop-'));
+    const workspace = join(folder, 'workspace');
+    const app = await _electron.launch({
+      executablePath: process.env.TROUPE_ELECTRON,
+      args: [join(root, 'dist/electron/main.cjs'), ...asRoot],
+      env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<string, string>,
+    });
+    const window = await windowAt(app, 'index.html');
+    await window.waitForLoadState();
+    await use({ app, window, workspace });
+    await app.close();
+    await rm(folder, { recursive: true, force: true });
+  },
+});
+
+export { expect } from '@playwright/test';

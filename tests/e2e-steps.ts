@@ -1,0 +1,111 @@
+/**
+ * What a newcomer does, as steps that the page and the desktop window share. A step finds things as a person does: by what
+ * they are and what they are called.
+ */
+import AxeBuilder from '@axe-core/playwright';
+import { expect, type Page } from '@playwright/test';
+import { words } from '../renderer/words.ts';
+
+const trainingLimit = 240_000;
+
+async function goTo(page: Page, place: 'home' | 'team' | 'traces' | 'training' | 'models'): Promise<void> {
+  await page.getByRole('navigation', { name: words.nav.label }).getByRole('link', { name: words.nav[place] }).click();
+}
+
+/** Axe finds nothing on the screen shown; `screen` names it in the report. */
+async function expectAccessible(page: Page, screen: string): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode().withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
+  const found = violations.map((one) => `${one.id}: ${one.help} (${one.nodes.map((node) => node.target.join(' ')).join('; ')})`);
+  expect(found, `axe on ${screen}`).toEqual([]);
+}
+
+/** A figure of the summary under a run's controls. */
+async function figure(page: Page, name: string): Promise<number> {
+  return Number(await page.locator('dl.gain > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd').innerText());
+}
+
+/** Step that the status bar shows, or that the run's list shows once nothing runs. */
+async function step(page: Page): Promise<number> {
+  const text = await page.getByRole('contentinfo').innerText();
+  return Number(/step (\d+) of/.exec(text)?.[1] ?? -1);
+}
+
+export async function startFirstTeam(page: Page): Promise<void> {
+  await expect(page.getByRole('contentinfo')).not.toContainText(words.status.noDevice, { timeout: 60_000 });
+  await expectAccessible(page, 'Home');
+  await page.getByRole('button', { name: words.home.first }).click();
+  await expect(page).toHaveURL(/#\/training\/.+/);
+}
+
+/** The held-out score was measured before training and is higher at a later test. */
+export async function seeTheCurveRise(page: Page): Promise<void> {
+  await expect(page.locator('dl.gain')).toBeVisible({ timeout: trainingLimit });
+  const before = await figure(page, `${words.chart.f1Line} ${words.training.before}|${words.chart.f1} ${words.training.before}`);
+  expect(before).toBeGreaterThan(0);
+  await expect.poll(() => figure(page, words.training.now), { timeout: trainingLimit, intervals: [1_000] }).toBeGreaterThan(before + 0.02);
+  await expectAccessible(page, 'Training');
+}
+
+export async function pauseReloadResume(page: Page): Promise<void> {
+  await page.getByRole('button', { name: words.training.pause, exact: true }).click();
+  await expect(page.getByText(words.training.paused)).toBeVisible({ timeout: 120_000 });
+  const before = { now: await figure(page, words.training.now), charts: await page.locator('.charts > *').count(), at: await step(page) };
+  await page.reload();
+  await expect(page.getByText(words.training.paused)).toBeVisible({ timeout: 60_000 });
+  expect(await figure(page, words.training.now)).toBe(before.now);
+  expect(await page.locator('.charts > *').count()).toBe(before.charts);
+  await page.getByRole('button', { name: words.training.resume, exact: true }).click();
+  await expect.poll(() => step(page), { timeout: 120_000, intervals: [500] }).toBeGreaterThan(Math.max(0, before.at));
+}
+
+/** Opens the first trace of the run and walks it with keys and buttons. */
+export async function stepThroughATrace(page: Page): Promise<void> {
+  await goTo(page, 'traces');
+  await page.getByRole('listbox', { name: words.traces.list }).getByRole('option').first().click();
+  const text = words.traces;
+  const at = (place: number): Promise<void> => expect(page.getByText(new RegExp(`^step ${place} of \\d+`)).first()).toBeVisible();
+  await at(1);
+  await page.keyboard.press('ArrowRight');
+  await at(2);
+  await page.getByRole('button', { name: text.next }).click();
+  await at(3);
+  await page.keyboard.press('ArrowLeft');
+  await at(2);
+  await page.getByRole('button', { name: text.previous }).click();
+  await at(1);
+  for (let visited = 1; visited < 12; visited++) {
+    if (await page.getByText(text.tokens.title, { exact: true }).isVisible()) break;
+    await page.getByRole('button', { name: text.next }).click();
+  }
+  await expect(page.getByRole('heading', { name: text.prompt })).toBeVisible();
+  await expect(page.getByRole('heading', { name: text.output })).toBeVisible();
+  await expectAccessible(page, 'Traces');
+}
+
+/** Gives each role a policy of its own, then moves one by dragging and back by keyboard. */
+export async function moveARole(page: Page): Promise<void> {
+  await goTo(page, 'team');
+  const text = words.cast;
+  await page.getByRole('button', { name: text.separate, exact: true }).click();
+  const rows = page.getByRole('radiogroup');
+  await expect(rows).toHaveCount(2);
+  const policies = page.locator('.policy');
+  await expect(policies).toHaveCount(2);
+  const checked = (row: number): Promise<number> => rows.nth(row).getByRole('radio').evaluateAll((radios) => radios.findIndex((radio) => (radio as HTMLInputElement).checked));
+  expect([await checked(0), await checked(1)]).toEqual([0, 1]);
+
+  await rows.nth(1).locator('[draggable="true"]').dragTo(policies.first());
+  await expect.poll(() => checked(1)).toBe(0);
+  await rows.nth(1).getByRole('radio').first().focus();
+  await page.keyboard.press('ArrowRight');
+  await expect.poll(() => checked(1)).toBe(1);
+  await page.getByRole('button', { name: text.shared, exact: true }).click();
+  await expect(policies).toHaveCount(1);
+  await expectAccessible(page, 'Team');
+}
+
+export async function seeTheModels(page: Page): Promise<void> {
+  await goTo(page, 'models');
+  await expect(page.getByText('nano').first()).toBeVisible();
+  await expectAccessible(page, 'Models');
+}
