@@ -11,7 +11,13 @@ const articles = /(?<![\p{L}\p{N}_])(?:a|an|the)(?![\p{L}\p{N}_])/gu;
 
 /** Lower case, without ASCII punctuation and English articles, white space collapsed. */
 export function normalise(text: string): string {
-  return text.toLowerCase().replace(/[!-/:-@[-`{-~]/g, '').replace(articles, ' ').split(/\s+/u).filter(Boolean).join(' ');
+  return text
+    .toLowerCase()
+    .replace(/[!-/:-@[-`{-~]/g, '')
+    .replace(articles, ' ')
+    .split(/\s+/u)
+    .filter(Boolean)
+    .join(' ');
 }
 
 /** 1 where the normalised texts are equal. */

@@ -61,7 +61,10 @@ function raw(rule: RewardRule, trace: Trace, record: TraceRecord | null): { name
   if (rule.value.kind === 'score') {
     const { metric } = rule.value;
     const value = trace.score[metric];
-    if (value === undefined) throw new UserError(`The reward ${rule.id} reads a score that the task does not give: ${metric}; use one of ${Object.keys(trace.score).join(', ')}`);
+    if (value === undefined)
+      throw new UserError(
+        `The reward ${rule.id} reads a score that the task does not give: ${metric}; use one of ${Object.keys(trace.score).join(', ')}`,
+      );
     return { name: metric, value };
   }
   return { name: 'value', value: celValue(rule.id, rule.value.expression, trace, record) };
@@ -76,7 +79,9 @@ function celValue(rule: string, expression: string, trace: Trace, record: TraceR
   }
   if (typeof value === 'boolean') return value ? 1 : 0;
   if (typeof value === 'number') return value;
-  throw new UserError(`The reward ${rule} must be a number, but it is ${JSON.stringify(value).slice(0, 60)}; let its expression end in a number or a condition`);
+  throw new UserError(
+    `The reward ${rule} must be a number, but it is ${JSON.stringify(value).slice(0, 60)}; let its expression end in a number or a condition`,
+  );
 }
 
 /** The names a reward's CEL sees. `previous` and `next` are the same role's records one turn before and after, or null. */
@@ -85,7 +90,10 @@ export const rewardNames = ['query', 'answer', 'score', 'record', 'records', 'pr
 function rewardScope(trace: Trace, record: TraceRecord | null): Record<(typeof rewardNames)[number], Json> {
   const roles = trace.records.filter((each) => each.kind === 'role');
   const beside = (offset: number): Json => {
-    const found = record === null ? undefined : roles.find((each) => each.node === record.node && each.turn === record.turn + offset);
+    const found =
+      record === null
+        ? undefined
+        : roles.find((each) => each.node === record.node && each.turn === record.turn + offset);
     return found === undefined ? null : recordView(found);
   };
   return {
@@ -101,7 +109,14 @@ function rewardScope(trace: Trace, record: TraceRecord | null): Record<(typeof r
 
 function recordView(record: TraceRecord): Json {
   return {
-    id: record.id, node: record.node, role: record.role ?? '', turn: record.turn, text: record.text ?? '', legal: record.legal ?? true,
-    length: record.length ?? 0, inputs: record.inputs as Json, outputs: record.outputs as Json,
+    id: record.id,
+    node: record.node,
+    role: record.role ?? '',
+    turn: record.turn,
+    text: record.text ?? '',
+    legal: record.legal ?? true,
+    length: record.length ?? 0,
+    inputs: record.inputs as Json,
+    outputs: record.outputs as Json,
   };
 }

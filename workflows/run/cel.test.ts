@@ -3,7 +3,17 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../../engine/errors.ts';
 import { celNames, compileCel, evaluateCel, evaluateCondition, maxExpressionChars } from './cel.ts';
 
-const scope = { turn: 2, score: { f1: 0.5 }, words: ['a', 'b'], text: 'Oakton', nothing: null, records: [{ turn: 0, legal: true }, { turn: 1, legal: false }] };
+const scope = {
+  turn: 2,
+  score: { f1: 0.5 },
+  words: ['a', 'b'],
+  text: 'Oakton',
+  nothing: null,
+  records: [
+    { turn: 0, legal: true },
+    { turn: 1, legal: false },
+  ],
+};
 
 describe('evaluateCel', () => {
   it.each<[string, unknown]>([
@@ -54,7 +64,9 @@ describe('evaluateCel', () => {
   it('cannot run away: nested macros, doubled texts and doubled lists stop in time', () => {
     const items = { xs: Array.from({ length: 1_000 }, (_, i) => i), s: 'x'.repeat(1_000) };
     const started = performance.now();
-    expect(() => evaluateCel('xs.all(a, xs.all(b, xs.all(c, xs.all(d, a + b + c + d >= 0))))', items)).toThrow('more than');
+    expect(() => evaluateCel('xs.all(a, xs.all(b, xs.all(c, xs.all(d, a + b + c + d >= 0))))', items)).toThrow(
+      'more than',
+    );
     expect(() => evaluateCel(`[s]${'.map(x, x + x)'.repeat(100)}`, items)).toThrow('more than');
     expect(() => evaluateCel(`[xs]${'.map(x, x + x)'.repeat(100)}`, items)).toThrow('more than');
     expect(() => evaluateCel('xs.map(a, xs.map(b, xs.map(c, s)))', items)).toThrow('more than');
@@ -63,15 +75,48 @@ describe('evaluateCel', () => {
   });
 
   it('never throws anything but a UserError on arbitrary text', () => {
-    const token = fc.constantFrom('turn', 'score', '.f1', '(', ')', '[', ']', '+', '-', '?', ':', '"a"', '1', '1.5', 'words', '.map(x,', 'x', ' && ', '!', 'size(', ',', '{', '}', '@', "b'x'", 'timestamp("x")');
+    const token = fc.constantFrom(
+      'turn',
+      'score',
+      '.f1',
+      '(',
+      ')',
+      '[',
+      ']',
+      '+',
+      '-',
+      '?',
+      ':',
+      '"a"',
+      '1',
+      '1.5',
+      'words',
+      '.map(x,',
+      'x',
+      ' && ',
+      '!',
+      'size(',
+      ',',
+      '{',
+      '}',
+      '@',
+      "b'x'",
+      'timestamp("x")',
+    );
     fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.array(token, { maxLength: 15 }).map((parts) => parts.join(''))), (source) => {
-        try {
-          JSON.stringify(evaluateCel(source, scope));
-        } catch (error) {
-          expect(error).toBeInstanceOf(UserError);
-        }
-      }),
+      fc.property(
+        fc.oneof(
+          fc.string(),
+          fc.array(token, { maxLength: 15 }).map((parts) => parts.join('')),
+        ),
+        (source) => {
+          try {
+            JSON.stringify(evaluateCel(source, scope));
+          } catch (error) {
+            expect(error).toBeInstanceOf(UserError);
+          }
+        },
+      ),
       { numRuns: 500 },
     );
   });
@@ -79,7 +124,11 @@ describe('evaluateCel', () => {
 
 describe('celNames', () => {
   it('lists what an expression reads from outside', () => {
-    expect(celNames('records.map(r, r.turn + turn).size() > 0 && has(score.f1)').sort()).toEqual(['records', 'score', 'turn']);
+    expect(celNames('records.map(r, r.turn + turn).size() > 0 && has(score.f1)').sort()).toEqual([
+      'records',
+      'score',
+      'turn',
+    ]);
     expect(celNames('1 +')).toEqual([]);
     expect(compileCel('1')({})).toBe(1);
   });

@@ -3,7 +3,21 @@
  * CEL cannot loop for ever, but nested macros and doubled strings can grow without end, so each evaluation has a budget of
  * steps and characters that is counted inside the expression. Numbers mix freely: 1 + score.f1 is what it looks like.
  */
-import { celEnv, celFunc, celMethod, CelScalar, isCelError, isCelList, isCelMap, listType, parse, plan, type CelFunc, type CelInput, type CelValue } from '@bufbuild/cel';
+import {
+  celEnv,
+  celFunc,
+  celMethod,
+  CelScalar,
+  isCelError,
+  isCelList,
+  isCelMap,
+  listType,
+  parse,
+  plan,
+  type CelFunc,
+  type CelInput,
+  type CelValue,
+} from '@bufbuild/cel';
 import { strings } from '@bufbuild/cel/ext';
 import { UserError } from '../../engine/errors.ts';
 import { exactMatch, tokenF1 } from '../rewards/answer.ts';
@@ -46,7 +60,9 @@ export function evaluateCel(source: string, variables: Record<string, Json>): Js
 export function evaluateCondition(source: string, variables: Record<string, Json>): boolean {
   const value = evaluateCel(source, variables);
   if (typeof value === 'boolean') return value;
-  throw new UserError(`A condition must be true or false, but this one is ${JSON.stringify(value)?.slice(0, 80)}: ${shown(source)}; compare it with something, for example "turn > 1"`);
+  throw new UserError(
+    `A condition must be true or false, but this one is ${JSON.stringify(value)?.slice(0, 80)}: ${shown(source)}; compare it with something, for example "turn > 1"`,
+  );
 }
 
 /** Names an expression reads that it does not make itself, each once; empty where it does not parse. */
@@ -55,7 +71,8 @@ export function celNames(source: string): string[] {
   try {
     const expr = parseChecked(source);
     visit(expr, 0, (each, bound) => {
-      if (each.exprKind.case === 'identExpr' && !bound.has(each.exprKind.value.name)) names.add(each.exprKind.value.name);
+      if (each.exprKind.case === 'identExpr' && !bound.has(each.exprKind.value.name))
+        names.add(each.exprKind.value.name);
     });
   } catch {
     return [];
@@ -72,14 +89,19 @@ function compileFresh(source: string): Expression {
   return (variables) => {
     budget.left = budgetSteps;
     const result = evaluate(variables as Record<string, CelInput>);
-    if (budget.left < 0) throw new UserError(`The expression takes more than ${budgetSteps} steps: ${shown(source)}; shorten its lists or texts`);
-    if (isCelError(result)) throw new UserError(`The expression failed (${result.message}): ${shown(source)}; check its names and types`);
+    if (budget.left < 0)
+      throw new UserError(
+        `The expression takes more than ${budgetSteps} steps: ${shown(source)}; shorten its lists or texts`,
+      );
+    if (isCelError(result))
+      throw new UserError(`The expression failed (${result.message}): ${shown(source)}; check its names and types`);
     return toJson(result, 0, source);
   };
 }
 
 function parseChecked(source: string): Expr {
-  if (source.length > maxExpressionChars) throw new UserError(`The expression is longer than ${maxExpressionChars} characters: ${source.length}; shorten it`);
+  if (source.length > maxExpressionChars)
+    throw new UserError(`The expression is longer than ${maxExpressionChars} characters: ${source.length}; shorten it`);
   try {
     return parse(source).expr;
   } catch (error) {
@@ -94,23 +116,40 @@ function guard(expr: Expr): void {
   if (kind.case === 'comprehensionExpr' && kind.value.loopCondition !== undefined) {
     kind.value.loopCondition = call('@go', kind.value.loopCondition);
   }
-  if (kind.case === 'callExpr' && kind.value.function === '_+_') kind.value.args = kind.value.args.map((arg) => call('@size', arg));
+  if (kind.case === 'callExpr' && kind.value.function === '_+_')
+    kind.value.args = kind.value.args.map((arg) => call('@size', arg));
 }
 
 function call(name: string, arg: Expr): Expr {
-  return { ...arg, exprKind: { case: 'callExpr', value: { $typeName: 'cel.expr.Expr.Call', function: name, args: [arg] } } };
+  return {
+    ...arg,
+    exprKind: { case: 'callExpr', value: { $typeName: 'cel.expr.Expr.Call', function: name, args: [arg] } },
+  };
 }
 
 /** Children first, so that a guard is not guarded again; `bound` are the macro variables around an expression. */
-function visit(expr: Expr | undefined, depth: number, each: (expr: Expr, bound: ReadonlySet<string>) => void, bound: ReadonlySet<string> = new Set()): void {
+function visit(
+  expr: Expr | undefined,
+  depth: number,
+  each: (expr: Expr, bound: ReadonlySet<string>) => void,
+  bound: ReadonlySet<string> = new Set(),
+): void {
   if (expr === undefined) return;
-  if (depth > maxDepth * 4) throw new UserError(`The expression is nested more than ${maxDepth} deep; split it into compute nodes`);
+  if (depth > maxDepth * 4)
+    throw new UserError(`The expression is nested more than ${maxDepth} deep; split it into compute nodes`);
   const go = (child: Expr | undefined, more = bound): void => visit(child, depth + 1, each, more);
   const kind = expr.exprKind;
   switch (kind.case) {
-    case 'selectExpr': go(kind.value.operand); break;
-    case 'callExpr': go(kind.value.target); kind.value.args.forEach((arg) => go(arg)); break;
-    case 'listExpr': kind.value.elements.forEach((element) => go(element)); break;
+    case 'selectExpr':
+      go(kind.value.operand);
+      break;
+    case 'callExpr':
+      go(kind.value.target);
+      kind.value.args.forEach((arg) => go(arg));
+      break;
+    case 'listExpr':
+      kind.value.elements.forEach((element) => go(element));
+      break;
     case 'structExpr':
       for (const entry of kind.value.entries) {
         if (entry.keyKind.case === 'mapKey') go(entry.keyKind.value);
@@ -126,7 +165,8 @@ function visit(expr: Expr | undefined, depth: number, each: (expr: Expr, bound: 
       go(kind.value.result, inner);
       break;
     }
-    default: break;
+    default:
+      break;
   }
   each(expr, bound);
 }
@@ -207,16 +247,24 @@ function number(value: unknown): number {
 }
 
 function toJson(value: CelValue, depth: number, source: string): Json {
-  if (depth > maxDepth) throw new UserError(`The expression's result is nested more than ${maxDepth} deep: ${shown(source)}`);
+  if (depth > maxDepth)
+    throw new UserError(`The expression's result is nested more than ${maxDepth} deep: ${shown(source)}`);
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') return Number(value);
   if (typeof value === 'number') {
     if (Number.isFinite(value)) return value;
-    throw new UserError(`The expression's result is not a finite number (${value}): ${shown(source)}; guard the division`);
+    throw new UserError(
+      `The expression's result is not a finite number (${value}): ${shown(source)}; guard the division`,
+    );
   }
   if (isCelList(value)) return [...value].map((item) => toJson(item as CelValue, depth + 1, source));
-  if (isCelMap(value)) return Object.fromEntries([...value].map(([key, item]) => [String(key), toJson(item as CelValue, depth + 1, source)]));
-  throw new UserError(`The expression gives a value that is not JSON: ${shown(source)}; convert it with string() or double()`);
+  if (isCelMap(value))
+    return Object.fromEntries(
+      [...value].map(([key, item]) => [String(key), toJson(item as CelValue, depth + 1, source)]),
+    );
+  throw new UserError(
+    `The expression gives a value that is not JSON: ${shown(source)}; convert it with string() or double()`,
+  );
 }
 
 function shown(source: string): string {

@@ -30,13 +30,21 @@ type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: K
 export async function execute(node: GraphNode, values: Values, context: ExecuteContext): Promise<Made> {
   const each = node.node;
   switch (each.kind) {
-    case 'input': return { outputs: inputValues(each, context.query) };
-    case 'tool': return runTool(node, values, context);
-    case 'router': return { outputs: route(each, values) };
-    case 'compute': return { outputs: { [each.output.name]: computeValue(each, values) } };
-    case 'output': return { outputs: {}, answer: renderValue(values[answerPort(each, values)], 'joined') };
-    case 'role': case 'loop': throw new Error(`A ${each.kind} node is not executed here: ${each.id}`);
-    default: return each satisfies never;
+    case 'input':
+      return { outputs: inputValues(each, context.query) };
+    case 'tool':
+      return runTool(node, values, context);
+    case 'router':
+      return { outputs: route(each, values) };
+    case 'compute':
+      return { outputs: { [each.output.name]: computeValue(each, values) } };
+    case 'output':
+      return { outputs: {}, answer: renderValue(values[answerPort(each, values)], 'joined') };
+    case 'role':
+    case 'loop':
+      throw new Error(`A ${each.kind} node is not executed here: ${each.id}`);
+    default:
+      return each satisfies never;
   }
 }
 
@@ -51,12 +59,18 @@ export function guarded<T>(node: string, work: () => T): T {
 }
 
 function inputValues(node: NodeOf<'input'>, query: Query): Values {
-  const fields: Record<string, Json | undefined> = { ...query.values, question: query.question, id: query.id, paragraphs: query.paragraphs };
+  const fields: Record<string, Json | undefined> = {
+    ...query.values,
+    question: query.question,
+    id: query.id,
+    paragraphs: query.paragraphs,
+  };
   const values: Values = {};
   for (const port of node.outputs) {
     const value = Object.hasOwn(fields, port.name) ? fields[port.name] : undefined;
     if (value === undefined && port.optional) continue;
-    if (value === undefined || !isOfType(value, port.type)) throw new Dropped(`${node.id}: the question has no ${port.type} called ${port.name}`);
+    if (value === undefined || !isOfType(value, port.type))
+      throw new Dropped(`${node.id}: the question has no ${port.type} called ${port.name}`);
     values[port.name] = value;
   }
   return values;
@@ -64,18 +78,25 @@ function inputValues(node: NodeOf<'input'>, query: Query): Values {
 
 function route(node: NodeOf<'router'>, values: Values): Values {
   const scope = withNulls(node.inputs, values);
-  const taken = node.branches.find((branch) => guarded(node.id, () => evaluateCondition(branch.when, scope)))?.name ?? node.otherwise;
+  const taken =
+    node.branches.find((branch) => guarded(node.id, () => evaluateCondition(branch.when, scope)))?.name ??
+    node.otherwise;
   return { [taken]: values[node.inputs[0].name] ?? null };
 }
 
 function computeValue(node: NodeOf<'compute'>, values: Values): Json {
   const value = guarded(node.id, () => evaluateCel(node.expression, withNulls(node.inputs, values)));
   if (isOfType(value, node.output.type)) return value;
-  throw new Dropped(`${node.id}: the expression gives ${JSON.stringify(value).slice(0, 60)}, which is no ${node.output.type}`);
+  throw new Dropped(
+    `${node.id}: the expression gives ${JSON.stringify(value).slice(0, 60)}, which is no ${node.output.type}`,
+  );
 }
 
 function answerPort(node: NodeOf<'output'>, values: Values): string {
-  return (node.inputs.find(({ name }) => name === 'answer' && name in values) ?? node.inputs.find(({ name }) => name in values)!).name;
+  return (
+    node.inputs.find(({ name }) => name === 'answer' && name in values) ??
+    node.inputs.find(({ name }) => name in values)!
+  ).name;
 }
 
 async function runTool(node: GraphNode, values: Values, { corpus, query }: ExecuteContext): Promise<Made> {

@@ -23,31 +23,44 @@ export type Graph = { workflow: Workflow; nodes: Map<string, GraphNode>; edges: 
 
 /** A node, or a whole cycle named after its loop node, and the steps of the same level that must be settled before it. */
 export type Step = { id: string; after: readonly string[] } & (
-  | { kind: 'node' }
-  | { kind: 'cycle'; body: Step[]; members: ReadonlySet<string> }
+  { kind: 'node' } | { kind: 'cycle'; body: Step[]; members: ReadonlySet<string> }
 );
 
 /** The ports of a node. Throws a UserError for an unknown role or tool. */
 export function portsOf(workflow: Pick<Workflow, 'roles'>, node: WorkflowNode): NodePorts {
   switch (node.kind) {
-    case 'input': return { inputs: [], outputs: node.outputs };
+    case 'input':
+      return { inputs: [], outputs: node.outputs };
     case 'role': {
       const role = workflow.roles[node.role];
-      if (role === undefined) throw new UserError(`Node ${node.id} plays a role that does not exist: ${node.role}; use one of ${Object.keys(workflow.roles).join(', ') || 'the roles you define'}`);
-      return { inputs: node.inputs, outputs: [{ name: role.parser.port, type: parsedType(role.parser), optional: false }] };
+      if (role === undefined)
+        throw new UserError(
+          `Node ${node.id} plays a role that does not exist: ${node.role}; use one of ${Object.keys(workflow.roles).join(', ') || 'the roles you define'}`,
+        );
+      return {
+        inputs: node.inputs,
+        outputs: [{ name: role.parser.port, type: parsedType(role.parser), optional: false }],
+      };
     }
-    case 'tool': return openTool(node).ports;
+    case 'tool':
+      return openTool(node).ports;
     case 'router': {
       const names = [...node.branches.map((branch) => branch.name), node.otherwise];
-      return { inputs: node.inputs, outputs: [...new Set(names)].map((name) => ({ name, type: node.inputs[0].type, optional: false })) };
+      return {
+        inputs: node.inputs,
+        outputs: [...new Set(names)].map((name) => ({ name, type: node.inputs[0].type, optional: false })),
+      };
     }
     case 'loop': {
       const port = (name: string, optional = false): Port => ({ name, type: node.type, optional });
       return { inputs: [port('in'), port('again', true), ...node.inputs], outputs: [port('body'), port('done')] };
     }
-    case 'compute': return { inputs: node.inputs, outputs: [node.output] };
-    case 'output': return { inputs: node.inputs, outputs: [] };
-    default: return node satisfies never;
+    case 'compute':
+      return { inputs: node.inputs, outputs: [node.output] };
+    case 'output':
+      return { inputs: node.inputs, outputs: [] };
+    default:
+      return node satisfies never;
   }
 }
 
@@ -56,7 +69,13 @@ export function buildGraph(workflow: Workflow): Graph {
   const nodes = new Map<string, GraphNode>();
   for (const node of workflow.nodes) {
     if (nodes.has(node.id)) throw new UserError(`Two nodes have the same id: ${node.id}; rename one`);
-    nodes.set(node.id, { node, tool: node.kind === 'tool' ? openTool(node) : null, ...portsOf(workflow, node), incoming: {}, outgoing: {} });
+    nodes.set(node.id, {
+      node,
+      tool: node.kind === 'tool' ? openTool(node) : null,
+      ...portsOf(workflow, node),
+      incoming: {},
+      outgoing: {},
+    });
   }
   workflow.edges.forEach((edge, index) => connect(nodes, edge, index));
   for (const each of nodes.values()) requireInputs(each);
@@ -67,11 +86,24 @@ function connect(nodes: ReadonlyMap<string, GraphNode>, edge: Edge, index: numbe
   const shown = `${edge.from.node}.${edge.from.port} → ${edge.to.node}.${edge.to.port}`;
   const from = nodes.get(edge.from.node);
   const to = nodes.get(edge.to.node);
-  if (from === undefined || to === undefined) throw new UserError(`An edge ends at a node that does not exist: ${shown}; remove it or add the node`);
-  if (!from.outputs.some((port) => port.name === edge.from.port)) throw new UserError(`An edge starts at a port that does not exist: ${shown}; ${edge.from.node} has ${names(from.outputs)}`);
-  if (!to.inputs.some((port) => port.name === edge.to.port)) throw new UserError(`An edge ends at a port that does not exist: ${shown}; ${edge.to.node} has ${names(to.inputs)}`);
-  const [source, target] = [from.outputs.find((port) => port.name === edge.from.port)!, to.inputs.find((port) => port.name === edge.to.port)!];
-  if (!fits(source.type, target.type)) throw new UserError(`An edge joins ports of different types (${source.type} into ${target.type}): ${shown}; put a compute node between them`);
+  if (from === undefined || to === undefined)
+    throw new UserError(`An edge ends at a node that does not exist: ${shown}; remove it or add the node`);
+  if (!from.outputs.some((port) => port.name === edge.from.port))
+    throw new UserError(
+      `An edge starts at a port that does not exist: ${shown}; ${edge.from.node} has ${names(from.outputs)}`,
+    );
+  if (!to.inputs.some((port) => port.name === edge.to.port))
+    throw new UserError(
+      `An edge ends at a port that does not exist: ${shown}; ${edge.to.node} has ${names(to.inputs)}`,
+    );
+  const [source, target] = [
+    from.outputs.find((port) => port.name === edge.from.port)!,
+    to.inputs.find((port) => port.name === edge.to.port)!,
+  ];
+  if (!fits(source.type, target.type))
+    throw new UserError(
+      `An edge joins ports of different types (${source.type} into ${target.type}): ${shown}; put a compute node between them`,
+    );
   (from.outgoing[edge.from.port] ??= []).push(index);
   (to.incoming[edge.to.port] ??= []).push(index);
 }
@@ -82,7 +114,8 @@ function names(ports: readonly Port[]): string {
 
 function requireInputs({ node, inputs, incoming }: GraphNode): void {
   for (const port of inputs) {
-    if (!port.optional && incoming[port.name] === undefined) throw new UserError(`Nothing is connected to ${node.id}.${port.name}; connect it or make the port optional`);
+    if (!port.optional && incoming[port.name] === undefined)
+      throw new UserError(`Nothing is connected to ${node.id}.${port.name}; connect it or make the port optional`);
   }
 }
 
@@ -109,17 +142,32 @@ function rename(steps: readonly Step[], groups: readonly Component[]): Step[] {
   return steps.map((step) => ({ ...step, after: step.after.map((id) => names.get(id)!) }));
 }
 
-function cycle(nodes: ReadonlyMap<string, GraphNode>, edges: readonly Edge[], inside: ReadonlySet<string>): Step & { kind: 'cycle' } {
+function cycle(
+  nodes: ReadonlyMap<string, GraphNode>,
+  edges: readonly Edge[],
+  inside: ReadonlySet<string>,
+): Step & { kind: 'cycle' } {
   const shown = [...inside].join(', ');
-  const entered = (id: string): boolean => edges.some((edge) => edge.to.node === id && edge.to.port === 'in' && !inside.has(edge.from.node));
+  const entered = (id: string): boolean =>
+    edges.some((edge) => edge.to.node === id && edge.to.port === 'in' && !inside.has(edge.from.node));
   const headers = [...inside].filter((id) => nodes.get(id)?.node.kind === 'loop' && entered(id));
-  if (headers.length === 0) throw new UserError(`These nodes wait for each other for ever: ${shown}; let the circle begin and close at a loop node (in from outside, again from inside)`);
-  if (headers.length > 1) throw new UserError(`Two loops share one circle: ${headers.join(', ')}; put one wholly inside the other`);
+  if (headers.length === 0)
+    throw new UserError(
+      `These nodes wait for each other for ever: ${shown}; let the circle begin and close at a loop node (in from outside, again from inside)`,
+    );
+  if (headers.length > 1)
+    throw new UserError(`Two loops share one circle: ${headers.join(', ')}; put one wholly inside the other`);
   const header = headers[0];
   const back = edges.find((edge) => edge.from.node === header && edge.from.port === 'done' && inside.has(edge.to.node));
-  if (back !== undefined) throw new UserError(`The end of a loop leads back into it: ${header}.done → ${back.to.node}; take ${back.to.node} from ${header}.body`);
+  if (back !== undefined)
+    throw new UserError(
+      `The end of a loop leads back into it: ${header}.done → ${back.to.node}; take ${back.to.node} from ${header}.body`,
+    );
   const wrong = edges.find((edge) => edge.to.node === header && edge.to.port === 'in' && inside.has(edge.from.node));
-  if (wrong !== undefined) throw new UserError(`The inside of a loop leads to its beginning: ${wrong.from.node} → ${header}.in; connect it to ${header}.again`);
+  if (wrong !== undefined)
+    throw new UserError(
+      `The inside of a loop leads to its beginning: ${wrong.from.node} → ${header}.in; connect it to ${header}.again`,
+    );
   const body = new Set([...inside].filter((id) => id !== header));
   return { kind: 'cycle', id: header, after: [], body: order(nodes, edges, body), members: inside };
 }
@@ -129,7 +177,8 @@ type Component = { ids: string[]; cyclic: boolean };
 /** Strongly connected components in topological order, ids in file order (Tarjan 1972, without recursion). */
 function components(edges: readonly Edge[], members: ReadonlySet<string>): Component[] {
   const next = new Map<string, string[]>([...members].map((id) => [id, []]));
-  for (const edge of edges) if (members.has(edge.from.node) && members.has(edge.to.node)) next.get(edge.from.node)!.push(edge.to.node);
+  for (const edge of edges)
+    if (members.has(edge.from.node) && members.has(edge.to.node)) next.get(edge.from.node)!.push(edge.to.node);
   const rank = new Map([...members].map((id, index) => [id, index]));
   const found: Component[] = [];
   const indexOf = new Map<string, number>();
@@ -149,7 +198,10 @@ function components(edges: readonly Edge[], members: ReadonlySet<string>): Compo
     if (low.get(id) !== indexOf.get(id)) return;
     const ids = stack.splice(stack.indexOf(id));
     for (const each of ids) onStack.delete(each);
-    found.push({ ids: ids.sort((a, c) => rank.get(a)! - rank.get(c)!), cyclic: ids.length > 1 || next.get(id)!.includes(id) });
+    found.push({
+      ids: ids.sort((a, c) => rank.get(a)! - rank.get(c)!),
+      cyclic: ids.length > 1 || next.get(id)!.includes(id),
+    });
   }
   function explore(root: string): void {
     const path: { id: string; at: number }[] = [{ id: root, at: 0 }];

@@ -14,7 +14,10 @@ describe('tags', () => {
   });
 
   it('takes several as a list', () => {
-    expect(parseText(many, '<q>one</q>\n<q>two</q>', 'stop')).toEqual({ values: { questions: ['one', 'two'] }, legal: true });
+    expect(parseText(many, '<q>one</q>\n<q>two</q>', 'stop')).toEqual({
+      values: { questions: ['one', 'two'] },
+      legal: true,
+    });
     expect(parsedType(many)).toBe('list');
     expect(parsedType(one)).toBe('text');
   });
@@ -52,7 +55,11 @@ describe('tags', () => {
 describe('plain text', () => {
   it('is legal when the model ended by itself', () => {
     expect(parseText(plain, ' Oakton\n', 'stop')).toEqual({ values: { answer: 'Oakton' }, legal: true });
-    expect(parseText(plain, 'Oakton and', 'length')).toEqual({ values: { answer: 'Oakton and' }, legal: false, problem: 'not finished within the allowed tokens' });
+    expect(parseText(plain, 'Oakton and', 'length')).toEqual({
+      values: { answer: 'Oakton and' },
+      legal: false,
+      problem: 'not finished within the allowed tokens',
+    });
     expect(parseText(plain, '  ', 'stop').problem).toBe('empty');
     expect(parseText(plain, 'x'.repeat(30), 'stop').problem).toContain('longer');
   });
@@ -60,7 +67,10 @@ describe('plain text', () => {
 
 describe('any text', () => {
   const finishes: FinishReason[] = ['stop', 'stop-string', 'length', 'context', 'cancelled'];
-  const piece = fc.oneof(fc.constantFrom('<a>', '</a>', '<q>', '</q>', '<', '>', ' ', '\n', '<a', '\u0000', '💥'), fc.string());
+  const piece = fc.oneof(
+    fc.constantFrom('<a>', '</a>', '<q>', '</q>', '<', '>', ' ', '\n', '<a', '\u0000', '💥'),
+    fc.string(),
+  );
   const text = fc.array(piece, { maxLength: 30 }).map((pieces) => pieces.join(''));
 
   it('never throws, always fills the port, and explains what is illegal', () => {
@@ -80,12 +90,18 @@ describe('any text', () => {
   });
 
   it('reads back whatever was put between tags', () => {
-    const inner = fc.string({ minLength: 1, maxLength: 20 }).map((each) => each.replace(/[<>]/g, '').trim()).filter((each) => each !== '');
+    const inner = fc
+      .string({ minLength: 1, maxLength: 20 })
+      .map((each) => each.replace(/[<>]/g, '').trim())
+      .filter((each) => each !== '');
     fc.assert(
-      fc.property(fc.uniqueArray(inner, { minLength: 1, maxLength: 3, selector: (each) => each.toLowerCase() }), (values) => {
-        const parsed = parseText(many, values.map((value) => `<q>${value}</q>`).join('\n'), 'stop');
-        expect(parsed).toEqual({ values: { questions: values }, legal: true });
-      }),
+      fc.property(
+        fc.uniqueArray(inner, { minLength: 1, maxLength: 3, selector: (each) => each.toLowerCase() }),
+        (values) => {
+          const parsed = parseText(many, values.map((value) => `<q>${value}</q>`).join('\n'), 'stop');
+          expect(parsed).toEqual({ values: { questions: values }, legal: true });
+        },
+      ),
     );
   });
 

@@ -18,9 +18,10 @@ export function parsedType(parser: Parser): PortType {
  * among them counts as written. Never throws, whatever the text.
  */
 export function parseText(parser: Parser, text: string, finish: FinishReason, stop: readonly string[] = []): Parsed {
-  const whole = parser.kind === 'tags' && finish === 'stop-string' && stop.includes(`</${parser.tag}>`) && opens(text, parser.tag)
-    ? `${text}</${parser.tag}>`
-    : text;
+  const whole =
+    parser.kind === 'tags' && finish === 'stop-string' && stop.includes(`</${parser.tag}>`) && opens(text, parser.tag)
+      ? `${text}</${parser.tag}>`
+      : text;
   const parsed = parser.kind === 'tags' ? parseTags(parser, whole) : parsePlain(parser, whole);
   const unfinished = finishProblem(finish);
   if (unfinished === undefined) return parsed;
@@ -29,12 +30,18 @@ export function parseText(parser: Parser, text: string, finish: FinishReason, st
 
 function finishProblem(finish: FinishReason): string | undefined {
   switch (finish) {
-    case 'stop': return undefined;
-    case 'stop-string': return undefined;
-    case 'length': return 'not finished within the allowed tokens';
-    case 'context': return 'not finished within the context';
-    case 'cancelled': return 'cancelled';
-    default: return finish satisfies never;
+    case 'stop':
+      return undefined;
+    case 'stop-string':
+      return undefined;
+    case 'length':
+      return 'not finished within the allowed tokens';
+    case 'context':
+      return 'not finished within the context';
+    case 'cancelled':
+      return 'cancelled';
+    default:
+      return finish satisfies never;
   }
 }
 
@@ -42,7 +49,8 @@ function parsePlain(parser: Extract<Parser, { kind: 'text' }>, text: string): Pa
   const value = text.trim();
   const values = { [parser.port]: cut(value, parser.maxChars) };
   if (value === '') return { values, legal: false, problem: 'empty' };
-  if (value.length > parser.maxChars) return { values, legal: false, problem: `longer than ${parser.maxChars} characters` };
+  if (value.length > parser.maxChars)
+    return { values, legal: false, problem: `longer than ${parser.maxChars} characters` };
   return { values, legal: true };
 }
 
@@ -58,11 +66,15 @@ function parseTags(parser: Extract<Parser, { kind: 'tags' }>, text: string): Par
 
 function tagProblem(parser: Extract<Parser, { kind: 'tags' }>, scan: Scan): string | undefined {
   const { values } = scan;
-  if (values.length < parser.min) return values.length === 0 ? `no <${parser.tag}>…</${parser.tag}>` : `${values.length} <${parser.tag}>, at least ${parser.min} needed`;
+  if (values.length < parser.min)
+    return values.length === 0
+      ? `no <${parser.tag}>…</${parser.tag}>`
+      : `${values.length} <${parser.tag}>, at least ${parser.min} needed`;
   if (values.length > parser.max) return `${values.length} <${parser.tag}>, at most ${parser.max} allowed`;
   if (values.includes('')) return `an empty <${parser.tag}>`;
   if (values.some((value) => value.length > parser.maxChars)) return `longer than ${parser.maxChars} characters`;
-  if (parser.unique && new Set(values.map((value) => value.toLowerCase())).size < values.length) return `the same <${parser.tag}> twice`;
+  if (parser.unique && new Set(values.map((value) => value.toLowerCase())).size < values.length)
+    return `the same <${parser.tag}> twice`;
   if (scan.stray) return `a <${parser.tag}> out of place`;
   if (parser.strict && scan.outside) return 'text outside the tags';
   return undefined;

@@ -4,7 +4,9 @@ import { fill, maxPromptChars, promptReferences, renderPrompt, renderValue } fro
 
 describe('fill', () => {
   it('puts values where their ports stand, once', () => {
-    expect(fill('Q: {{question}}\n{{ question }}', { question: 'who is {{secret}}?' })).toBe('Q: who is {{secret}}?\nwho is {{secret}}?');
+    expect(fill('Q: {{question}}\n{{ question }}', { question: 'who is {{secret}}?' })).toBe(
+      'Q: who is {{secret}}?\nwho is {{secret}}?',
+    );
     expect(fill('{{a}}', { a: '$& $1' })).toBe('$& $1');
   });
 
@@ -15,7 +17,10 @@ describe('fill', () => {
   });
 
   it('shows lists and passages as asked', () => {
-    const passages = [{ title: 'Mira', text: 'lives in Oakton.' }, { title: '', text: 'No title.' }];
+    const passages = [
+      { title: 'Mira', text: 'lives in Oakton.' },
+      { title: '', text: 'No title.' },
+    ];
     expect(fill('{{p}}', { p: passages })).toBe('Mira: lives in Oakton.\nNo title.');
     expect(fill('{{p | numbered}}', { p: passages })).toBe('1. Mira: lives in Oakton.\n2. No title.');
     expect(fill('{{l}}', { l: ['a', 'b'] })).toBe('1. a\n2. b');
@@ -26,10 +31,17 @@ describe('fill', () => {
 });
 
 describe('renderPrompt', () => {
-  const role = roleSchema.parse({ title: 'r', prompt: { system: 'Be {{how}}.', few: [{ user: 'u {{x}}', assistant: 'a' }], user: '{{q}}' }, parser: { kind: 'text', port: 'out' } });
+  const role = roleSchema.parse({
+    title: 'r',
+    prompt: { system: 'Be {{how}}.', few: [{ user: 'u {{x}}', assistant: 'a' }], user: '{{q}}' },
+    parser: { kind: 'text', port: 'out' },
+  });
   it('makes system, examples and the real turn', () => {
     expect(renderPrompt(role, { how: 'brief', q: 'why?' })).toEqual([
-      { role: 'system', content: 'Be brief.' }, { role: 'user', content: 'u {{x}}' }, { role: 'assistant', content: 'a' }, { role: 'user', content: 'why?' },
+      { role: 'system', content: 'Be brief.' },
+      { role: 'user', content: 'u {{x}}' },
+      { role: 'assistant', content: 'a' },
+      { role: 'user', content: 'why?' },
     ]);
     expect(promptReferences(role).map((each) => each.port)).toEqual(['how', 'q']);
   });

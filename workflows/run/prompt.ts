@@ -35,7 +35,9 @@ export function fill(template: string, values: Values, optional: readonly string
     const value = Object.hasOwn(values, port) ? values[port] : undefined;
     if (value === undefined) {
       if (optional.includes(port)) return '';
-      throw new UserError(`The prompt reads a value that does not reach it: {{${port}}}; connect an input port of that name or take it out of the prompt`);
+      throw new UserError(
+        `The prompt reads a value that does not reach it: {{${port}}}; connect an input port of that name or take it out of the prompt`,
+      );
     }
     return renderValue(value, rendering);
   });
@@ -51,17 +53,25 @@ export function renderPrompt(role: Role, values: Values, optional: readonly stri
   }
   messages.push({ role: 'user', content: fill(role.prompt.user, values, optional) });
   const length = messages.reduce((sum, message) => sum + message.content.length, 0);
-  if (length > maxPromptChars) throw new UserError(`The prompt is longer than ${maxPromptChars} characters: ${length}; pass fewer or shorter passages`);
+  if (length > maxPromptChars)
+    throw new UserError(
+      `The prompt is longer than ${maxPromptChars} characters: ${length}; pass fewer or shorter passages`,
+    );
   return messages;
 }
 
 export function renderValue(value: Json, rendering?: string): string {
-  if (rendering !== undefined && !isRendering(rendering)) throw new UserError(`Unknown way to show a value: ${rendering}; use one of ${renderings.join(', ')}`);
+  if (rendering !== undefined && !isRendering(rendering))
+    throw new UserError(`Unknown way to show a value: ${rendering}; use one of ${renderings.join(', ')}`);
   if (rendering === 'json') return JSON.stringify(value);
   if (typeof value === 'string') return value;
   if (isPassages(value) && value.length > 0) return renderLines(value.map(passageLine), rendering ?? 'lines');
   if (isTextList(value)) return renderLines(value, rendering ?? 'numbered');
-  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : value === null ? '' : JSON.stringify(value);
+  return typeof value === 'number' || typeof value === 'boolean'
+    ? String(value)
+    : value === null
+      ? ''
+      : JSON.stringify(value);
 }
 
 export function isRendering(name: string): name is Rendering {
@@ -74,10 +84,14 @@ function passageLine(passage: Passage): string {
 
 function renderLines(lines: readonly string[], rendering: Exclude<Rendering, 'json'>): string {
   switch (rendering) {
-    case 'numbered': return lines.map((line, index) => `${index + 1}. ${line}`).join('\n');
-    case 'lines': return lines.join('\n');
-    case 'joined': return lines.join(', ');
-    default: return rendering satisfies never;
+    case 'numbered':
+      return lines.map((line, index) => `${index + 1}. ${line}`).join('\n');
+    case 'lines':
+      return lines.join('\n');
+    case 'joined':
+      return lines.join(', ');
+    default:
+      return rendering satisfies never;
   }
 }
 

@@ -17,9 +17,12 @@ const threshold = 6;
 /** What a block makes of a text, said without any graph. */
 function meaning(block: Block, text: string): string {
   switch (block.kind) {
-    case 'role': return text + block.mark;
-    case 'branch': return meaning(text.length > threshold ? block.long : block.short, text);
-    case 'then': return meaning(block.second, meaning(block.first, text));
+    case 'role':
+      return text + block.mark;
+    case 'branch':
+      return meaning(text.length > threshold ? block.long : block.short, text);
+    case 'then':
+      return meaning(block.second, meaning(block.first, text));
     case 'loop': {
       let value = text;
       for (let turn = 0; turn < block.limit && value.length < 40; turn += 1) value = meaning(block.body, value);
@@ -45,15 +48,25 @@ function build(block: Block, from: End[], nodes: Nodes, edges: Edges): End[] {
       wire('text');
       return [{ node: id, port: 'out' }];
     case 'branch':
-      nodes.push({ id, kind: 'router', inputs, branches: [{ name: 'long', when: `size(text) > ${threshold}` }], otherwise: 'short' });
+      nodes.push({
+        id,
+        kind: 'router',
+        inputs,
+        branches: [{ name: 'long', when: `size(text) > ${threshold}` }],
+        otherwise: 'short',
+      });
       wire('text');
-      return [...build(block.long, [{ node: id, port: 'long' }], nodes, edges), ...build(block.short, [{ node: id, port: 'short' }], nodes, edges)];
+      return [
+        ...build(block.long, [{ node: id, port: 'long' }], nodes, edges),
+        ...build(block.short, [{ node: id, port: 'short' }], nodes, edges),
+      ];
     case 'then':
       return build(block.second, build(block.first, from, nodes, edges), nodes, edges);
     case 'loop':
       nodes.push({ id, kind: 'loop', type: 'text', limit: block.limit, until: 'size(value) >= 40' });
       wire('in');
-      for (const end of build(block.body, [{ node: id, port: 'body' }], nodes, edges)) edges.push({ from: end, to: { node: id, port: 'again' } });
+      for (const end of build(block.body, [{ node: id, port: 'body' }], nodes, edges))
+        edges.push({ from: end, to: { node: id, port: 'again' } });
       return [{ node: id, port: 'done' }];
   }
 }
@@ -69,37 +82,80 @@ const { block } = fc.letrec<{ block: Block }>((tie) => ({
   ),
 }));
 
-const roles = Object.fromEntries(marks.map((mark) => [`role-${mark}`, { title: mark, prompt: { user: '{{text}}' }, parser: { kind: 'text' as const, port: 'out' } }]));
-const cast = castSchema.parse({ name: 'c', policies: { p: { model: 'm', method: { kind: 'full' } } }, roles: Object.fromEntries(Object.keys(roles).map((role) => [role, 'p'])) });
+const roles = Object.fromEntries(
+  marks.map((mark) => [
+    `role-${mark}`,
+    { title: mark, prompt: { user: '{{text}}' }, parser: { kind: 'text' as const, port: 'out' } },
+  ]),
+);
+const cast = castSchema.parse({
+  name: 'c',
+  policies: { p: { model: 'm', method: { kind: 'full' } } },
+  roles: Object.fromEntries(Object.keys(roles).map((role) => [role, 'p'])),
+});
 
 describe('any nesting of roles, branches and loops', () => {
   it('does what it says, on all questions at once, with parents that came before', async () => {
     await fc.assert(
-      fc.asyncProperty(block, fc.array(fc.constantFrom('x', 'yyy', 'zzzzzzz'), { minLength: 1, maxLength: 3 }), async (flow, texts) => {
-        const nodes: Nodes = [{ id: 'ask', kind: 'input', outputs: [{ name: 'question', type: 'text' }] }];
-        const edges: Edges = [];
-        for (const end of build(flow, [{ node: 'ask', port: 'question' }], nodes, edges)) edges.push({ from: end, to: { node: 'end', port: 'answer' } });
-        nodes.push({ id: 'end', kind: 'output', inputs: [{ name: 'answer', type: 'text' }] });
-        const workflow = workflowSchema.parse({ troupe: 'workflow', version: 1, name: 'w', title: 'w', roles, nodes, edges, rewards: { rules: [] } });
-        expect(lint(workflow).filter((problem) => problem.level === 'error')).toEqual([]);
-        const roleOf = new Map(workflow.nodes.map((node) => [node.id, node.kind === 'role' ? node.role.slice(5) : '']));
-        const generate: Generate = async (_, requests) =>
-          requests.map(({ record, prompt }) => {
-            const said = 'messages' in prompt ? prompt.messages[0].content : '';
-            return { record, promptIds: [], ids: [1], pieces: [''], text: said + roleOf.get(record.split('/')[1].split('#')[0])!, logprobs: [0], entropy: [0], finish: 'stop' };
+      fc.asyncProperty(
+        block,
+        fc.array(fc.constantFrom('x', 'yyy', 'zzzzzzz'), { minLength: 1, maxLength: 3 }),
+        async (flow, texts) => {
+          const nodes: Nodes = [{ id: 'ask', kind: 'input', outputs: [{ name: 'question', type: 'text' }] }];
+          const edges: Edges = [];
+          for (const end of build(flow, [{ node: 'ask', port: 'question' }], nodes, edges))
+            edges.push({ from: end, to: { node: 'end', port: 'answer' } });
+          nodes.push({ id: 'end', kind: 'output', inputs: [{ name: 'answer', type: 'text' }] });
+          const workflow = workflowSchema.parse({
+            troupe: 'workflow',
+            version: 1,
+            name: 'w',
+            title: 'w',
+            roles,
+            nodes,
+            edges,
+            rewards: { rules: [] },
           });
-        const queries = texts.map((question, index) => ({ id: `${index}`, question, answers: [] }));
-        const traces = await runBatch({ workflow, cast, queries, task: { corpus: null }, phase: 'run', step: 0, seed: 1, generate });
-        expect(traces.map((trace) => trace.answer)).toEqual(texts.map((text) => meaning(flow, text)));
-        for (const trace of traces) {
-          const seen = new Set<string>();
-          for (const record of trace.records) {
-            expect(record.parents.every((parent) => seen.has(parent))).toBe(true);
-            expect(seen.has(record.id)).toBe(false);
-            seen.add(record.id);
+          expect(lint(workflow).filter((problem) => problem.level === 'error')).toEqual([]);
+          const roleOf = new Map(
+            workflow.nodes.map((node) => [node.id, node.kind === 'role' ? node.role.slice(5) : '']),
+          );
+          const generate: Generate = async (_, requests) =>
+            requests.map(({ record, prompt }) => {
+              const said = 'messages' in prompt ? prompt.messages[0].content : '';
+              return {
+                record,
+                promptIds: [],
+                ids: [1],
+                pieces: [''],
+                text: said + roleOf.get(record.split('/')[1].split('#')[0])!,
+                logprobs: [0],
+                entropy: [0],
+                finish: 'stop',
+              };
+            });
+          const queries = texts.map((question, index) => ({ id: `${index}`, question, answers: [] }));
+          const traces = await runBatch({
+            workflow,
+            cast,
+            queries,
+            task: { corpus: null },
+            phase: 'run',
+            step: 0,
+            seed: 1,
+            generate,
+          });
+          expect(traces.map((trace) => trace.answer)).toEqual(texts.map((text) => meaning(flow, text)));
+          for (const trace of traces) {
+            const seen = new Set<string>();
+            for (const record of trace.records) {
+              expect(record.parents.every((parent) => seen.has(parent))).toBe(true);
+              expect(seen.has(record.id)).toBe(false);
+              seen.add(record.id);
+            }
           }
-        }
-      }),
+        },
+      ),
       { numRuns: 200 },
     );
   });

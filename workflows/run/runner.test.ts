@@ -11,20 +11,38 @@ import { runBatch, type Generate, type RunBatch } from './runner.ts';
 
 function castOf(workflow: Workflow, policyOf: (role: string) => string = () => 'main', frozen: string[] = []): Cast {
   const roles = Object.fromEntries(Object.keys(workflow.roles).map((role) => [role, policyOf(role)]));
-  const policies = Object.fromEntries(Object.values(roles).map((policy) => [policy, { model: 'm', method: { kind: 'full' as const }, frozen: frozen.includes(policy) }]));
+  const policies = Object.fromEntries(
+    Object.values(roles).map((policy) => [
+      policy,
+      { model: 'm', method: { kind: 'full' as const }, frozen: frozen.includes(policy) },
+    ]),
+  );
   return castSchema.parse({ name: 'test', policies, roles });
 }
 
 function generation(request: GenerateRequest, text: string, finish: Generation['finish'] = 'stop'): Generation {
   const ids = [...text].map((char) => char.codePointAt(0)!);
-  return { record: request.record, promptIds: [1], ids, pieces: [...text], text, logprobs: ids.map(() => -1), entropy: ids.map(() => 0.5), finish };
+  return {
+    record: request.record,
+    promptIds: [1],
+    ids,
+    pieces: [...text],
+    text,
+    logprobs: ids.map(() => -1),
+    entropy: ids.map(() => 0.5),
+    finish,
+  };
 }
 
 const nodeOf = (request: GenerateRequest): string => request.record.split('/').pop()!.split('#')[0];
-const lastMessage = (request: GenerateRequest): string => ('messages' in request.prompt ? request.prompt.messages.at(-1)!.content : '');
+const lastMessage = (request: GenerateRequest): string =>
+  'messages' in request.prompt ? request.prompt.messages.at(-1)!.content : '';
 
 /** A model whose answers are a function of node and prompt; remembers how it was called. */
-function scripted(answer: (node: string, prompt: string) => string): { generate: Generate; calls: { policy: string; nodes: string[] }[] } {
+function scripted(answer: (node: string, prompt: string) => string): {
+  generate: Generate;
+  calls: { policy: string; nodes: string[] }[];
+} {
   const calls: { policy: string; nodes: string[] }[] = [];
   const generate: Generate = async (policy, requests) => {
     calls.push({ policy, nodes: requests.map(nodeOf) });
@@ -34,10 +52,24 @@ function scripted(answer: (node: string, prompt: string) => string): { generate:
 }
 
 function run(workflow: Workflow, queries: Query[], generate: Generate, more: Partial<RunBatch> = {}): Promise<Trace[]> {
-  return runBatch({ workflow, cast: castOf(workflow), queries, task: { corpus: null }, phase: 'train', step: 3, seed: 7, generate, ...more });
+  return runBatch({
+    workflow,
+    cast: castOf(workflow),
+    queries,
+    task: { corpus: null },
+    phase: 'train',
+    step: 3,
+    seed: 7,
+    generate,
+    ...more,
+  });
 }
 
-const plainRole = (user: string, port = 'out'): WorkflowInput['roles'][string] => ({ title: 'r', prompt: { user }, parser: { kind: 'text', port } });
+const plainRole = (user: string, port = 'out'): WorkflowInput['roles'][string] => ({
+  title: 'r',
+  prompt: { user },
+  parser: { kind: 'text', port },
+});
 const text = (name: string, optional = false) => ({ name, type: 'text' as const, optional });
 const edge = (from: string, to: string) => {
   const [a, b] = [from.split('.'), to.split('.')];
@@ -45,7 +77,13 @@ const edge = (from: string, to: string) => {
 };
 function workflow(input: Pick<WorkflowInput, 'roles' | 'nodes'> & { edges: [string, string][] }): Workflow {
   return workflowSchema.parse({
-    troupe: 'workflow', version: 1, name: 'test', title: 'Test', rewards: { rules: [] }, ...input, edges: input.edges.map(([a, b]) => edge(a, b)),
+    troupe: 'workflow',
+    version: 1,
+    name: 'test',
+    title: 'Test',
+    rewards: { rules: [] },
+    ...input,
+    edges: input.edges.map(([a, b]) => edge(a, b)),
   });
 }
 const input = { id: 'ask', kind: 'input' as const, outputs: [text('question')] };
@@ -63,15 +101,32 @@ describe('QD-Answer over a batch', () => {
   ];
   const flow = templateWorkflow('qd-answer');
   const { generate, calls } = scripted((node, prompt) =>
-    node === 'decompose' ? (prompt.includes('Mira') ? '<q>Mira</q>' : 'Tom') : (/lives in (\w+)/.exec(prompt)?.[1] ?? '?'));
+    node === 'decompose'
+      ? prompt.includes('Mira')
+        ? '<q>Mira</q>'
+        : 'Tom'
+      : (/lives in (\w+)/.exec(prompt)?.[1] ?? '?'),
+  );
 
   it('searches, answers, scores and rewards every query, with one call a wave', async () => {
     const traces = await run(flow, queries, generate, { task: { corpus } });
-    expect(calls.map((call) => call.nodes)).toEqual([['decompose', 'decompose'], ['answer', 'answer']]);
-    expect(traces.map((trace) => [trace.id, trace.status, trace.answer, trace.score.f1])).toEqual([['3-train-a', 'done', 'Oakton', 1], ['3-train-b', 'done', 'Reedham', 1]]);
+    expect(calls.map((call) => call.nodes)).toEqual([
+      ['decompose', 'decompose'],
+      ['answer', 'answer'],
+    ]);
+    expect(traces.map((trace) => [trace.id, trace.status, trace.answer, trace.score.f1])).toEqual([
+      ['3-train-a', 'done', 'Oakton', 1],
+      ['3-train-b', 'done', 'Reedham', 1],
+    ]);
     const [good, bad] = traces.map((trace) => assignRewards(flow, castOf(flow), trace));
     expect(traceSchema.parse(JSON.parse(JSON.stringify(good)))).toEqual(good);
-    expect(good.records.map((record) => record.id)).toEqual(['question#0', 'decompose#0', 'search#0', 'answer#0', 'result#0']);
+    expect(good.records.map((record) => record.id)).toEqual([
+      'question#0',
+      'decompose#0',
+      'search#0',
+      'answer#0',
+      'result#0',
+    ]);
     expect(good.records[3].parents).toEqual(['question#0', 'search#0']);
     expect(good.records[1].reward).toBe(1);
     expect(bad.records[1]).toMatchObject({ legal: false, reward: 0.7, outputs: { questions: ['Tom'] } });
@@ -85,7 +140,13 @@ describe('QD-Answer over a batch', () => {
       seen.push(...requests);
       return generate(policy, requests);
     };
-    for (const [phase, step] of [['train', 1], ['train', 2], ['eval', 1], ['eval', 2]] as const) await run(flow, queries.slice(0, 1), spy, { task: { corpus }, phase, step });
+    for (const [phase, step] of [
+      ['train', 1],
+      ['train', 2],
+      ['eval', 1],
+      ['eval', 2],
+    ] as const)
+      await run(flow, queries.slice(0, 1), spy, { task: { corpus }, phase, step });
     const first = seen.filter((request) => nodeOf(request) === 'decompose');
     expect(first.map((request) => request.keep)).toEqual([true, true, false, false]);
     expect(first.map((request) => request.sampling.temperature)).toEqual([1, 1, 0, 0]);
@@ -101,8 +162,17 @@ describe('QD-Answer over a batch', () => {
       return generate(policy, requests);
     };
     const [trace] = await run(flow, queries.slice(0, 1), spy, { cast, task: { corpus } });
-    expect(kept).toEqual([['decomposer', false], ['answerer', true]]);
-    expect(assignRewards(flow, cast, trace).records.map((record) => record.reward)).toEqual([undefined, undefined, undefined, 1, undefined]);
+    expect(kept).toEqual([
+      ['decomposer', false],
+      ['answerer', true],
+    ]);
+    expect(assignRewards(flow, cast, trace).records.map((record) => record.reward)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+      1,
+      undefined,
+    ]);
   });
 
   it('goes on with empty passages when a tool fails, and records why', async () => {
@@ -123,11 +193,20 @@ describe('frontier execution', () => {
         { id: 'both', kind: 'role', role: 'join', inputs: [text('a'), text('b')] },
         output,
       ],
-      edges: [['ask.question', 'one.question'], ['ask.question', 'two.question'], ['one.out', 'both.a'], ['two.out', 'both.b'], ['both.answer', 'end.answer']],
+      edges: [
+        ['ask.question', 'one.question'],
+        ['ask.question', 'two.question'],
+        ['one.out', 'both.a'],
+        ['two.out', 'both.b'],
+        ['both.answer', 'end.answer'],
+      ],
     });
     const { generate, calls } = scripted((node, prompt) => (node === 'both' ? prompt : node));
     const traces = await run(flow, [question('x'), question('y')], generate);
-    expect(calls.map((call) => call.nodes)).toEqual([['one', 'two', 'one', 'two'], ['both', 'both']]);
+    expect(calls.map((call) => call.nodes)).toEqual([
+      ['one', 'two', 'one', 'two'],
+      ['both', 'both'],
+    ]);
     expect(traces.map((trace) => trace.answer)).toEqual(['one+two', 'one+two']);
   });
 
@@ -136,21 +215,40 @@ describe('frontier execution', () => {
       roles: { worker: plainRole('{{question}}') },
       nodes: [
         input,
-        { id: 'which', kind: 'router', inputs: [text('question')], branches: [{ name: 'long', when: 'size(question) > 8' }], otherwise: 'short' },
+        {
+          id: 'which',
+          kind: 'router',
+          inputs: [text('question')],
+          branches: [{ name: 'long', when: 'size(question) > 8' }],
+          otherwise: 'short',
+        },
         { id: 'slow', kind: 'role', role: 'worker', inputs: [text('question')] },
         { id: 'quick', kind: 'role', role: 'worker', inputs: [text('question')] },
-        { id: 'join', kind: 'compute', inputs: [text('a', true), text('b', true)], output: text('answer'), expression: '(a == null ? "" : a) + "|" + (b == null ? "" : b)' },
+        {
+          id: 'join',
+          kind: 'compute',
+          inputs: [text('a', true), text('b', true)],
+          output: text('answer'),
+          expression: '(a == null ? "" : a) + "|" + (b == null ? "" : b)',
+        },
         output,
       ],
       edges: [
-        ['ask.question', 'which.question'], ['which.long', 'slow.question'], ['which.short', 'quick.question'],
-        ['slow.out', 'join.a'], ['quick.out', 'join.b'], ['join.answer', 'end.answer'],
+        ['ask.question', 'which.question'],
+        ['which.long', 'slow.question'],
+        ['which.short', 'quick.question'],
+        ['slow.out', 'join.a'],
+        ['quick.out', 'join.b'],
+        ['join.answer', 'end.answer'],
       ],
     });
     const { generate } = scripted((node) => node);
     const traces = await run(flow, [question('x', 'tiny'), question('y', 'a long question')], generate);
     expect(traces.map((trace) => trace.answer)).toEqual(['|quick', 'slow|']);
-    expect(traces.map((trace) => trace.records.map((record) => record.node))).toEqual([['ask', 'which', 'quick', 'join', 'end'], ['ask', 'which', 'slow', 'join', 'end']]);
+    expect(traces.map((trace) => trace.records.map((record) => record.node))).toEqual([
+      ['ask', 'which', 'quick', 'join', 'end'],
+      ['ask', 'which', 'slow', 'join', 'end'],
+    ]);
   });
 
   const reviseLoop = (limit: number, until: string): Workflow =>
@@ -162,14 +260,30 @@ describe('frontier execution', () => {
         { id: 'write', kind: 'role', role: 'writer', inputs: [text('draft'), text('question')] },
         output,
       ],
-      edges: [['ask.question', 'turns.in'], ['ask.question', 'write.question'], ['turns.body', 'write.draft'], ['write.out', 'turns.again'], ['turns.done', 'end.answer']],
+      edges: [
+        ['ask.question', 'turns.in'],
+        ['ask.question', 'write.question'],
+        ['turns.body', 'write.draft'],
+        ['write.out', 'turns.again'],
+        ['turns.done', 'end.answer'],
+      ],
     });
 
   it('loops until the limit, keeping values from outside the loop', async () => {
     const { generate, calls } = scripted((_, prompt) => `${prompt.length}`);
     const [trace] = await run(reviseLoop(3, 'false'), [question('x', 'Q')], generate);
     expect(calls.length).toBe(3);
-    expect(trace.records.map((record) => record.id)).toEqual(['ask#0', 'turns#0', 'write#0', 'turns#1', 'write#1', 'turns#2', 'write#2', 'turns#3', 'end#0']);
+    expect(trace.records.map((record) => record.id)).toEqual([
+      'ask#0',
+      'turns#0',
+      'write#0',
+      'turns#1',
+      'write#1',
+      'turns#2',
+      'write#2',
+      'turns#3',
+      'end#0',
+    ]);
     expect(trace.answer).toBe('6');
     expect(new Set(trace.records.filter((record) => record.seed).map((record) => record.seed)).size).toBe(3);
   });
@@ -188,12 +302,22 @@ describe('frontier execution', () => {
         input,
         { id: 'turns', kind: 'loop', type: 'text', limit: 3 },
         { id: 'write', kind: 'role', role: 'writer', inputs: [text('draft')] },
-        { id: 'judge', kind: 'router', inputs: [text('draft')], branches: [{ name: 'accept', when: 'draft.endsWith("ok")' }], otherwise: 'revise' },
+        {
+          id: 'judge',
+          kind: 'router',
+          inputs: [text('draft')],
+          branches: [{ name: 'accept', when: 'draft.endsWith("ok")' }],
+          otherwise: 'revise',
+        },
         output,
       ],
       edges: [
-        ['ask.question', 'turns.in'], ['turns.body', 'write.draft'], ['write.out', 'judge.draft'], ['judge.revise', 'turns.again'],
-        ['judge.accept', 'end.answer'], ['turns.done', 'end.answer'],
+        ['ask.question', 'turns.in'],
+        ['turns.body', 'write.draft'],
+        ['write.out', 'judge.draft'],
+        ['judge.revise', 'turns.again'],
+        ['judge.accept', 'end.answer'],
+        ['turns.done', 'end.answer'],
       ],
     });
     const { generate } = scripted((_, prompt) => (prompt === 'x1' ? 'x1ok' : prompt.startsWith('x') ? 'x1' : 'never'));
@@ -214,8 +338,13 @@ describe('frontier execution', () => {
         output,
       ],
       edges: [
-        ['ask.question', 'outer.in'], ['outer.body', 'inner.in'], ['inner.body', 'step.v'], ['step.out', 'inner.again'],
-        ['inner.done', 'mark.v'], ['mark.out', 'outer.again'], ['outer.done', 'end.answer'],
+        ['ask.question', 'outer.in'],
+        ['outer.body', 'inner.in'],
+        ['inner.body', 'step.v'],
+        ['step.out', 'inner.again'],
+        ['inner.done', 'mark.v'],
+        ['mark.out', 'outer.again'],
+        ['outer.done', 'end.answer'],
       ],
     });
     const { generate } = scripted((_, prompt) => prompt);
@@ -228,12 +357,32 @@ describe('frontier execution', () => {
       roles: { writer: plainRole('{{draft}}') },
       nodes: [
         input,
-        { id: 'turns', kind: 'loop', type: 'text', limit: 9, inputs: [{ name: 'stop', type: 'flag', optional: true }], until: 'stop == true' },
+        {
+          id: 'turns',
+          kind: 'loop',
+          type: 'text',
+          limit: 9,
+          inputs: [{ name: 'stop', type: 'flag', optional: true }],
+          until: 'stop == true',
+        },
         { id: 'write', kind: 'role', role: 'writer', inputs: [text('draft')] },
-        { id: 'check', kind: 'compute', inputs: [text('draft')], output: { name: 'stop', type: 'flag' }, expression: 'size(draft) > 3' },
+        {
+          id: 'check',
+          kind: 'compute',
+          inputs: [text('draft')],
+          output: { name: 'stop', type: 'flag' },
+          expression: 'size(draft) > 3',
+        },
         output,
       ],
-      edges: [['ask.question', 'turns.in'], ['turns.body', 'write.draft'], ['write.out', 'turns.again'], ['write.out', 'check.draft'], ['check.stop', 'turns.stop'], ['turns.done', 'end.answer']],
+      edges: [
+        ['ask.question', 'turns.in'],
+        ['turns.body', 'write.draft'],
+        ['write.out', 'turns.again'],
+        ['write.out', 'check.draft'],
+        ['check.stop', 'turns.stop'],
+        ['turns.done', 'end.answer'],
+      ],
     });
     const { generate } = scripted((_, prompt) => `${prompt}z`);
     const [trace] = await run(flow, [question('x', 'Q')], generate);
@@ -245,18 +394,24 @@ describe('what goes wrong', () => {
   const flow = workflow({
     roles: { solver: plainRole('{{question}}', 'answer') },
     nodes: [input, { id: 'solve', kind: 'role', role: 'solver', inputs: [text('question')], timeoutMs: 20 }, output],
-    edges: [['ask.question', 'solve.question'], ['solve.answer', 'end.answer']],
+    edges: [
+      ['ask.question', 'solve.question'],
+      ['solve.answer', 'end.answer'],
+    ],
   });
 
   it('drops only the question whose request the engine refuses', async () => {
     const generate: Generate = async (_, requests) => {
-      if (requests.some((request) => lastMessage(request).includes('poison'))) throw new UserError('prompt too long: 9000 tokens; shorten it');
+      if (requests.some((request) => lastMessage(request).includes('poison')))
+        throw new UserError('prompt too long: 9000 tokens; shorten it');
       return requests.map((request) => generation(request, 'fine'));
     };
     const traces = await run(flow, [question('a'), question('b', 'poison'), question('c')], generate);
     expect(traces.map((trace) => trace.status)).toEqual(['done', 'dropped', 'done']);
     expect(traces[1].reason).toContain('prompt too long');
-    expect(assignRewards(flow, castOf(flow), traces[1]).records.every((record) => record.reward === undefined)).toBe(true);
+    expect(assignRewards(flow, castOf(flow), traces[1]).records.every((record) => record.reward === undefined)).toBe(
+      true,
+    );
   });
 
   it('passes on a refusal that is the same for every question, and every bug', async () => {
@@ -270,12 +425,16 @@ describe('what goes wrong', () => {
   it('drops questions whose call takes too long or outgrows the context', async () => {
     const [late] = await run(flow, [question('a')], () => new Promise(() => undefined));
     expect(late).toMatchObject({ status: 'dropped', reason: 'solve: timed out after 0.02 s a call' });
-    const [long] = await run(flow, [question('a')], async (_, requests) => requests.map((request) => generation(request, '', 'context')));
+    const [long] = await run(flow, [question('a')], async (_, requests) =>
+      requests.map((request) => generation(request, '', 'context')),
+    );
     expect(long.reason).toContain("longer than the model's context");
   });
 
   it('counts an unfinished text as illegal and still uses it', async () => {
-    const [trace] = await run(flow, [question('a')], async (_, requests) => requests.map((request) => generation(request, 'yes it', 'length')));
+    const [trace] = await run(flow, [question('a')], async (_, requests) =>
+      requests.map((request) => generation(request, 'yes it', 'length')),
+    );
     expect(trace.records[1]).toMatchObject({ legal: false, problem: 'not finished within the allowed tokens' });
     expect(trace.answer).toBe('yes it');
     expect(trace.score.f1).toBeCloseTo(0.8);
@@ -285,24 +444,51 @@ describe('what goes wrong', () => {
     const routed = (when: string): Workflow =>
       workflow({
         roles: {},
-        nodes: [input, { id: 'gate', kind: 'router', inputs: [text('question')], branches: [{ name: 'open', when }], otherwise: 'shut' }, output],
-        edges: [['ask.question', 'gate.question'], ['gate.open', 'end.answer']],
+        nodes: [
+          input,
+          {
+            id: 'gate',
+            kind: 'router',
+            inputs: [text('question')],
+            branches: [{ name: 'open', when }],
+            otherwise: 'shut',
+          },
+          output,
+        ],
+        edges: [
+          ['ask.question', 'gate.question'],
+          ['gate.open', 'end.answer'],
+        ],
       });
     const none = scripted(() => '').generate;
     expect((await run(routed('false'), [question('a')], none))[0].reason).toBe('no path reached an output');
-    expect((await run(routed('question.nope > 1'), [question('a')], none))[0].reason).toContain('gate: The expression failed');
+    expect((await run(routed('question.nope > 1'), [question('a')], none))[0].reason).toContain(
+      'gate: The expression failed',
+    );
   });
 
   it('ends when asked to', async () => {
-    await expect(run(flow, [question('a')], scripted(() => 'x').generate, { cancelled: () => true })).rejects.toThrow('cancelled');
+    await expect(run(flow, [question('a')], scripted(() => 'x').generate, { cancelled: () => true })).rejects.toThrow(
+      'cancelled',
+    );
   });
 
   it('refuses casts and graphs that cannot run, with a sentence', async () => {
     const none = scripted(() => '').generate;
-    await expect(run(flow, [], none, { cast: castSchema.parse({ name: 'c', policies: {}, roles: {} }) })).rejects.toThrow('has no policy for the role solver');
+    await expect(
+      run(flow, [], none, { cast: castSchema.parse({ name: 'c', policies: {}, roles: {} }) }),
+    ).rejects.toThrow('has no policy for the role solver');
     await expect(run({ ...flow, edges: [] }, [], none)).rejects.toThrow('Nothing is connected to solve.question');
-    await expect(run({ ...flow, edges: [...flow.edges, edge('solve.answer', 'solve.question')] }, [], none)).rejects.toThrow('wait for each other for ever');
-    await expect(run({ ...flow, roles: { solver: { ...flow.roles.solver, prompt: { system: '', user: '{{nope}}', few: [] } } } }, [], none)).rejects.toThrow('{{nope}}');
+    await expect(
+      run({ ...flow, edges: [...flow.edges, edge('solve.answer', 'solve.question')] }, [], none),
+    ).rejects.toThrow('wait for each other for ever');
+    await expect(
+      run(
+        { ...flow, roles: { solver: { ...flow.roles.solver, prompt: { system: '', user: '{{nope}}', few: [] } } } },
+        [],
+        none,
+      ),
+    ).rejects.toThrow('{{nope}}');
   });
 
   it('gives the same trace for the same question twice in a batch, under two ids', async () => {

@@ -58,15 +58,6 @@ export async function runBatch(run: RunBatch): Promise<Trace[]> {
   }
 }
 
-/** Keys under which the engine keeps a trace's tokens, by policy. */
-export function keptRecords(trace: Trace): Record<string, string[]> {
-  const kept: Record<string, string[]> = {};
-  for (const record of trace.records) {
-    if (record.trainable && record.policy !== undefined) (kept[record.policy] ??= []).push(recordKey(trace, record));
-  }
-  return kept;
-}
-
 /** A record's name in the engine. */
 export function recordKey(trace: Pick<Trace, 'id'>, record: Pick<TraceRecord, 'id'>): string {
   return `${trace.id}/${record.id}`;
@@ -81,7 +72,18 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
     drawn.set(query.id, before + 1);
     const traceId = `${run.step}-${run.phase}-${query.id}${before === 0 ? '' : `~${before}`}`;
     const { cast, phase, step, seed, onRecord } = run;
-    return new Walk({ graph, cast, query, corpus: run.task.corpus, traceId, phase, step, seed, greedy: run.greedy ?? phase === 'eval', onRecord });
+    return new Walk({
+      graph,
+      cast,
+      query,
+      corpus: run.task.corpus,
+      traceId,
+      phase,
+      step,
+      seed,
+      greedy: run.greedy ?? phase === 'eval',
+      onRecord,
+    });
   });
 }
 
@@ -107,14 +109,25 @@ async function callPolicy(run: RunBatch, calls: readonly Call[]): Promise<void> 
   const failures: UserError[] = [];
   await callOrSplit(run, calls, failures);
   // A sentence that is true of every single call is about the policy, not about a question.
-  if (failures.length === calls.length && calls.length > 1 && new Set(failures.map((failure) => failure.message)).size === 1) throw failures[0];
+  if (
+    failures.length === calls.length &&
+    calls.length > 1 &&
+    new Set(failures.map((failure) => failure.message)).size === 1
+  )
+    throw failures[0];
 }
 
 /** A request the engine refuses fails its whole batch: halve the batch until the request is alone, and drop its question. */
 async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: UserError[]): Promise<void> {
   let answers: readonly Generation[] | 'late';
   try {
-    answers = await withinTime(run.generate(calls[0].pending.policy, calls.map((call) => call.pending.request)), calls);
+    answers = await withinTime(
+      run.generate(
+        calls[0].pending.policy,
+        calls.map((call) => call.pending.request),
+      ),
+      calls,
+    );
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     if (calls.length > 1) {
@@ -128,7 +141,8 @@ async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: User
     return;
   }
   if (answers === 'late') {
-    for (const { walk, pending } of calls) walk.drop(`${pending.record.node}: timed out after ${pending.timeoutMs / 1000} s a call`);
+    for (const { walk, pending } of calls)
+      walk.drop(`${pending.record.node}: timed out after ${pending.timeoutMs / 1000} s a call`);
     return;
   }
   deliver(run, calls, answers);
@@ -147,8 +161,14 @@ function deliver(run: RunBatch, calls: readonly Call[], answers: readonly Genera
 const longestTimerMs = 0x7fffffff;
 
 /** Calls share one device, so the batch may take as long as its calls one after the other. */
-async function withinTime(work: Promise<readonly Generation[]>, calls: readonly Call[]): Promise<readonly Generation[] | 'late'> {
-  const allowedMs = Math.min(calls.reduce((sum, call) => sum + call.pending.timeoutMs, 0), longestTimerMs);
+async function withinTime(
+  work: Promise<readonly Generation[]>,
+  calls: readonly Call[],
+): Promise<readonly Generation[] | 'late'> {
+  const allowedMs = Math.min(
+    calls.reduce((sum, call) => sum + call.pending.timeoutMs, 0),
+    longestTimerMs,
+  );
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(() => resolve('late'), allowedMs);
@@ -165,8 +185,12 @@ function checkCast(workflow: Workflow, cast: Cast): void {
   for (const node of workflow.nodes) {
     if (node.kind !== 'role') continue;
     const policy = cast.roles[node.role];
-    if (policy === undefined) throw new UserError(`The cast ${cast.name} has no policy for the role ${node.role}; add it to the cast's roles`);
-    if (cast.policies[policy] === undefined) throw new UserError(`The cast ${cast.name} gives the role ${node.role} to a policy it does not define: ${policy}; define it or choose one of ${Object.keys(cast.policies).join(', ')}`);
+    if (policy === undefined)
+      throw new UserError(`The cast ${cast.name} has no policy for the role ${node.role}; add it to the cast's roles`);
+    if (cast.policies[policy] === undefined)
+      throw new UserError(
+        `The cast ${cast.name} gives the role ${node.role} to a policy it does not define: ${policy}; define it or choose one of ${Object.keys(cast.policies).join(', ')}`,
+      );
   }
 }
 
@@ -175,6 +199,9 @@ function checkPrompts(workflow: Workflow): void {
     if (node.kind !== 'role') continue;
     const ports = new Set(node.inputs.map((port) => port.name));
     const unknown = promptReferences(workflow.roles[node.role]).find((reference) => !ports.has(reference.port));
-    if (unknown !== undefined) throw new UserError(`The prompt of ${node.role} reads {{${unknown.port}}}, which node ${node.id} has no input port for; add the port or change the prompt`);
+    if (unknown !== undefined)
+      throw new UserError(
+        `The prompt of ${node.role} reads {{${unknown.port}}}, which node ${node.id} has no input port for; add the port or change the prompt`,
+      );
   }
 }

@@ -21,7 +21,10 @@ export type StateChange = {
 export function deriveStates(trace: Pick<Trace, 'records'>): StateChange[] {
   let before: State = {};
   return trace.records.map((record) => {
-    const written = Object.entries(record.outputs).map(([port, value]): [string, Json] => [`${record.node}.${port}`, value as Json]);
+    const written = Object.entries(record.outputs).map(([port, value]): [string, Json] => [
+      `${record.node}.${port}`,
+      value as Json,
+    ]);
     const start = before;
     const after = written.length === 0 ? start : { ...start, ...Object.fromEntries(written) };
     before = after;
@@ -30,7 +33,9 @@ export function deriveStates(trace: Pick<Trace, 'records'>): StateChange[] {
       before: start,
       after,
       added: written.filter(([key]) => !Object.hasOwn(start, key)).map(([key]) => key),
-      changed: written.filter(([key, value]) => Object.hasOwn(start, key) && !same(start[key], value)).map(([key]) => key),
+      changed: written
+        .filter(([key, value]) => Object.hasOwn(start, key) && !same(start[key], value))
+        .map(([key]) => key),
     };
   });
 }

@@ -19,7 +19,14 @@ import { renderPrompt } from './prompt.ts';
 import { hashSeed } from './seed.ts';
 
 /** A call of a model that waits for its batch. */
-export type Pending = { policy: string; request: GenerateRequest; timeoutMs: number; record: TraceRecord; node: GraphNode; role: Role };
+export type Pending = {
+  policy: string;
+  request: GenerateRequest;
+  timeoutMs: number;
+  record: TraceRecord;
+  node: GraphNode;
+  role: Role;
+};
 
 export type WalkOptions = {
   graph: Graph;
@@ -58,8 +65,16 @@ export class Walk {
     this.options = options;
     const { query } = options;
     this.trace = {
-      troupe: 'trace', version: 1, id: options.traceId, workflow: options.graph.workflow.name, phase: options.phase, step: options.step,
-      query: { id: query.id, question: query.question, answers: [...query.answers] }, status: 'done', score: {}, records: [],
+      troupe: 'trace',
+      version: 1,
+      id: options.traceId,
+      workflow: options.graph.workflow.name,
+      phase: options.phase,
+      step: options.step,
+      query: { id: query.id, question: query.question, answers: [...query.answers] },
+      status: 'done',
+      score: {},
+      records: [],
     };
   }
 
@@ -87,8 +102,11 @@ export class Walk {
     record.finish = generation.finish;
     record.length = generation.ids.length;
     record.tokens = {
-      promptIds: [...generation.promptIds], ids: [...generation.ids], pieces: [...generation.pieces],
-      logprobs: [...generation.logprobs], entropy: [...generation.entropy],
+      promptIds: [...generation.promptIds],
+      ids: [...generation.ids],
+      pieces: [...generation.pieces],
+      logprobs: [...generation.logprobs],
+      entropy: [...generation.entropy],
     };
     const parsed = parseText(role.parser, generation.text, generation.finish, role.sampling.stop);
     record.outputs = parsed.values;
@@ -97,7 +115,8 @@ export class Walk {
     this.waiting.delete(node.node.id);
     this.settled.add(node.node.id);
     this.emit(node, record);
-    if (generation.finish === 'context' && generation.ids.length === 0) this.drop(`${node.node.id}: the prompt is longer than the model's context`);
+    if (generation.finish === 'context' && generation.ids.length === 0)
+      this.drop(`${node.node.id}: the prompt is longer than the model's context`);
     if (generation.finish === 'cancelled') this.drop(`${node.node.id}: the call was cancelled`);
   }
 
@@ -113,7 +132,8 @@ export class Walk {
   private finish(): void {
     if (this.trace.answer === undefined) return this.drop('no path reached an output');
     this.finished = true;
-    if (this.trace.query.answers.length > 0) this.trace.score = scoreAnswer(this.trace.answer, this.trace.query.answers);
+    if (this.trace.query.answers.length > 0)
+      this.trace.score = scoreAnswer(this.trace.answer, this.trace.query.answers);
   }
 
   /** Runs the steps of one level as far as they go; true when all are settled. */
@@ -123,7 +143,8 @@ export class Walk {
       if (this.finished) return false;
       if (this.settled.has(step.id)) continue;
       const ready = step.after.every((id) => this.settled.has(id));
-      if (ready && (step.kind === 'node' ? await this.runNode(step.id) : await this.runCycle(step))) this.settled.add(step.id);
+      if (ready && (step.kind === 'node' ? await this.runNode(step.id) : await this.runCycle(step)))
+        this.settled.add(step.id);
       else all = false;
     }
     return all;
@@ -157,7 +178,12 @@ export class Walk {
   }
 
   /** One visit of a loop node; true when the loop is over. */
-  private visitLoop(step: Extract<Step, { kind: 'cycle' }>, header: GraphNode, entered: { value: Json; parents: string[] }, port: 'in' | 'again'): boolean {
+  private visitLoop(
+    step: Extract<Step, { kind: 'cycle' }>,
+    header: GraphNode,
+    entered: { value: Json; parents: string[] },
+    port: 'in' | 'again',
+  ): boolean {
     const node = header.node as NodeOf<'loop'>;
     const turn = this.turns.get(node.id)!;
     const extra: Gathered = { values: {}, parents: [] };
@@ -166,8 +192,13 @@ export class Walk {
       extra.values[name] = read?.value ?? null;
       extra.parents.push(...(read?.parents ?? []));
     }
-    const over = turn >= node.limit || guarded(node.id, () => evaluateCondition(node.until, { ...extra.values, turn, value: entered.value }));
-    const record = this.newRecord(header, { values: { [port]: entered.value, ...extra.values }, parents: [...entered.parents, ...extra.parents] });
+    const over =
+      turn >= node.limit ||
+      guarded(node.id, () => evaluateCondition(node.until, { ...extra.values, turn, value: entered.value }));
+    const record = this.newRecord(header, {
+      values: { [port]: entered.value, ...extra.values },
+      parents: [...entered.parents, ...extra.parents],
+    });
     record.outputs = { [over ? 'done' : 'body']: entered.value };
     if (over) this.turns.delete(node.id);
     else {
@@ -205,7 +236,9 @@ export class Walk {
   /** What a port holds: of several edges with a value, lists are joined and otherwise the first counts. */
   private read(node: GraphNode, portName: string): { value: Json; parents: string[] } | null {
     const port = node.inputs.find((each) => each.name === portName)!;
-    const found = (node.incoming[portName] ?? []).map((edge) => this.carried.get(edge)).filter((each) => each !== undefined);
+    const found = (node.incoming[portName] ?? [])
+      .map((edge) => this.carried.get(edge))
+      .filter((each) => each !== undefined);
     if (found.length === 0) return null;
     if (port.type === 'list' || port.type === 'passages') {
       return { value: found.flatMap((each) => each.value), parents: found.map((each) => each.record) };
@@ -242,7 +275,12 @@ export class Walk {
     record.trainable = !this.options.cast.policies[policy].frozen;
     record.prompt = messages.map((message) => ({ role: message.role, content: message.content }));
     const sampling = { ...spec.sampling, temperature: greedy ? 0 : spec.sampling.temperature, seed: record.seed };
-    const request: GenerateRequest = { record: `${traceId}/${record.id}`, prompt: { messages }, sampling, keep: record.trainable && phase === 'train' };
+    const request: GenerateRequest = {
+      record: `${traceId}/${record.id}`,
+      prompt: { messages },
+      sampling,
+      keep: record.trainable && phase === 'train',
+    };
     this.waiting.add(role.id);
     this.pending.push({ policy, request, timeoutMs: role.timeoutMs, record, node, role: spec });
   }
@@ -251,8 +289,24 @@ export class Walk {
     const { id, kind, title } = node.node;
     const turn = this.visits.get(id) ?? 0;
     this.visits.set(id, turn + 1);
-    const label = title !== '' ? title : kind === 'role' ? (this.options.graph.workflow.roles[node.node.kind === 'role' ? node.node.role : ''].title || id) : id;
-    return { id: `${id}#${turn}`, node: id, kind, title: label, turn, parents: [...new Set(gathered.parents)], inputs: gathered.values, outputs: {}, trainable: false, rewards: [] };
+    const label =
+      title !== ''
+        ? title
+        : kind === 'role'
+          ? this.options.graph.workflow.roles[node.node.kind === 'role' ? node.node.role : ''].title || id
+          : id;
+    return {
+      id: `${id}#${turn}`,
+      node: id,
+      kind,
+      title: label,
+      turn,
+      parents: [...new Set(gathered.parents)],
+      inputs: gathered.values,
+      outputs: {},
+      trainable: false,
+      rewards: [],
+    };
   }
 
   /** Puts a finished record on the trace and its values on the edges. */

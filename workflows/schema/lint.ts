@@ -20,9 +20,27 @@ export type Problem = {
 };
 
 export type ProblemCode =
-  | 'duplicate-node' | 'unknown-role' | 'tool' | 'unknown-port' | 'type-mismatch' | 'unconnected' | 'circle' | 'unreachable' | 'unused'
-  | 'no-input' | 'no-output' | 'prompt-variable' | 'role-without-variable' | 'role-unplayed' | 'parser' | 'expression' | 'reward-unreceived'
-  | 'reward-duplicate' | 'reward-metric' | 'loop-exit' | 'several-values';
+  | 'duplicate-node'
+  | 'unknown-role'
+  | 'tool'
+  | 'unknown-port'
+  | 'type-mismatch'
+  | 'unconnected'
+  | 'circle'
+  | 'unreachable'
+  | 'unused'
+  | 'no-input'
+  | 'no-output'
+  | 'prompt-variable'
+  | 'role-without-variable'
+  | 'role-unplayed'
+  | 'parser'
+  | 'expression'
+  | 'reward-unreceived'
+  | 'reward-duplicate'
+  | 'reward-metric'
+  | 'loop-exit'
+  | 'several-values';
 
 /** Every problem, errors first, otherwise in the workflow's order. Never throws for a workflow that fits the schema. */
 export function lint(workflow: Workflow): Problem[] {
@@ -37,7 +55,10 @@ export function lint(workflow: Workflow): Problem[] {
   ];
   if (!problems.some((problem) => problem.level === 'error')) problems.push(...graphProblems(workflow));
   problems.push(...reachProblems(workflow));
-  return [...problems.filter((problem) => problem.level === 'error'), ...problems.filter((problem) => problem.level === 'warning')];
+  return [
+    ...problems.filter((problem) => problem.level === 'error'),
+    ...problems.filter((problem) => problem.level === 'warning'),
+  ];
 }
 
 function error(code: ProblemCode, at: Problem['at'], message: string): Problem {
@@ -71,14 +92,17 @@ function nodeProblems(workflow: Workflow): Problem[] {
   const problems: Problem[] = [];
   const seen = new Set<string>();
   for (const node of workflow.nodes) {
-    if (seen.has(node.id)) problems.push(error('duplicate-node', { node: node.id }, `Two nodes have the same id: ${node.id}; rename one`));
+    if (seen.has(node.id))
+      problems.push(error('duplicate-node', { node: node.id }, `Two nodes have the same id: ${node.id}; rename one`));
     seen.add(node.id);
     const message = complaint(() => portsOf(workflow, node));
-    if (message !== null) problems.push(error(node.kind === 'tool' ? 'tool' : 'unknown-role', { node: node.id }, message));
+    if (message !== null)
+      problems.push(error(node.kind === 'tool' ? 'tool' : 'unknown-role', { node: node.id }, message));
     problems.push(...duplicatePorts(node, message === null ? portsOf(workflow, node) : null));
   }
   for (const kind of ['input', 'output'] as const) {
-    if (!workflow.nodes.some((node) => node.kind === kind)) problems.push(error(`no-${kind}`, {}, `The workflow has no ${kind} node; add one`));
+    if (!workflow.nodes.some((node) => node.kind === kind))
+      problems.push(error(`no-${kind}`, {}, `The workflow has no ${kind} node; add one`));
   }
   return problems;
 }
@@ -87,7 +111,15 @@ function duplicatePorts(node: WorkflowNode, ports: NodePorts | null): Problem[] 
   if (ports === null) return [];
   return [ports.inputs, ports.outputs].flatMap((list) => {
     const twice = list.find((port, index) => list.findIndex((each) => each.name === port.name) < index);
-    return twice === undefined ? [] : [error('unknown-port', { node: node.id }, `Two ports of ${node.id} have the same name: ${twice.name}; rename one`)];
+    return twice === undefined
+      ? []
+      : [
+          error(
+            'unknown-port',
+            { node: node.id },
+            `Two ports of ${node.id} have the same name: ${twice.name}; rename one`,
+          ),
+        ];
   });
 }
 
@@ -96,14 +128,43 @@ function edgeProblems(workflow: Workflow, ports: ReadonlyMap<string, NodePorts>)
     const at = { edge: index, node: edge.to.node };
     const shown = show(edge);
     const known = new Set(workflow.nodes.map((node) => node.id));
-    for (const end of [edge.from.node, edge.to.node]) if (!known.has(end)) return [error('unknown-port', at, `An edge ends at a node that does not exist (${shown}): ${end}; remove it or add the node`)];
+    for (const end of [edge.from.node, edge.to.node])
+      if (!known.has(end))
+        return [
+          error(
+            'unknown-port',
+            at,
+            `An edge ends at a node that does not exist (${shown}): ${end}; remove it or add the node`,
+          ),
+        ];
     const [from, to] = [ports.get(edge.from.node), ports.get(edge.to.node)];
     if (from === undefined || to === undefined) return []; // said at the node
     const source = from.outputs.find((port) => port.name === edge.from.port);
     const target = to.inputs.find((port) => port.name === edge.to.port);
-    if (source === undefined) return [error('unknown-port', at, `${edge.from.node} has no output port of this name: ${edge.from.port}; it has ${list(from.outputs)}`)];
-    if (target === undefined) return [error('unknown-port', at, `${edge.to.node} has no input port of this name: ${edge.to.port}; it has ${list(to.inputs)}`)];
-    if (!fits(source.type, target.type)) return [error('type-mismatch', at, `An edge joins ports of different types (${source.type} into ${target.type}): ${shown}; put a compute node between them`)];
+    if (source === undefined)
+      return [
+        error(
+          'unknown-port',
+          at,
+          `${edge.from.node} has no output port of this name: ${edge.from.port}; it has ${list(from.outputs)}`,
+        ),
+      ];
+    if (target === undefined)
+      return [
+        error(
+          'unknown-port',
+          at,
+          `${edge.to.node} has no input port of this name: ${edge.to.port}; it has ${list(to.inputs)}`,
+        ),
+      ];
+    if (!fits(source.type, target.type))
+      return [
+        error(
+          'type-mismatch',
+          at,
+          `An edge joins ports of different types (${source.type} into ${target.type}): ${shown}; put a compute node between them`,
+        ),
+      ];
     return [];
   });
 }
@@ -112,18 +173,33 @@ function connectionProblems(workflow: Workflow, ports: ReadonlyMap<string, NodeP
   return workflow.nodes.flatMap((node) =>
     (ports.get(node.id)?.inputs ?? []).flatMap((port) => {
       const edges = workflow.edges.filter((edge) => edge.to.node === node.id && edge.to.port === port.name);
-      if (edges.length === 0 && !port.optional) return [error('unconnected', { node: node.id }, `Nothing is connected to ${node.id}.${port.name}; connect it or make the port optional`)];
+      if (edges.length === 0 && !port.optional)
+        return [
+          error(
+            'unconnected',
+            { node: node.id },
+            `Nothing is connected to ${node.id}.${port.name}; connect it or make the port optional`,
+          ),
+        ];
       if (edges.length < 2 || port.type === 'list' || port.type === 'passages') return [];
-      return edges.every((edge) => chosen(workflow, edge.from.node)) ? [] : [
-        warning('several-values', { node: node.id }, `Several edges may bring a value to ${node.id}.${port.name} and only the first counts; give each its own port, or make the port a list`),
-      ];
+      return edges.every((edge) => chosen(workflow, edge.from.node))
+        ? []
+        : [
+            warning(
+              'several-values',
+              { node: node.id },
+              `Several edges may bring a value to ${node.id}.${port.name} and only the first counts; give each its own port, or make the port a list`,
+            ),
+          ];
     }),
   );
 }
 
 /** Whether a node lies behind a router or loop, so that its value may well not come. */
 function chosen(workflow: Workflow, id: string): boolean {
-  const choosers = new Set(workflow.nodes.filter((node) => node.kind === 'router' || node.kind === 'loop').map((node) => node.id));
+  const choosers = new Set(
+    workflow.nodes.filter((node) => node.kind === 'router' || node.kind === 'loop').map((node) => node.id),
+  );
   return [...reach(workflow.edges, [id], 'back')].some((each) => choosers.has(each));
 }
 
@@ -132,13 +208,44 @@ function promptProblems(workflow: Workflow): Problem[] {
   for (const [id, role] of Object.entries(workflow.roles)) {
     const references = promptReferences(role);
     const played = workflow.nodes.filter((node) => node.kind === 'role' && node.role === id);
-    if (played.length === 0) problems.push(warning('role-unplayed', { role: id }, `No node plays the role ${id}; add a role node or remove the role`));
-    if (references.length === 0) problems.push(warning('role-without-variable', { role: id }, `The prompt of ${id} reads no value, so every question gets the same; write {{port}} where a value belongs`));
+    if (played.length === 0)
+      problems.push(
+        warning('role-unplayed', { role: id }, `No node plays the role ${id}; add a role node or remove the role`),
+      );
+    if (references.length === 0)
+      problems.push(
+        warning(
+          'role-without-variable',
+          { role: id },
+          `The prompt of ${id} reads no value, so every question gets the same; write {{port}} where a value belongs`,
+        ),
+      );
     for (const { rendering } of references) {
-      if (rendering !== undefined && !isRendering(rendering)) problems.push(error('prompt-variable', { role: id }, `The prompt of ${id} shows a value in an unknown way: ${rendering}; use numbered, lines, joined or json`));
+      if (rendering !== undefined && !isRendering(rendering))
+        problems.push(
+          error(
+            'prompt-variable',
+            { role: id },
+            `The prompt of ${id} shows a value in an unknown way: ${rendering}; use numbered, lines, joined or json`,
+          ),
+        );
     }
-    for (const node of played) problems.push(...nodePrompt(id, references.map((reference) => reference.port), node as Extract<WorkflowNode, { kind: 'role' }>));
-    if (role.parser.kind === 'tags' && role.parser.min > role.parser.max) problems.push(error('parser', { role: id }, `The output format of ${id} needs at least ${role.parser.min} tags and allows at most ${role.parser.max}; lower the least number`));
+    for (const node of played)
+      problems.push(
+        ...nodePrompt(
+          id,
+          references.map((reference) => reference.port),
+          node as Extract<WorkflowNode, { kind: 'role' }>,
+        ),
+      );
+    if (role.parser.kind === 'tags' && role.parser.min > role.parser.max)
+      problems.push(
+        error(
+          'parser',
+          { role: id },
+          `The output format of ${id} needs at least ${role.parser.min} tags and allows at most ${role.parser.max}; lower the least number`,
+        ),
+      );
   }
   return problems;
 }
@@ -148,18 +255,44 @@ function nodePrompt(role: string, read: readonly string[], node: Extract<Workflo
   const missing = [...new Set(read)].filter((name) => !names.has(name));
   const unused = node.inputs.filter((port) => !read.includes(port.name));
   return [
-    ...missing.map((name) => error('prompt-variable', { node: node.id, role }, `The prompt of ${role} reads {{${name}}}, which node ${node.id} has no input port for; add the port or change the prompt`)),
-    ...unused.map((port) => warning('unused', { node: node.id, role }, `The prompt of ${role} never reads ${port.name}; write {{${port.name}}} in it or remove the port`)),
+    ...missing.map((name) =>
+      error(
+        'prompt-variable',
+        { node: node.id, role },
+        `The prompt of ${role} reads {{${name}}}, which node ${node.id} has no input port for; add the port or change the prompt`,
+      ),
+    ),
+    ...unused.map((port) =>
+      warning(
+        'unused',
+        { node: node.id, role },
+        `The prompt of ${role} never reads ${port.name}; write {{${port.name}}} in it or remove the port`,
+      ),
+    ),
   ];
 }
 
 function expressionProblems(workflow: Workflow): Problem[] {
   return workflow.nodes.flatMap((node) => {
     switch (node.kind) {
-      case 'router': return node.branches.flatMap((branch) => expression(branch.when, node.inputs.map((port) => port.name), { node: node.id }));
-      case 'compute': return expression(node.expression, node.inputs.map((port) => port.name), { node: node.id });
-      case 'loop': return expression(node.until, ['turn', 'value', ...node.inputs.map((port) => port.name)], { node: node.id });
-      default: return [];
+      case 'router':
+        return node.branches.flatMap((branch) =>
+          expression(
+            branch.when,
+            node.inputs.map((port) => port.name),
+            { node: node.id },
+          ),
+        );
+      case 'compute':
+        return expression(
+          node.expression,
+          node.inputs.map((port) => port.name),
+          { node: node.id },
+        );
+      case 'loop':
+        return expression(node.until, ['turn', 'value', ...node.inputs.map((port) => port.name)], { node: node.id });
+      default:
+        return [];
     }
   });
 }
@@ -168,7 +301,9 @@ function expression(source: string, known: readonly string[], at: Problem['at'])
   const message = complaint(() => compileCel(source));
   if (message !== null) return [error('expression', at, message)];
   const unknown = celNames(source).find((name) => !known.includes(name));
-  return unknown === undefined ? [] : [error('expression', at, `The expression reads a name it cannot see: ${unknown}; it sees ${known.join(', ')}`)];
+  return unknown === undefined
+    ? []
+    : [error('expression', at, `The expression reads a name it cannot see: ${unknown}; it sees ${known.join(', ')}`)];
 }
 
 function rewardProblems(workflow: Workflow): Problem[] {
@@ -176,29 +311,68 @@ function rewardProblems(workflow: Workflow): Problem[] {
   const seen = new Set<string>();
   const problems = workflow.rewards.rules.flatMap((rule): Problem[] => {
     const at = { rule: rule.id };
-    const found: Problem[] = seen.has(rule.id) ? [error('reward-duplicate', at, `Two rewards have the same id: ${rule.id}; rename one`)] : [];
+    const found: Problem[] = seen.has(rule.id)
+      ? [error('reward-duplicate', at, `Two rewards have the same id: ${rule.id}; rename one`)]
+      : [];
     seen.add(rule.id);
     if (rule.roles === undefined ? roles.size === 0 : !rule.roles.some((role) => roles.has(role))) {
-      found.push(warning('reward-unreceived', at, `No record receives the reward ${rule.id}; name a role that a node plays: ${[...roles].join(', ') || 'there is none'}`));
+      found.push(
+        warning(
+          'reward-unreceived',
+          at,
+          `No record receives the reward ${rule.id}; name a role that a node plays: ${[...roles].join(', ') || 'there is none'}`,
+        ),
+      );
     }
     if (rule.value.kind === 'score') {
       const { metric } = rule.value;
-      if (!(metrics as readonly string[]).includes(metric)) found.push(error('reward-metric', at, `The reward ${rule.id} reads a score that tasks do not give: ${metric}; use ${metrics.join(' or ')}`));
+      if (!(metrics as readonly string[]).includes(metric))
+        found.push(
+          error(
+            'reward-metric',
+            at,
+            `The reward ${rule.id} reads a score that tasks do not give: ${metric}; use ${metrics.join(' or ')}`,
+          ),
+        );
     } else found.push(...expression(rule.value.expression, rewardNames, at));
     return found;
   });
-  const rewarded = (role: string): boolean => workflow.rewards.rules.some((rule) => rule.roles === undefined || rule.roles.includes(role));
-  return [...problems, ...[...roles].filter((role) => !rewarded(role)).map((role) => warning('reward-unreceived', { role }, `The role ${role} receives no reward but its format; add a rule for it`))];
+  const rewarded = (role: string): boolean =>
+    workflow.rewards.rules.some((rule) => rule.roles === undefined || rule.roles.includes(role));
+  return [
+    ...problems,
+    ...[...roles]
+      .filter((role) => !rewarded(role))
+      .map((role) =>
+        warning('reward-unreceived', { role }, `The role ${role} receives no reward but its format; add a rule for it`),
+      ),
+  ];
 }
 
 function graphProblems(workflow: Workflow): Problem[] {
   const message = complaint(() => buildGraph(workflow));
   const loops = workflow.nodes.filter((node) => node.kind === 'loop');
   const problems = loops.flatMap((loop): Problem[] => {
-    const leaves = (port: string): boolean => workflow.edges.some((edge) => edge.from.node === loop.id && edge.from.port === port);
+    const leaves = (port: string): boolean =>
+      workflow.edges.some((edge) => edge.from.node === loop.id && edge.from.port === port);
     const closes = workflow.edges.some((edge) => edge.to.node === loop.id && edge.to.port === 'again');
-    if (!closes || !leaves('body')) return [warning('loop-exit', { node: loop.id }, `The loop ${loop.id} never goes round; connect its body, and something inside to again`)];
-    return leaves('done') ? [] : [warning('loop-exit', { node: loop.id }, `The loop ${loop.id} has no way on when it ends; connect its done port`)];
+    if (!closes || !leaves('body'))
+      return [
+        warning(
+          'loop-exit',
+          { node: loop.id },
+          `The loop ${loop.id} never goes round; connect its body, and something inside to again`,
+        ),
+      ];
+    return leaves('done')
+      ? []
+      : [
+          warning(
+            'loop-exit',
+            { node: loop.id },
+            `The loop ${loop.id} has no way on when it ends; connect its done port`,
+          ),
+        ];
   });
   return message === null ? problems : [error('circle', {}, message), ...problems];
 }
@@ -208,8 +382,22 @@ function reachProblems(workflow: Workflow): Problem[] {
   const ends = workflow.nodes.filter((node) => node.kind === 'output').map((node) => node.id);
   const [fromStart, toEnd] = [reach(workflow.edges, starts, 'on'), reach(workflow.edges, ends, 'back')];
   return workflow.nodes.flatMap((node) => {
-    if (!fromStart.has(node.id)) return [warning('unreachable', { node: node.id }, `No value from the input reaches ${node.id}; connect it or remove it`)];
-    if (!toEnd.has(node.id)) return [warning('unused', { node: node.id }, `Nothing that ${node.id} makes reaches an output; connect it or remove it`)];
+    if (!fromStart.has(node.id))
+      return [
+        warning(
+          'unreachable',
+          { node: node.id },
+          `No value from the input reaches ${node.id}; connect it or remove it`,
+        ),
+      ];
+    if (!toEnd.has(node.id))
+      return [
+        warning(
+          'unused',
+          { node: node.id },
+          `Nothing that ${node.id} makes reaches an output; connect it or remove it`,
+        ),
+      ];
     return [];
   });
 }

@@ -16,9 +16,19 @@ export type Migrations = Readonly<Record<number, (old: Plain) => Plain>>;
 
 export type Format<T> = { kind: string; version: number; schema: z.ZodType<T>; migrations: Migrations };
 
-const workflowFormat: Format<Workflow> = { kind: 'workflow', version: WORKFLOW_VERSION, schema: workflowSchema, migrations: {} };
+const workflowFormat: Format<Workflow> = {
+  kind: 'workflow',
+  version: WORKFLOW_VERSION,
+  schema: workflowSchema,
+  migrations: {},
+};
 const castFormat: Format<Cast> = { kind: 'cast', version: CAST_VERSION, schema: castSchema, migrations: {} };
-const rewardsFormat: Format<Rewards> = { kind: 'rewards', version: REWARDS_VERSION, schema: rewardsSchema, migrations: {} };
+const rewardsFormat: Format<Rewards> = {
+  kind: 'rewards',
+  version: REWARDS_VERSION,
+  schema: rewardsSchema,
+  migrations: {},
+};
 const traceFormat: Format<Trace> = { kind: 'trace', version: TRACE_VERSION, schema: traceSchema, migrations: {} };
 
 /** A workflow from JSON. Throws a UserError naming the place in the file and the remedy. */
@@ -40,11 +50,18 @@ export function parseTrace(json: unknown): Trace {
 
 /** Reads one format: kind, then version, then shape. */
 export function parseAs<T>(format: Format<T>, json: unknown): T {
-  if (json === null || typeof json !== 'object' || Array.isArray(json)) throw new UserError(`This is not a Troupe ${format.kind}: ${brief(json)}; the file must hold one object with "troupe": "${format.kind}"`);
+  if (json === null || typeof json !== 'object' || Array.isArray(json))
+    throw new UserError(
+      `This is not a Troupe ${format.kind}: ${brief(json)}; the file must hold one object with "troupe": "${format.kind}"`,
+    );
   const given = json as Plain;
   const kind = given['troupe'];
-  if (kind !== format.kind) throw new UserError(`This is not a Troupe ${format.kind}: "troupe" is ${brief(kind)}; open a file whose "troupe" is "${format.kind}"`);
-  if (tooDeep(given)) throw new UserError(`The ${format.kind} is nested more than ${maxDepth} deep; it was not written by Troupe`);
+  if (kind !== format.kind)
+    throw new UserError(
+      `This is not a Troupe ${format.kind}: "troupe" is ${brief(kind)}; open a file whose "troupe" is "${format.kind}"`,
+    );
+  if (tooDeep(given))
+    throw new UserError(`The ${format.kind} is nested more than ${maxDepth} deep; it was not written by Troupe`);
   const parsed = format.schema.safeParse(lift(format, given));
   if (parsed.success) return parsed.data;
   throw new UserError(sentence(format.kind, parsed.error.issues[0], given));
@@ -64,12 +81,19 @@ function tooDeep(json: unknown): boolean {
 
 function lift<T>(format: Format<T>, given: Plain): Plain {
   const version = given['version'];
-  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1) throw new UserError(`The ${format.kind} has no proper version: ${brief(version)}; the newest is ${format.version}`);
-  if (version > format.version) throw new UserError(`The ${format.kind} comes from a newer Troupe: version ${version}, and this one reads up to ${format.version}; update Troupe`);
+  if (typeof version !== 'number' || !Number.isInteger(version) || version < 1)
+    throw new UserError(`The ${format.kind} has no proper version: ${brief(version)}; the newest is ${format.version}`);
+  if (version > format.version)
+    throw new UserError(
+      `The ${format.kind} comes from a newer Troupe: version ${version}, and this one reads up to ${format.version}; update Troupe`,
+    );
   let lifted = given;
   for (let from = version; from < format.version; from += 1) {
     const step = format.migrations[from];
-    if (step === undefined) throw new UserError(`The ${format.kind} is of a version that can no longer be read: ${version}; open it in an older Troupe and save it again`);
+    if (step === undefined)
+      throw new UserError(
+        `The ${format.kind} is of a version that can no longer be read: ${version}; open it in an older Troupe and save it again`,
+      );
     lifted = { ...step(lifted), version: from + 1 };
   }
   return lifted;
@@ -77,7 +101,10 @@ function lift<T>(format: Format<T>, given: Plain): Plain {
 
 function sentence(kind: string, issue: z.core.$ZodIssue, given: unknown): string {
   const place = issue.path.map(String).join('.');
-  const value = issue.path.reduce<unknown>((at, key) => (at !== null && typeof at === 'object' ? (at as Record<PropertyKey, unknown>)[key] : undefined), given);
+  const value = issue.path.reduce<unknown>(
+    (at, key) => (at !== null && typeof at === 'object' ? (at as Record<PropertyKey, unknown>)[key] : undefined),
+    given,
+  );
   const reason = issue.message.replace(/^Invalid input: /, '');
   return `The ${kind} does not fit at ${place || 'its top'} (${reason}): ${brief(value)}; correct that place in the file`;
 }

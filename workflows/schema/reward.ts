@@ -34,6 +34,5 @@ export const rewardsSchema = z.object({
   formatWeight: z.number().min(0).max(100).default(1),
 });
 
-export type RewardLevel = (typeof rewardLevels)[number];
 export type RewardRule = z.infer<typeof rewardRuleSchema>;
 export type Rewards = z.infer<typeof rewardsSchema>;

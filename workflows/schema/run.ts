@@ -25,7 +25,12 @@ export const runSchema = z.object({
   title: z.string(),
   workflow: workflowSchema,
   cast: castSchema,
-  task: z.object({ name: z.string(), path: z.string().optional(), corpus: z.string().optional(), options: z.record(z.string(), z.json()).default({}) }),
+  task: z.object({
+    name: z.string(),
+    path: z.string().optional(),
+    corpus: z.string().optional(),
+    options: z.record(z.string(), z.json()).default({}),
+  }),
   settings: trainSettingsSchema,
   device: z.object({ choice: z.string(), kind: z.string(), name: z.string() }),
   software: z.record(z.string(), z.string()),
@@ -34,7 +39,13 @@ export const runSchema = z.object({
 const scores = z.record(z.string(), z.number());
 
 /** Held-out result: mean of each task metric, plus share of legal role outputs. */
-export const evaluationSchema = z.object({ f1: z.number(), em: z.number(), legal: z.number(), n: z.int(), roles: z.record(z.string(), scores).default({}) });
+export const evaluationSchema = z.object({
+  f1: z.number(),
+  em: z.number(),
+  legal: z.number(),
+  n: z.int(),
+  roles: z.record(z.string(), scores).default({}),
+});
 
 export const stepMetricsSchema = z.object({
   /** 0 is the evaluation before training; step k follows the k-th update. */

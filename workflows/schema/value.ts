@@ -11,8 +11,17 @@ export type Values = Record<string, Json>;
 export type Passage = { title: string; text: string };
 
 export function isPassages(value: Json | undefined): value is Passage[] {
-  return Array.isArray(value) && value.every((item) => item !== null && typeof item === 'object' && !Array.isArray(item)
-    && typeof item['title'] === 'string' && typeof item['text'] === 'string');
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (item) =>
+        item !== null &&
+        typeof item === 'object' &&
+        !Array.isArray(item) &&
+        typeof item['title'] === 'string' &&
+        typeof item['text'] === 'string',
+    )
+  );
 }
 
 export function isTextList(value: Json | undefined): value is string[] {
@@ -27,25 +36,39 @@ export function fits(from: PortType, to: PortType): boolean {
 /** Whether a value is one of a port type's values. */
 export function isOfType(value: Json | undefined, type: PortType): boolean {
   switch (type) {
-    case 'text': return typeof value === 'string';
-    case 'list': return isTextList(value);
-    case 'passages': return isPassages(value);
-    case 'number': return typeof value === 'number';
-    case 'flag': return typeof value === 'boolean';
-    case 'json': return value !== undefined;
-    default: return type satisfies never;
+    case 'text':
+      return typeof value === 'string';
+    case 'list':
+      return isTextList(value);
+    case 'passages':
+      return isPassages(value);
+    case 'number':
+      return typeof value === 'number';
+    case 'flag':
+      return typeof value === 'boolean';
+    case 'json':
+      return value !== undefined;
+    default:
+      return type satisfies never;
   }
 }
 
 /** The value a failed tool or a missing text leaves behind, so that the flow can go on. */
 export function emptyValue(type: PortType): Json {
   switch (type) {
-    case 'text': return '';
-    case 'list': return [];
-    case 'passages': return [];
-    case 'number': return 0;
-    case 'flag': return false;
-    case 'json': return null;
-    default: return type satisfies never;
+    case 'text':
+      return '';
+    case 'list':
+      return [];
+    case 'passages':
+      return [];
+    case 'number':
+      return 0;
+    case 'flag':
+      return false;
+    case 'json':
+      return null;
+    default:
+      return type satisfies never;
   }
 }

@@ -10,7 +10,10 @@ import { rewardsSchema } from './reward.ts';
 /** `constructor` is what every object has already: a name that would be found where nobody put it. */
 export const idSchema = z
   .string()
-  .regex(/^(?!constructor$)[a-z][a-z0-9_-]{0,63}$/, 'use a lower-case letter, then up to 63 letters, digits, - or _; not "constructor"');
+  .regex(
+    /^(?!constructor$)[a-z][a-z0-9_-]{0,63}$/,
+    'use a lower-case letter, then up to 63 letters, digits, - or _; not "constructor"',
+  );
 
 export const portTypes = ['text', 'list', 'passages', 'number', 'flag', 'json'] as const;
 export const portTypeSchema = z.enum(portTypes);
@@ -41,7 +44,10 @@ export const roleSchema = z.object({
   prompt: z.object({
     system: z.string().max(20_000).default(''),
     user: z.string().max(20_000),
-    few: z.array(z.object({ user: z.string().max(20_000), assistant: z.string().max(20_000) })).max(16).default([]),
+    few: z
+      .array(z.object({ user: z.string().max(20_000), assistant: z.string().max(20_000) }))
+      .max(16)
+      .default([]),
   }),
   parser: parserSchema,
   sampling: z
@@ -66,7 +72,12 @@ const nodeBase = {
 export const nodeSchema = z.discriminatedUnion('kind', [
   z.object({ ...nodeBase, kind: z.literal('input'), outputs: z.array(portSchema).min(1) }),
   z.object({ ...nodeBase, kind: z.literal('role'), role: idSchema, inputs: z.array(portSchema) }),
-  z.object({ ...nodeBase, kind: z.literal('tool'), tool: idSchema, settings: z.record(z.string(), z.json()).default({}) }),
+  z.object({
+    ...nodeBase,
+    kind: z.literal('tool'),
+    tool: idSchema,
+    settings: z.record(z.string(), z.json()).default({}),
+  }),
   /** Sends its first input on through the first branch whose condition holds; the others are for the conditions to read. Output ports are named after branches. */
   z.object({
     ...nodeBase,
@@ -88,7 +99,13 @@ export const nodeSchema = z.discriminatedUnion('kind', [
     until: z.string().max(2_000).default('false'),
   }),
   /** Computes one value from its inputs with CEL. */
-  z.object({ ...nodeBase, kind: z.literal('compute'), inputs: z.array(portSchema).min(1), output: portSchema, expression: z.string().max(2_000) }),
+  z.object({
+    ...nodeBase,
+    kind: z.literal('compute'),
+    inputs: z.array(portSchema).min(1),
+    output: portSchema,
+    expression: z.string().max(2_000),
+  }),
   z.object({ ...nodeBase, kind: z.literal('output'), inputs: z.array(portSchema).min(1) }),
 ]);
 

@@ -7,8 +7,6 @@ import { questionTask } from './hotpot.ts';
 import type { BundledTask, Task, TaskOptions } from './task.ts';
 import { villageQa } from './village-qa.ts';
 
-export type { Passage, Query, Task, TaskOptions } from './task.ts';
-
 const bundled: readonly BundledTask[] = [villageQa];
 
 export type TaskRequest = {
@@ -25,12 +23,15 @@ export type TaskRequest = {
 export async function loadTask(request: TaskRequest): Promise<Task> {
   const found = bundled.find((task) => task.name === request.name);
   if (found !== undefined) {
-    if (request.corpus !== undefined) throw new UserError(`${found.name} brings its own corpus; leave the corpus out: ${request.corpus}`);
+    if (request.corpus !== undefined)
+      throw new UserError(`${found.name} brings its own corpus; leave the corpus out: ${request.corpus}`);
     return found.build(request.options ?? {});
   }
   const { read, corpus } = request;
   if (read === undefined || !/\.(jsonl|ndjson|json)$/i.test(request.name)) {
-    throw new UserError(`There is no task of this name: ${request.name}; use ${bundled.map((task) => task.name).join(', ')} or the path of a .jsonl file of questions`);
+    throw new UserError(
+      `There is no task of this name: ${request.name}; use ${bundled.map((task) => task.name).join(', ')} or the path of a .jsonl file of questions`,
+    );
   }
   const questions = await read(request.name);
   return questionTask({
@@ -46,10 +47,19 @@ export async function loadTask(request: TaskRequest): Promise<Task> {
 export function taskSummaries(): TaskSummary[] {
   return bundled.map((task) => {
     const { train, heldOut } = task.build({});
-    return { name: task.name, title: task.title, description: task.description, train: train.length, heldOut: heldOut.length };
+    return {
+      name: task.name,
+      title: task.title,
+      description: task.description,
+      train: train.length,
+      heldOut: heldOut.length,
+    };
   });
 }
 
 function baseName(path: string): string {
-  return path.split(/[\\/]/).pop()!.replace(/\.[a-z]+$/i, '');
+  return path
+    .split(/[\\/]/)
+    .pop()!
+    .replace(/\.[a-z]+$/i, '');
 }

@@ -11,15 +11,17 @@ const newline = 10;
 
 /** The objects of a JSON-lines file in UTF-8; empty lines are passed over. Throws a UserError naming file and line. */
 export function* objectLines(bytes: Uint8Array, name: string, maxLines: number): Generator<Line> {
-  if (bytes.length > maxFileBytes) throw new UserError(`The file is larger than 1 GiB: ${name} (${bytes.length} bytes); use a part of it`);
+  if (bytes.length > maxFileBytes)
+    throw new UserError(`The file is larger than 1 GiB: ${name} (${bytes.length} bytes); use a part of it`);
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let count = 0;
   let number = 0;
-  for (let start = 0; start < bytes.length; ) {
+  for (let start = 0; start < bytes.length;) {
     const found = bytes.indexOf(newline, start);
     const end = found < 0 ? bytes.length : found;
     number += 1;
-    if (end - start > maxLineBytes) throw new UserError(`${name}, line ${number}: longer than 16 MiB; the file must hold one JSON object a line`);
+    if (end - start > maxLineBytes)
+      throw new UserError(`${name}, line ${number}: longer than 16 MiB; the file must hold one JSON object a line`);
     const text = decode(decoder, bytes.subarray(start, end), name, number).trim();
     start = end + 1;
     if (text === '') continue;
@@ -42,17 +44,27 @@ function parseObject(text: string, name: string, number: number): Record<string,
   try {
     value = JSON.parse(text);
   } catch {
-    throw new UserError(`${name}, line ${number}: not JSON: ${text.slice(0, 60)}; the file must hold one JSON object a line`);
+    throw new UserError(
+      `${name}, line ${number}: not JSON: ${text.slice(0, 60)}; the file must hold one JSON object a line`,
+    );
   }
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new UserError(`${name}, line ${number}: not an object: ${text.slice(0, 60)}; the file must hold one JSON object a line`);
+  throw new UserError(
+    `${name}, line ${number}: not an object: ${text.slice(0, 60)}; the file must hold one JSON object a line`,
+  );
 }
 
 /** A text field. Throws a UserError where it is missing, empty, too long or no text. */
 export function fieldText(line: Line, name: string, field: string, maxChars: number, mayBeEmpty = false): string {
   const value = line.value[field];
-  if (typeof value !== 'string') throw new UserError(`${name}, line ${line.number}: "${field}" must be a text: ${(JSON.stringify(value) ?? 'nothing').slice(0, 60)}`);
+  if (typeof value !== 'string')
+    throw new UserError(
+      `${name}, line ${line.number}: "${field}" must be a text: ${(JSON.stringify(value) ?? 'nothing').slice(0, 60)}`,
+    );
   if (!mayBeEmpty && value.trim() === '') throw new UserError(`${name}, line ${line.number}: "${field}" is empty`);
-  if (value.length > maxChars) throw new UserError(`${name}, line ${line.number}: "${field}" is longer than ${maxChars} characters: ${value.length}`);
+  if (value.length > maxChars)
+    throw new UserError(
+      `${name}, line ${line.number}: "${field}" is longer than ${maxChars} characters: ${value.length}`,
+    );
   return value;
 }

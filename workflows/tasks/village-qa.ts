@@ -33,15 +33,18 @@ const presets: Record<string, Preset> = {
 export const villageQa: BundledTask = {
   name: 'village-qa',
   title: 'Village',
-  description: 'A generated village: who lives where, works as what, keeps which pet, likes which food, is whose friend. One- and two-hop questions.',
+  description:
+    'A generated village: who lives where, works as what, keeps which pet, likes which food, is whose friend. One- and two-hop questions.',
   build,
 };
 
 function build(options: TaskOptions): Task {
   const seed = options['seed'] ?? 0;
-  if (typeof seed !== 'number' || !Number.isInteger(seed) || seed < 0 || seed > 1_000_000) throw new UserError(`The village's seed must be a whole number from 0 to 1000000: ${JSON.stringify(seed)}`);
+  if (typeof seed !== 'number' || !Number.isInteger(seed) || seed < 0 || seed > 1_000_000)
+    throw new UserError(`The village's seed must be a whole number from 0 to 1000000: ${JSON.stringify(seed)}`);
   const unknown = Object.keys(options).find((name) => name !== 'seed');
-  if (unknown !== undefined) throw new UserError(`village-qa has no option of this name: ${unknown}; its only option is seed`);
+  if (unknown !== undefined)
+    throw new UserError(`village-qa has no option of this name: ${unknown}; its only option is seed`);
   const village = makeVillage(seed);
   return {
     name: villageQa.name,

@@ -7,8 +7,6 @@ import { applyPreset, type Preset } from './preset.ts';
 import { qdAnswer } from './qd-answer.ts';
 import { singleAgent } from './single-agent.ts';
 
-export type { Preset, RolePreset } from './preset.ts';
-
 const templates: readonly WorkflowInput[] = [qdAnswer, singleAgent];
 
 export const templateNames: readonly string[] = templates.map((template) => template.name);
@@ -16,6 +14,7 @@ export const templateNames: readonly string[] = templates.map((template) => temp
 /** A fresh workflow made from a template, with a task's preset where it has one. */
 export function templateWorkflow(name: string, preset?: Preset): Workflow {
   const template = templates.find((each) => each.name === name);
-  if (template === undefined) throw new UserError(`There is no template of this name: ${name}; use one of ${templateNames.join(', ')}`);
+  if (template === undefined)
+    throw new UserError(`There is no template of this name: ${name}; use one of ${templateNames.join(', ')}`);
   return applyPreset(template, preset);
 }

@@ -28,15 +28,27 @@ export type Preset = {
 /** The template with the preset's texts and numbers put in, checked. Throws a UserError where the preset names what the template lacks. */
 export function applyPreset(template: WorkflowInput, preset: Preset = {}): Workflow {
   for (const role of Object.keys(preset.roles ?? {})) {
-    if (template.roles[role] === undefined) throw new UserError(`The preset names a role that ${template.name} does not have: ${role}; name one of ${Object.keys(template.roles).join(', ')}`);
+    if (template.roles[role] === undefined)
+      throw new UserError(
+        `The preset names a role that ${template.name} does not have: ${role}; name one of ${Object.keys(template.roles).join(', ')}`,
+      );
   }
   for (const node of Object.keys(preset.tools ?? {})) {
-    if (!template.nodes.some((each) => each.id === node && each.kind === 'tool')) throw new UserError(`The preset names a tool node that ${template.name} does not have: ${node}; name one of its tool nodes`);
+    if (!template.nodes.some((each) => each.id === node && each.kind === 'tool'))
+      throw new UserError(
+        `The preset names a tool node that ${template.name} does not have: ${node}; name one of its tool nodes`,
+      );
   }
-  const roles = Object.fromEntries(Object.entries(template.roles).map(([id, role]) => [id, withRole(role, preset.roles?.[id])]));
+  const roles = Object.fromEntries(
+    Object.entries(template.roles).map(([id, role]) => [id, withRole(role, preset.roles?.[id])]),
+  );
   const nodes = template.nodes.map((node) =>
-    node.kind === 'tool' ? { ...node, settings: { ...node.settings, ...preset.tools?.[node.id] } } : node);
-  const rewards = { ...template.rewards, ...(preset.formatWeight === undefined ? {} : { formatWeight: preset.formatWeight }) };
+    node.kind === 'tool' ? { ...node, settings: { ...node.settings, ...preset.tools?.[node.id] } } : node,
+  );
+  const rewards = {
+    ...template.rewards,
+    ...(preset.formatWeight === undefined ? {} : { formatWeight: preset.formatWeight }),
+  };
   return workflowSchema.parse({ ...template, roles, nodes, rewards });
 }
 

@@ -30,7 +30,10 @@ export const qdAnswer: WorkflowInput = {
       prompt: {
         system: 'Write one to three short searches that together find the answer. Put each between <q> and </q>.',
         few: [
-          { user: 'Question: Where was the painter of The Grey Harbour born?', assistant: '<q>painter of The Grey Harbour</q>' },
+          {
+            user: 'Question: Where was the painter of The Grey Harbour born?',
+            assistant: '<q>painter of The Grey Harbour</q>',
+          },
           {
             user: 'Question: Are the towns Leith and Orkney Bay in the same county?',
             assistant: '<q>town Leith county</q>\n<q>town Orkney Bay county</q>',
@@ -51,11 +54,23 @@ export const qdAnswer: WorkflowInput = {
   },
   nodes: [
     { id: 'question', kind: 'input', title: 'Question', outputs: [{ name: 'question', type: 'text' }] },
-    { id: 'decompose', kind: 'role', title: 'Decompose', role: 'decomposer', inputs: [{ name: 'question', type: 'text' }] },
+    {
+      id: 'decompose',
+      kind: 'role',
+      title: 'Decompose',
+      role: 'decomposer',
+      inputs: [{ name: 'question', type: 'text' }],
+    },
     { id: 'search', kind: 'tool', title: 'Search', tool: 'bm25', settings: { k: 2, words: 50, limit: 2 } },
     {
-      id: 'answer', kind: 'role', title: 'Answer', role: 'answerer',
-      inputs: [{ name: 'question', type: 'text' }, { name: 'passages', type: 'passages' }],
+      id: 'answer',
+      kind: 'role',
+      title: 'Answer',
+      role: 'answerer',
+      inputs: [
+        { name: 'question', type: 'text' },
+        { name: 'passages', type: 'passages' },
+      ],
     },
     { id: 'result', kind: 'output', title: 'Result', inputs: [{ name: 'answer', type: 'text' }] },
   ],

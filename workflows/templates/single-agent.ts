@@ -23,8 +23,14 @@ export const singleAgent: WorkflowInput = {
     { id: 'question', kind: 'input', title: 'Question', outputs: [{ name: 'question', type: 'text' }] },
     { id: 'search', kind: 'tool', title: 'Search', tool: 'bm25', settings: { k: 2, words: 50, limit: 2 } },
     {
-      id: 'answer', kind: 'role', title: 'Answer', role: 'solver',
-      inputs: [{ name: 'question', type: 'text' }, { name: 'passages', type: 'passages' }],
+      id: 'answer',
+      kind: 'role',
+      title: 'Answer',
+      role: 'solver',
+      inputs: [
+        { name: 'question', type: 'text' },
+        { name: 'passages', type: 'passages' },
+      ],
     },
     { id: 'result', kind: 'output', title: 'Result', inputs: [{ name: 'answer', type: 'text' }] },
   ],

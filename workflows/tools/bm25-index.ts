@@ -39,7 +39,12 @@ export function buildIndex(corpus: readonly Passage[]): Bm25Index {
       else list.push(document, 1);
     }
   });
-  return { documents: corpus.length, lengths, meanLength: corpus.length === 0 ? 1 : Math.max(total / corpus.length, 1), postings };
+  return {
+    documents: corpus.length,
+    lengths,
+    meanLength: corpus.length === 0 ? 1 : Math.max(total / corpus.length, 1),
+    postings,
+  };
 }
 
 /** The best `k` documents for a query, best first; documents without any of its words are never among them. */

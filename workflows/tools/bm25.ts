@@ -11,7 +11,7 @@ import type { Tool } from './tool.ts';
 const settingsSchema = z.object({
   k: z.int().min(1).max(100).default(2).describe('passages for each query'),
   words: z.int().min(0).max(10_000).default(50).describe('words kept of each passage; 0 keeps all'),
-  limit: z.int().min(1).max(500).default(8).describe('passages in all, each query\'s best first'),
+  limit: z.int().min(1).max(500).default(8).describe("passages in all, each query's best first"),
   dedupe: z.boolean().default(true).describe('a passage found twice is given once'),
 });
 
@@ -33,9 +33,13 @@ export const bm25: Tool<Settings> = {
   run(inputs, settings, context) {
     const given = inputs['queries'];
     const queries = typeof given === 'string' ? [given] : isTextList(given) ? given : null;
-    if (queries === null) throw new UserError('The search needs a list of texts as its queries; connect a list or a text');
+    if (queries === null)
+      throw new UserError('The search needs a list of texts as its queries; connect a list or a text');
     const corpus = context.corpus ?? context.paragraphs;
-    if (corpus.length === 0) throw new UserError('The search has nothing to search in; give the task a corpus (--corpus) or questions with paragraphs');
+    if (corpus.length === 0)
+      throw new UserError(
+        'The search has nothing to search in; give the task a corpus (--corpus) or questions with paragraphs',
+      );
     return { passages: retrieve(corpus, queries.slice(0, maxQueries), settings) };
   },
 };
@@ -44,7 +48,9 @@ export const bm25: Tool<Settings> = {
 function retrieve(corpus: readonly Passage[], queries: readonly string[], settings: Settings): Passage[] {
   const index = indexOf(corpus);
   const hits = queries.map((query) => searchIndex(index, query.slice(0, maxQueryChars), settings.k));
-  const inTurn = Array.from({ length: settings.k }, (_, rank) => hits.flatMap((list) => list.slice(rank, rank + 1))).flat();
+  const inTurn = Array.from({ length: settings.k }, (_, rank) =>
+    hits.flatMap((list) => list.slice(rank, rank + 1)),
+  ).flat();
   const documents = inTurn.map((hit) => hit.document);
   const chosen = settings.dedupe ? [...new Set(documents)] : documents;
   return chosen.slice(0, settings.limit).map((document) => cutPassage(corpus[document], settings.words));

@@ -7,12 +7,19 @@ import { bm25 } from './bm25.ts';
 import type { Values } from '../schema/value.ts';
 import type { Tool, ToolContext, ToolPorts } from './tool.ts';
 
-export type { Tool, ToolContext, ToolPorts } from './tool.ts';
+export type { ToolContext } from './tool.ts';
 
 /** A tool with one node's settings put in. */
-export type OpenTool = { name: string; ports: ToolPorts; run(inputs: Values, context: ToolContext): Values | Promise<Values> };
+export type OpenTool = {
+  name: string;
+  ports: ToolPorts;
+  run(inputs: Values, context: ToolContext): Values | Promise<Values>;
+};
 
-type Entry = { tool: Pick<Tool<unknown>, 'name' | 'title' | 'description' | 'settings'>; open(settings: unknown): OpenTool };
+type Entry = {
+  tool: Pick<Tool<unknown>, 'name' | 'title' | 'description' | 'settings'>;
+  open(settings: unknown): OpenTool;
+};
 
 const entries: readonly Entry[] = [entry(bm25)];
 
@@ -21,11 +28,16 @@ export const tools: readonly Entry['tool'][] = entries.map((each) => each.tool);
 /** The tool of a tool node. Throws a UserError for an unknown tool or settings it does not take. */
 export function openTool(node: Extract<WorkflowNode, { kind: 'tool' }>): OpenTool {
   const found = entries.find((each) => each.tool.name === node.tool);
-  if (found === undefined) throw new UserError(`There is no tool of this name (node ${node.id}): ${node.tool}; use one of ${tools.map((tool) => tool.name).join(', ')}`);
+  if (found === undefined)
+    throw new UserError(
+      `There is no tool of this name (node ${node.id}): ${node.tool}; use one of ${tools.map((tool) => tool.name).join(', ')}`,
+    );
   const settings = found.tool.settings.safeParse(node.settings);
   if (!settings.success) {
     const issue = settings.error.issues[0];
-    throw new UserError(`The tool ${node.tool} does not take this setting (node ${node.id}, ${issue.path.join('.') || 'settings'}: ${issue.message}); change it in the node's settings`);
+    throw new UserError(
+      `The tool ${node.tool} does not take this setting (node ${node.id}, ${issue.path.join('.') || 'settings'}: ${issue.message}); change it in the node's settings`,
+    );
   }
   return found.open(settings.data);
 }
@@ -35,7 +47,11 @@ function entry<Settings>(tool: Tool<Settings>): Entry {
     tool,
     open(given) {
       const settings = given as Settings; // what the tool's own schema returned
-      return { name: tool.name, ports: tool.ports(settings), run: (inputs, context) => tool.run(inputs, settings, context) };
+      return {
+        name: tool.name,
+        ports: tool.ports(settings),
+        run: (inputs, context) => tool.run(inputs, settings, context),
+      };
     },
   };
 }
