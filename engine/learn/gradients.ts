@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Segment, Trainable } from '../model/policy.ts';
+import { freeingFailedTape } from './failed-tape.ts';
 import { computesOnHost, hostView } from './host.ts';
 
 export type NamedTensors = Readonly<Record<string, tf.Tensor>>;
@@ -28,7 +29,7 @@ export function disposeGradient(gradient: FlatGradient): void {
 export function addGradients(sum: FlatGradient, named: NamedTensors, loss: () => tf.Scalar): tf.Scalar {
   const segments = sum.layout.filter((segment) => named[segment.name]);
   return tf.tidy(() => {
-    const { value, grads } = tf.engine().gradients(loss, segments.map((segment) => named[segment.name]), undefined, true);
+    const { value, grads } = freeingFailedTape(() => tf.engine().gradients(loss, segments.map((segment) => named[segment.name]), undefined, true));
     const byName = new Map(segments.map((segment, i) => [segment.name, grads[i] as tf.Tensor | undefined]));
     if (sum.host) addOnHost(sum.host, sum.layout, byName);
     else addOnDevice(sum, byName);
