@@ -64,16 +64,25 @@ async function openPage(reason, port) {
   openBrowser(page.url);
 }
 
-/** Resolves to true when the window was opened and closed again, false when the program ended at once. */
+/** Resolves to true when the window was opened and closed again, false when the program ended at once by itself. */
 function openWindow(program, forElectron) {
   const env = { ...process.env };
   delete env.ELECTRON_RUN_AS_NODE;
   const started = Date.now();
-  const child = spawn(program, [join(electronOut, 'main.cjs'), ...electronArguments(), ...forElectron], { cwd: root, env, stdio: 'inherit' });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => child.kill(signal));
+  let told = false;
+  // Chromium's own log says nothing that a person could act on.
+  const quiet = '--log-level=3';
+  const args = [join(electronOut, 'main.cjs'), ...electronArguments(), quiet, ...forElectron];
+  const child = spawn(program, args, { cwd: root, env, stdio: 'inherit' });
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      told = true;
+      child.kill(signal);
+    });
+  }
   return new Promise((settle) => {
     child.on('error', () => settle(false));
-    child.on('exit', (code) => settle(code === 0 || Date.now() - started > failedToOpenMs));
+    child.on('exit', (code) => settle(told || code === 0 || Date.now() - started > failedToOpenMs));
   });
 }
 

@@ -40,7 +40,7 @@ export async function startFirstTeam(page: Page): Promise<void> {
 /** The held-out score was measured before training and is higher at a later test. */
 export async function seeTheCurveRise(page: Page): Promise<void> {
   await expect(page.locator('dl.gain')).toBeVisible({ timeout: trainingLimit });
-  const before = await figure(page, `${words.chart.f1Line} ${words.training.before}|${words.chart.f1} ${words.training.before}`);
+  const before = await figure(page, `${words.chart.f1} ${words.training.before}`);
   expect(before).toBeGreaterThan(0);
   await expect.poll(() => figure(page, words.training.now), { timeout: trainingLimit, intervals: [1_000] }).toBeGreaterThan(before + 0.02);
   await expectAccessible(page, 'Training');
