@@ -140,6 +140,11 @@ export const words = {
     cancel: 'Cancel',
     task: 'Documents of',
     live: 'Live output',
+    problems: 'Problems',
+    noProblems: 'None.',
+    weights: 'Weights',
+    untrained: 'as the models are',
+    trainedIn: (title: string, when: string) => `learned in ${title}, ${when}`,
     noTeams: 'No teams were found.',
   },
   cast: {

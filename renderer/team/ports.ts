@@ -1,4 +1,5 @@
-/** The ports of a node, in order. Tools have theirs from the wires that use them; everything else states its own. */
+/** The ports of a node as the runner has them; for a node it would refuse (an unknown role or tool), those its wires use. */
+import { portsOf as runnerPorts } from '../../workflows/run/graph.ts';
 import type { PortType, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 
 export type NamedPort = { readonly name: string; readonly type: PortType | null };
@@ -9,29 +10,10 @@ function wired(workflow: Workflow, node: string, side: 'from' | 'to'): NamedPort
   return [...new Set(names)].map((name) => ({ name, type: null }));
 }
 
-function outputsOfRole(workflow: Workflow, role: string): NamedPort[] {
-  const parser = workflow.roles[role]?.parser;
-  if (!parser) return [];
-  return [{ name: parser.port, type: parser.kind === 'tags' && parser.max > 1 ? 'list' : 'text' }];
-}
-
 export function portsOf(workflow: Workflow, node: WorkflowNode): NodePorts {
-  switch (node.kind) {
-    case 'input':
-      return { inputs: [], outputs: node.outputs };
-    case 'output':
-      return { inputs: node.inputs, outputs: [] };
-    case 'role':
-      return { inputs: node.inputs, outputs: outputsOfRole(workflow, node.role) };
-    case 'tool':
-      return { inputs: wired(workflow, node.id, 'to'), outputs: wired(workflow, node.id, 'from') };
-    case 'compute':
-      return { inputs: node.inputs, outputs: [node.output] };
-    case 'router':
-      return { inputs: node.inputs, outputs: wired(workflow, node.id, 'from') };
-    case 'loop':
-      return { inputs: ['in', 'again'].map((name) => ({ name, type: node.type })), outputs: ['body', 'done'].map((name) => ({ name, type: node.type })) };
-    default:
-      return node satisfies never;
+  try {
+    return runnerPorts(workflow, node);
+  } catch {
+    return { inputs: wired(workflow, node.id, 'to'), outputs: wired(workflow, node.id, 'from') };
   }
 }

@@ -89,10 +89,11 @@ describe('workflow drawing', () => {
     expect(rows.map((row) => row.id)).toEqual(['question', 'decompose', 'retrieve', 'answer', 'result']);
     expect(rows[3].reads).toContainEqual({ port: 'evidence', from: 'retrieve', fromPort: 'passages' });
   });
-  it('gives tools the ports their wires use', () => {
+  it('gives tools their own ports, and unknown ones those their wires use', () => {
     const tool = sampleWorkflow.nodes.find((node) => node.kind === 'tool');
-    if (!tool) throw new Error('the sample has a tool');
-    expect(portsOf(sampleWorkflow, tool)).toEqual({ inputs: [{ name: 'queries', type: null }], outputs: [{ name: 'passages', type: null }] });
+    if (tool?.kind !== 'tool') throw new Error('the sample has a tool');
+    expect(portsOf(sampleWorkflow, tool).inputs.map((port) => port.name)).toContain('queries');
+    expect(portsOf(sampleWorkflow, { ...tool, tool: 'unheard-of' })).toEqual({ inputs: [{ name: 'queries', type: null }], outputs: [{ name: 'passages', type: null }] });
   });
   it('starts wires at the ports they leave', () => {
     const scene = teamScene(sampleWorkflow, sharedCast(sampleWorkflow, base));

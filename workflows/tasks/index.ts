@@ -53,6 +53,7 @@ export function taskSummaries(): TaskSummary[] {
       description: task.description,
       train: train.length,
       heldOut: heldOut.length,
+      examples: heldOut.slice(0, 3).map((query) => query.question),
     };
   });
 }
