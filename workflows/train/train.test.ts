@@ -3,74 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { EngineApi, GenerateRequest, Generation, SettledRecord, UpdateReport } from '../../engine/protocol.ts';
-import { hashSeed } from '../run/seed.ts';
-import { runSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
-import type { Task } from '../tasks/task.ts';
+import type { StepMetrics } from '../schema/run.ts';
 import { listCheckpoints, readMetrics } from '../workspace/runs.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
 import type { Store } from '../workspace/store.ts';
 import { listTraces, readTrace } from '../workspace/traces.ts';
-import { presetCast } from './cast.ts';
+import { configOf, task, toyEngine } from './test-support.ts';
 import { train, type Wish } from './train.ts';
-
-const method = { kind: 'full' } as const;
-const workflow = {
-  troupe: 'workflow', version: 1, name: 'echo', title: 'Echo',
-  roles: { solver: { title: 'Solver', prompt: { user: '{{question}}' }, parser: { kind: 'text', port: 'answer' } } },
-  nodes: [
-    { id: 'start', kind: 'input', outputs: [{ name: 'question', type: 'text' }] },
-    { id: 'solve', kind: 'role', role: 'solver', inputs: [{ name: 'question', type: 'text' }] },
-    { id: 'end', kind: 'output', inputs: [{ name: 'answer', type: 'text' }] },
-  ],
-  edges: [
-    { from: { node: 'start', port: 'question' }, to: { node: 'solve', port: 'question' } },
-    { from: { node: 'solve', port: 'answer' }, to: { node: 'end', port: 'answer' } },
-  ],
-  rewards: { rules: [{ id: 'f1', level: 'trajectory', value: { kind: 'score', metric: 'f1' } }] },
-};
-
-function configOf(settings: Partial<RunConfig['settings']> = {}): RunConfig {
-  const bare = runSchema.parse({
-    troupe: 'run', version: 1, id: 'r', created: '2026-01-01T00:00:00.000Z', title: 'Echo', workflow,
-    cast: { name: 'x', policies: {}, roles: {} }, task: { name: 'toy' },
-    settings: { steps: 4, queries: 5, evalEvery: 2, evalLimit: 3, checkpointEvery: 2, seed: 7, ppo: {}, ...settings },
-    device: { choice: 'cpu', kind: 'cpu', name: 'none' }, software: {},
-  });
-  return { ...bare, cast: presetCast(bare.workflow, 'shared', 'toy', method) };
-}
-
-const questions = (from: string, count: number) => Array.from({ length: count }, (_, i) => ({ id: `${from}${i}`, question: `${from} ${i}?`, answers: [i % 2 === 0 ? 'yes' : 'blue door'] }));
-const task: Task = { name: 'toy', title: 'Toy', description: '', metric: 'f1', train: questions('t', 7), heldOut: questions('h', 4), corpus: null };
-
-/** Answers "blue door" or "yes" by a draw from the request's seed and its weight, which every update moves by what it was given. */
-function toyEngine(): EngineApi {
-  let weight = 0;
-  const kept = new Set<string>();
-  const say = (request: GenerateRequest): Generation => {
-    const draw = hashSeed(request.sampling.seed, JSON.stringify(request.prompt), weight.toFixed(9)) / 2 ** 32;
-    if (request.keep) kept.add(request.record);
-    const text = draw < 0.5 ? 'yes' : 'blue door';
-    return { record: request.record, promptIds: [1, 2], ids: [3, 4], pieces: ['x', 'y'], text, logprobs: [-draw, -0.5], entropy: [0.25, 0.5], finish: 'stop' };
-  };
-  const update = (records: readonly SettledRecord[], step: number): UpdateReport => {
-    for (const { record } of records) if (!kept.delete(record)) throw new Error(`record was not kept: ${record}`);
-    const sum = records.reduce((total, { reward }) => total + reward, 0);
-    weight = weight * 0.9 + sum / 7 + step / 1_000;
-    const tokens = records.map(({ record, reward }) => ({ record, oldLogprobs: new Float32Array(2), values: new Float32Array(2), advantages: new Float32Array([reward, reward]), returns: new Float32Array(2) }));
-    return { metrics: { 'losses/policy': weight, lr: Number.NaN }, roles: { solver: { gradient: sum } }, tokens, trainedTokens: 2 * records.length, notes: [], timing: { oldLogprobsMs: 0, updateMs: 0 } };
-  };
-  const calls = {
-    generate: async (_policy: string, requests: readonly GenerateRequest[]) => requests.map(say),
-    update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) => update(records, step),
-    forget: async () => kept.clear(),
-    exportPolicy: async () => [{ name: 'weight', bytes: new TextEncoder().encode(JSON.stringify(weight)) }],
-    importPolicy: async (_policy: string, files: Record<string, { bytes: Uint8Array }>) => {
-      weight = JSON.parse(new TextDecoder().decode(files.weight.bytes)) as number;
-    },
-  };
-  return calls as unknown as EngineApi;
-}
 
 class Killed extends Error {}
 

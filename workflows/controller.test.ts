@@ -1,0 +1,193 @@
+/** Jobs through the controller, with an engine that can be lost and a workspace that can be damaged. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
+import type { Host } from './controller/host.ts';
+import { createController, type Controller } from './controller.ts';
+import type { Job } from './protocol.ts';
+import { configOf, echoWorkflow, questionLines, toyEngine } from './train/test-support.ts';
+import { bytesOf, paths } from './workspace/layout.ts';
+import { readMetrics } from './workspace/runs.ts';
+import { openNodeStore } from './workspace/store.node.ts';
+import type { Store } from './workspace/store.ts';
+
+const info = {
+  architecture: 'llama', format: 'safetensors', parameters: 1_000, layers: 1, hidden: 1, heads: 1, kvHeads: 1, vocab: 1, contextLength: 1, weightTypes: ['F32'],
+  bytesOnDisk: 1, chatTemplate: true, memory: { run: 1, trainFull: 1, trainLora: 1 },
+} as const;
+
+/** An engine that knows which policies it has, and that `lose` takes away in the middle of a call. */
+function hostOf(store: Store) {
+  let events: EngineEvents | null = null;
+  let lost = false;
+  let onUpdate = (_step: number): void => {};
+  const startEngine: Host['startEngine'] = async (given) => {
+    events = given;
+    lost = false;
+    const toy = toyEngine();
+    const policies = new Set<string>();
+    const guarded = <A extends unknown[], R>(call: (policy: string, ...args: A) => Promise<R>) => async (policy: string, ...args: A): Promise<R> => {
+      if (lost) throw new Error('the device is gone');
+      if (!policies.has(policy)) throw new Error(`no such policy: ${policy}`);
+      return call(policy, ...args);
+    };
+    const engine = {
+      open: async () => ({ kind: 'cpu', name: 'toy', software: false, threads: 1, features: [], maxBufferBytes: null, reason: 'the only one' }),
+      inspect: async () => info,
+      loadModel: async () => info,
+      unloadModel: async () => {},
+      createPolicy: async ({ policy }: { policy: string }) => void policies.add(policy),
+      dropPolicy: async (policy: string) => {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        policies.delete(policy);
+      },
+      generate: guarded(toy.generate as never), forget: guarded(toy.forget as never), exportPolicy: guarded(toy.exportPolicy as never), importPolicy: guarded(toy.importPolicy as never),
+      update: guarded(async (policy, ...args: unknown[]) => {
+        onUpdate(args[2] as number);
+        if (lost) throw new Error('the device is gone');
+        return (toy.update as (...all: unknown[]) => Promise<unknown>)(policy, ...args);
+      }),
+    };
+    return { engine: engine as unknown as EngineApi, close: async () => {} };
+  };
+  const host: Host = {
+    startEngine, device: 'cpu', software: {},
+    places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },
+    readFile: async (name) => bytesOf(name === 'toy.jsonl' ? questionLines(12) : ''),
+  };
+  return {
+    host,
+    lose: () => {
+      lost = true;
+      events?.onDeviceLost({ reason: 'driver reset' });
+    },
+    atUpdate: (listen: (step: number) => void) => (onUpdate = listen),
+  };
+}
+
+describe('jobs', () => {
+  let folder: string;
+  let store: Store;
+  let place: ReturnType<typeof hostOf>;
+  let controller: Controller;
+  let jobs: Job[];
+  let notices: string[];
+  const config = { ...configOf({ steps: 4 }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
+  const open = () => createController(place.host, { onJob: (job) => jobs.push(job), onStep: () => {}, onText: () => {}, onNotice: ({ text }) => notices.push(text) });
+  const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
+  const undisturbed = async () => {
+    const other = openNodeStore(path.join(folder, 'undisturbed'));
+    const alone = createController(hostOf(other).host, { onJob: () => {}, onStep: () => {}, onText: () => {}, onNotice: () => {} });
+    await alone.begin(config);
+    await alone.settled('r');
+    return (await readMetrics(other, 'r')).map(({ timing: _, ...rest }) => rest);
+  };
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), 'troupe-controller-'));
+    store = openNodeStore(path.join(folder, 'workspace'));
+    place = hostOf(store);
+    jobs = [];
+    notices = [];
+    controller = open();
+  });
+  afterEach(async () => {
+    await controller.close();
+    await rm(folder, { recursive: true, force: true });
+  });
+
+  it('pause when the device is lost, and go on to the same numbers on a fresh one', async () => {
+    place.atUpdate((step) => {
+      if (step === 2) place.lose();
+    });
+    await controller.begin(config);
+    await controller.settled('r');
+    expect((await controller.run('r')).state).toBe('paused');
+    expect(notices.join()).toContain('driver reset');
+    place.atUpdate(() => {});
+    await controller.resume('r');
+    await controller.settled('r');
+    expect((await controller.run('r')).state).toBe('done');
+    expect(await lines()).toEqual(await undisturbed());
+  });
+
+  it('can be resumed the moment they are paused', async () => {
+    const resumed = new Promise<void>((resolve, reject) => {
+      place.atUpdate((step) => step === 1 && void controller.pause('r').catch(reject));
+      const timer = setInterval(() => {
+        if (jobs.at(-1)?.state !== 'paused') return;
+        clearInterval(timer);
+        place.atUpdate(() => {});
+        controller.resume('r').then(resolve, reject);
+      }, 1);
+    });
+    await controller.begin(config);
+    await resumed;
+    await controller.settled('r');
+    expect((await controller.run('r')).state).toBe('done');
+    expect(await lines()).toEqual(await undisturbed());
+  });
+
+  it('of a process that died are paused when the next one looks', async () => {
+    await controller.begin({ ...config, settings: { ...config.settings, steps: 2 } });
+    await controller.settled('r');
+    await store.write(paths.state('r'), bytesOf('{"state":"running","step":1}'));
+    const [found] = await open().runs();
+    expect(found).toMatchObject({ id: 'r', state: 'paused' });
+  });
+
+  it('run one at a time, and a refused one leaves nothing behind', async () => {
+    await controller.begin(config);
+    await expect(controller.begin({ ...config, id: 'second' })).rejects.toThrow(/Another run is training: r; pause or stop it first/);
+    await expect(controller.removeRun('r')).rejects.toThrow(/is training; stop it first/);
+    await controller.settled('r');
+    expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
+  });
+
+  it('that fail say why', async () => {
+    place.atUpdate(() => {
+      throw new Error('a bug');
+    });
+    await controller.begin(config);
+    await expect(controller.settled('r')).rejects.toThrow('a bug');
+    expect(await controller.jobs()).toMatchObject([{ state: 'failed', error: 'a bug' }]);
+    expect((await controller.run('r')).state).toBe('failed');
+  });
+
+  it('stay in the list when another run is damaged', async () => {
+    await controller.begin(config);
+    await controller.settled('r');
+    await store.write(paths.config('bad'), bytesOf('{"troupe":'));
+    expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
+    expect(notices.join()).toContain('runs/bad/run.json');
+  });
+
+  it('freeze every choice, and refuse what cannot be trained before anything is written', async () => {
+    const request = { workflow: echoWorkflow as never, task: 'toy.jsonl', model: 'toy', cast: 'shared', seed: 1, steps: 1 };
+    const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    await controller.settled(run);
+    const frozen = (await controller.run(run)).config;
+    expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
+    expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
+    const policy = { model: 'toy', method: { kind: 'full' as const }, frozen: true };
+    const cast = { troupe: 'cast' as const, version: 1 as const, name: 'mine', policies: { team: policy }, roles: { solver: 'team' } };
+    const refused: [object, RegExp][] = [
+      [{ ppo: { nope: 1 } }, /no setting nope/],
+      [{ ppo: { clip: 7 } }, /clip/],
+      [{ steps: 0 }, /steps/],
+      [{ cast: 'nope' }, /No such cast: nope; use shared, separate/],
+      [{ cast }, /nothing would learn/],
+      [{ cast: { ...cast, policies: { '../..': policy }, roles: { solver: '../..' } } }, /Not a name for a policy/],
+      [{ cast: { ...cast, roles: {} } }, /gives no policy to role solver/],
+      [{ method: { kind: 'lora', rank: 0 } }, /rank/],
+      [{ model: 'nope' }, /No such model: nope; there are toy/],
+    ];
+    for (const [change, sentence] of refused) {
+      await expect(controller.train({ ...request, ...change } as never)).rejects.toThrow(sentence);
+      await expect(controller.train({ ...request, ...change } as never)).rejects.toMatchObject({ name: 'UserError' });
+    }
+    expect(await controller.runs()).toHaveLength(1);
+  });
+});
