@@ -177,7 +177,7 @@ export type PpoSettings = {
   readonly maxGradNorm: number;
   readonly epochs: number;
   readonly miniBatches: number;
-  /** Prompt and response tokens in one micro-batch; halved, and said so, when memory runs out. */
+  /** Most prompt and response tokens in one micro-batch; halved, and said so, when memory runs out. */
   readonly tokenBudget: number;
   /** 'recompute' runs the trainer over the records once before the update; 'behaviour' takes the sampler's own numbers. */
   readonly oldLogprobs: 'recompute' | 'behaviour';
