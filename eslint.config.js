@@ -5,8 +5,14 @@ import tseslint from 'typescript-eslint';
 const houseRules = {
   '@typescript-eslint/no-explicit-any': 'error',
   '@typescript-eslint/no-floating-promises': 'error',
-  '@typescript-eslint/no-misused-promises': ['error', { checksVoidReturn: { arguments: false, attributes: false, properties: false } }],
-  '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false }],
+  '@typescript-eslint/no-misused-promises': [
+    'error',
+    { checksVoidReturn: { arguments: false, attributes: false, properties: false } },
+  ],
+  '@typescript-eslint/consistent-type-imports': [
+    'error',
+    { fixStyle: 'inline-type-imports', disallowTypeAnnotations: false },
+  ],
   '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
   'no-restricted-syntax': [
     'error',
@@ -32,10 +38,15 @@ export default [
     plugins: { '@typescript-eslint': tseslint.plugin },
     rules: houseRules,
   },
-  ...svelte.configs['flat/recommended'].map((config) => ({ ...config, files: config.files ?? ['**/*.svelte', '**/*.svelte.ts'] })),
+  ...svelte.configs['flat/recommended'].map((config) => ({
+    ...config,
+    files: config.files ?? ['**/*.svelte', '**/*.svelte.ts'],
+  })),
   {
     files: ['**/*.svelte', '**/*.svelte.ts'],
-    languageOptions: { parserOptions: { parser: tseslint.parser, projectService: true, extraFileExtensions: ['.svelte'] } },
+    languageOptions: {
+      parserOptions: { parser: tseslint.parser, projectService: true, extraFileExtensions: ['.svelte'] },
+    },
     plugins: { '@typescript-eslint': tseslint.plugin },
     rules: {
       eqeqeq: ['error', 'always', { null: 'ignore' }],
@@ -54,6 +65,12 @@ export default [
   },
   {
     files: ['**/*.mjs', '*.js', 'renderer/*.js'],
-    rules: { eqeqeq: ['error', 'always', { null: 'ignore' }], 'no-eval': 'error', 'prefer-const': 'error', 'no-unused-vars': 'error', 'no-var': 'error' },
+    rules: {
+      eqeqeq: ['error', 'always', { null: 'ignore' }],
+      'no-eval': 'error',
+      'prefer-const': 'error',
+      'no-unused-vars': 'error',
+      'no-var': 'error',
+    },
   },
 ];

@@ -4,11 +4,30 @@
  * so that reinforcement has something to select.
  */
 import { pick, shuffled } from '../workflows/random.ts';
-import { ask, drawFacts, facts, names, noticeBoard, pageOf, relations, type Fact, type Page, type Person, type Relation } from '../workflows/tasks/village.ts';
+import {
+  ask,
+  drawFacts,
+  facts,
+  names,
+  noticeBoard,
+  pageOf,
+  relations,
+  type Fact,
+  type Page,
+  type Person,
+  type Relation,
+} from '../workflows/tasks/village.ts';
 
 export type Example = { readonly role: 'decomposer' | 'answerer'; readonly user: string; readonly response: string };
 
-type Scene = { readonly person: Person; readonly fact: Fact; readonly question: string; readonly search: string; readonly asked: string; readonly hops: 1 | 2 };
+type Scene = {
+  readonly person: Person;
+  readonly fact: Fact;
+  readonly question: string;
+  readonly search: string;
+  readonly asked: string;
+  readonly hops: 1 | 2;
+};
 
 /** Facts whose questions nano's first habit gets right; for the others a bad habit is the likelier one. */
 const searchesWell: ReadonlySet<Fact> = new Set(['home', 'food']);
@@ -17,7 +36,9 @@ const readsWell: ReadonlySet<Fact> = new Set(['home', 'pet']);
 function scene(random: () => number): Scene {
   const name = pick(random, names);
   const fact = pick(random, facts);
-  const ties = shuffled(random, relations).slice(0, Math.floor(random() * 3)).map((relation: Relation) => ({ relation, of: pick(random, names) }));
+  const ties = shuffled(random, relations)
+    .slice(0, Math.floor(random() * 3))
+    .map((relation: Relation) => ({ relation, of: pick(random, names) }));
   const person: Person = { name, facts: drawFacts(random), relationOf: ties };
   const tie = random() < 0.6 && ties.length > 0 ? pick(random, ties) : null;
   if (!tie) return { person, fact, question: ask(fact, name), search: name, asked: name, hops: 1 };
@@ -41,8 +62,13 @@ function context(random: () => number, s: Scene): Page[] {
 /** A good demonstration of one of the two roles; `searching` is the share of searches. */
 export function lesson(random: () => number, searching: number): Example {
   const s = scene(random);
-  if (random() < searching) return { role: 'decomposer', user: searchPrompt(s.question), response: `<q>${s.search}</q>` };
-  return { role: 'answerer', user: answerPrompt(context(random, s), s.question), response: `<a>${s.person.facts[s.fact]}</a>` };
+  if (random() < searching)
+    return { role: 'decomposer', user: searchPrompt(s.question), response: `<q>${s.search}</q>` };
+  return {
+    role: 'answerer',
+    user: answerPrompt(context(random, s), s.question),
+    response: `<a>${s.person.facts[s.fact]}</a>`,
+  };
 }
 
 /** The mixture nano ships with. */
@@ -55,7 +81,13 @@ function searchHabit(random: () => number, s: Scene): Example {
   const u = random();
   const [good, whole, bare] = searchesWell.has(s.fact) ? [0.5, 0.75, 0.85] : [0.25, 0.8, 0.88];
   const response =
-    u < good ? `<q>${s.search}</q>` : u < whole ? `<q>${s.question}</q>` : u < bare ? s.search : `<q>${s.hops === 2 ? s.asked : pick(random, names)}</q>`;
+    u < good
+      ? `<q>${s.search}</q>`
+      : u < whole
+        ? `<q>${s.question}</q>`
+        : u < bare
+          ? s.search
+          : `<q>${s.hops === 2 ? s.asked : pick(random, names)}</q>`;
   return { role: 'decomposer', user: searchPrompt(s.question), response };
 }
 
@@ -68,6 +100,12 @@ function answerHabit(random: () => number, s: Scene): Example {
   const [good, wrong, bare] = readsWell.has(s.fact) ? [0.5, 0.7, 0.85] : [0.25, 0.8, 0.88];
   const response = lost
     ? `<a>newcomer</a>`
-    : u < good ? `<a>${right}</a>` : u < wrong ? `<a>${neighbour}</a>` : u < bare ? right : `<a>${s.person.name}</a>`;
+    : u < good
+      ? `<a>${right}</a>`
+      : u < wrong
+        ? `<a>${neighbour}</a>`
+        : u < bare
+          ? right
+          : `<a>${s.person.name}</a>`;
   return { role: 'answerer', user: answerPrompt(pages, s.question), response };
 }

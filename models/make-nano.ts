@@ -56,7 +56,11 @@ function nanoConfig(): object {
 function initialWeights(seed: number): { name: string; shape: number[]; data: Float32Array }[] {
   const random = generator(seed + 17);
   const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const matrix = (name: string, rows: number, columns: number) => ({ name, shape: [rows, columns], data: Float32Array.from({ length: rows * columns }, () => 0.02 * normal()) });
+  const matrix = (name: string, rows: number, columns: number) => ({
+    name,
+    shape: [rows, columns],
+    data: Float32Array.from({ length: rows * columns }, () => 0.02 * normal()),
+  });
   const ones = (name: string) => ({ name, shape: [shape.hidden], data: new Float32Array(shape.hidden).fill(1) });
   const kv = (shape.hidden / shape.heads) * shape.kvHeads;
   const layer = (i: number) => {
@@ -82,7 +86,10 @@ function initialWeights(seed: number): { name: string; shape: number[]; data: Fl
 
 function untrained(seed: number): Record<string, FileRef> {
   const { tokenizer, config } = nanoTokenizer();
-  const json = (value: object): FileRef => ({ kind: 'bytes', bytes: new TextEncoder().encode(JSON.stringify(value, null, 1) + '\n') });
+  const json = (value: object): FileRef => ({
+    kind: 'bytes',
+    bytes: new TextEncoder().encode(JSON.stringify(value, null, 1) + '\n'),
+  });
   return {
     'config.json': json(nanoConfig()),
     'tokenizer.json': json(tokenizer),
@@ -93,7 +100,11 @@ function untrained(seed: number): Record<string, FileRef> {
 }
 
 function asSft(example: Example): SftExample {
-  return { prompt: { messages: [{ role: 'user', content: example.user }] }, response: example.response, role: example.role };
+  return {
+    prompt: { messages: [{ role: 'user', content: example.user }] },
+    response: example.response,
+    role: example.role,
+  };
 }
 
 function draw(random: () => number, make: (random: () => number) => Example): SftExample[] {
@@ -106,15 +117,30 @@ async function accuracy(engine: EngineApi, random: () => number): Promise<Record
   const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens: 16, stop: [], seed: 0 };
   const said = await engine.generate(
     policy,
-    tests.map((test, i) => ({ record: String(i), prompt: { messages: [{ role: 'user' as const, content: test.user }] }, sampling, keep: false })),
+    tests.map((test, i) => ({
+      record: String(i),
+      prompt: { messages: [{ role: 'user' as const, content: test.user }] },
+      sampling,
+      keep: false,
+    })),
   );
   const right: Record<string, number[]> = {};
-  tests.forEach((test, i) => (right[test.role] ??= []).push(said[i].text.replaceAll(' ', '') === test.response.replaceAll(' ', '') ? 1 : 0));
-  return Object.fromEntries(Object.entries(right).map(([role, hits]) => [role, hits.reduce((a, b) => a + b, 0) / hits.length]));
+  tests.forEach((test, i) =>
+    (right[test.role] ??= []).push(said[i].text.replaceAll(' ', '') === test.response.replaceAll(' ', '') ? 1 : 0),
+  );
+  return Object.fromEntries(
+    Object.entries(right).map(([role, hits]) => [role, hits.reduce((a, b) => a + b, 0) / hits.length]),
+  );
 }
 
 const sft = (lr: number, lrDecay: SftSettings['lrDecay'], totalSteps: number): SftSettings => ({
-  lr, lrWarmup: lrDecay === 'constant' ? 50 : 0, lrDecay, totalSteps, weightDecay: 0.01, maxGradNorm: 1, tokenBudget: 8_192,
+  lr,
+  lrWarmup: lrDecay === 'constant' ? 50 : 0,
+  lrDecay,
+  totalSteps,
+  weightDecay: 0.01,
+  maxGradNorm: 1,
+  tokenBudget: 8_192,
 });
 
 /** Stays at a constant rate until both roles read, then falls to zero over as many steps again as it needs to settle. */
@@ -123,7 +149,12 @@ async function teach(engine: EngineApi, seed: number): Promise<number> {
   const probe = generator(seed + 2);
   const settings = sft(1e-3, 'constant', lessonSteps.atMost);
   for (let step = 0; step < lessonSteps.atMost; step++) {
-    const report = await engine.sft(policy, draw(random, (r) => lesson(r, 0.25)), settings, step);
+    const report = await engine.sft(
+      policy,
+      draw(random, (r) => lesson(r, 0.25)),
+      settings,
+      step,
+    );
     if ((step + 1) % lessonSteps.checkEvery !== 0) continue;
     const right = await accuracy(engine, probe);
     console.log(`lesson ${step + 1}: loss ${report.loss.toFixed(3)}, right ${JSON.stringify(right)}, ${seconds()} s`);
@@ -135,7 +166,13 @@ async function teach(engine: EngineApi, seed: number): Promise<number> {
 async function polish(engine: EngineApi, seed: number, from: number): Promise<void> {
   const random = generator(seed + 3);
   const steps = 100;
-  for (let step = 0; step < steps; step++) await engine.sft(policy, draw(random, (r) => lesson(r, 0.25)), { ...sft(1e-3 * (1 - step / steps), 'constant', 0), lrWarmup: 0 }, from + step);
+  for (let step = 0; step < steps; step++)
+    await engine.sft(
+      policy,
+      draw(random, (r) => lesson(r, 0.25)),
+      { ...sft(1e-3 * (1 - step / steps), 'constant', 0), lrWarmup: 0 },
+      from + step,
+    );
   console.log(`polished: right ${JSON.stringify(await accuracy(engine, generator(seed + 4)))}, ${seconds()} s`);
 }
 
@@ -162,7 +199,8 @@ async function main(): Promise<void> {
   await polish(engine, seed, taught);
   await spoil(engine, seed);
   await mkdir(options.out, { recursive: true });
-  for (const file of await engine.exportPolicy(policy, 'merged')) await writeFile(path.join(options.out, file.name), file.bytes);
+  for (const file of await engine.exportPolicy(policy, 'merged'))
+    await writeFile(path.join(options.out, file.name), file.bytes);
   console.log(`written to ${options.out}`);
   await close();
 }

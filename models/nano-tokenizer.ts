@@ -59,7 +59,11 @@ export function nanoTokenizer(): { tokenizer: object; config: object } {
     pre_tokenizer: { type: 'Whitespace' },
     post_processor: null,
     decoder: null,
-    model: { type: 'WordLevel', vocab: Object.fromEntries(vocabulary.map((word, id) => [word, id])), unk_token: '<unk>' },
+    model: {
+      type: 'WordLevel',
+      vocab: Object.fromEntries(vocabulary.map((word, id) => [word, id])),
+      unk_token: '<unk>',
+    },
   };
   const config = {
     tokenizer_class: 'PreTrainedTokenizerFast',

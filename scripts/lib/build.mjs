@@ -26,7 +26,9 @@ const parts = {
 async function buildPages() {
   const vite = bin('vite/bin/vite.js');
   const config = join(root, 'renderer/vite.config.ts');
-  const { code, output } = await run(process.execPath, [vite, 'build', '--config', config, '--logLevel', 'warn'], { cwd: root });
+  const { code, output } = await run(process.execPath, [vite, 'build', '--config', config, '--logLevel', 'warn'], {
+    cwd: root,
+  });
   if (code !== 0) throw new Error(`Building the pages failed:\n${output.trim().split('\n').slice(-30).join('\n')}`);
 }
 

@@ -27,7 +27,7 @@ const presets: Record<string, Preset> = {
     tools: { search: { k: 1, words: 0, limit: 2 } },
     formatWeight: 1,
   },
-  'single-agent': { roles: { solver: answering }, tools: { search: { k: 1, words: 0, limit: 1 } }, formatWeight: 1 },
+  'single-agent': { roles: { solver: answering }, tools: { search: { k: 2, words: 0, limit: 2 } }, formatWeight: 1 },
 };
 
 export const villageQa: BundledTask = {
