@@ -23,6 +23,8 @@ export async function readMoments(moments: Moments): Promise<SavedMoments> {
 /** Moments from a checkpoint; the arrays become the state's own. Throws a UserError where they do not fit the policy. */
 export function restoreMoments(saved: SavedMoments, size: number): Moments {
   const { trunk, value } = saved.steps;
+  if (!saved.m.every(Number.isFinite) || !saved.v.every((x) => Number.isFinite(x) && x >= 0))
+    throw new UserError('The checkpoint\'s optimiser state holds numbers that no training leaves behind (not finite, or a negative second moment): load another checkpoint.');
   if (saved.m.length !== size || saved.v.length !== size)
     throw new UserError(`The checkpoint's optimiser state holds ${saved.m.length} and ${saved.v.length} numbers where the policy has ${size} parameters: load a checkpoint of the same model and method.`);
   if (!(Number.isInteger(trunk) && trunk >= 0 && Number.isInteger(value) && value >= 0))
