@@ -3,9 +3,9 @@ import type { Command } from 'commander';
 import { fixed } from './output.ts';
 import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
-import { castOf, collect, located, settings, whole } from './train.ts';
+import { castOf, collect, located, searchOf, settings, whole } from './train.ts';
 
-type EvalOptions = Common & { task?: string; corpus?: string; model: string; cast: string; checkpoint?: string; limit: number; seed: number; taskSet: string[] };
+type EvalOptions = Common & { task?: string; corpus?: string; model: string; cast: string; checkpoint?: string; limit: number; seed: number; taskSet: string[]; passages?: number; words?: number };
 
 export function addEval(program: Command): void {
   program
@@ -20,6 +20,8 @@ export function addEval(program: Command): void {
     .option('--limit <n>', 'questions at most', whole, 100)
     .option('--seed <n>', 'seed', whole, 0)
     .option('--task-set <key=value>', 'an option of the task (repeatable)', collect, [])
+    .option('--passages <n>', 'passages a search gives at most', whole)
+    .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'one JSON object a line')
@@ -32,7 +34,7 @@ export function addEval(program: Command): void {
         const corpus = options.corpus === undefined ? undefined : located(options.corpus);
         const started = performance.now();
         const { evaluation } = await controller.evaluate(
-          { workflow, model, ...(task === undefined ? {} : { task }), cast: await castOf(options.cast), seed, limit, taskOptions: settings(options.taskSet), ...(corpus === undefined ? {} : { corpus }), ...(checkpoint === undefined ? {} : { checkpoint }) },
+          { workflow, model, ...(task === undefined ? {} : { task }), cast: await castOf(options.cast), seed, limit, ...searchOf(options), taskOptions: settings(options.taskSet), ...(corpus === undefined ? {} : { corpus }), ...(checkpoint === undefined ? {} : { checkpoint }) },
           (done, total) => output.progress(`${done} of ${total} role calls`, false),
         );
         const { f1, em, legal, n } = evaluation;

@@ -13,7 +13,7 @@ import { exitCodes, withSession, type Common } from './session.ts';
 
 type TrainOptions = Common & {
   task: string; corpus?: string; model: string; method?: string; rank?: number; alpha?: number; cast: string; steps?: number; queries?: number;
-  evalEvery?: number; evalLimit?: number; checkpointEvery?: number; seed: number; out?: string; resume?: string | true; set: string[]; taskSet: string[];
+  evalEvery?: number; evalLimit?: number; checkpointEvery?: number; seed: number; out?: string; resume?: string | true; set: string[]; taskSet: string[]; passages?: number; words?: number;
 };
 
 export function whole(text: string): number {
@@ -45,6 +45,8 @@ export function addTrain(program: Command): void {
     .option('--seed <n>', 'seed of everything random', whole, 0)
     .option('--set <key=value>', 'a PPO setting, e.g. lr=1e-4 (repeatable; docs/training.md lists them)', collect, [])
     .option('--task-set <key=value>', 'an option of the task, e.g. heldOut=100 (repeatable)', collect, [])
+    .option('--passages <n>', 'passages a search gives at most', whole)
+    .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--out <folder>', 'workspace folder to keep the run in')
     .option('--resume [run]', 'go on with a run: its id or folder; the newest unfinished one without a value')
@@ -99,6 +101,12 @@ function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics):
   return `step ${step}: ${sampled}${spread}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
 }
 
+/** The search's part of a request; absent where nothing was chosen. */
+export function searchOf({ passages, words }: { passages?: number; words?: number }): Pick<TrainRequest, 'search'> {
+  if (passages === undefined && words === undefined) return {};
+  return { search: { ...(passages === undefined ? {} : { passages }), ...(words === undefined ? {} : { words }) } };
+}
+
 /** Paths are frozen in run.json whole, so that a run goes on from any folder. */
 export function located(named: string): string {
   return /[\\/.]/.test(named) && existsSync(named) ? path.resolve(named) : named;
@@ -110,6 +118,7 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     workflow, task: located(options.task), model: located(options.model), cast: await castOf(options.cast), seed: options.seed, ppo: settings(options.set), taskOptions: settings(options.taskSet),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
+    ...searchOf(options),
     ...(options.steps === undefined ? {} : { steps: options.steps }),
     ...(options.queries === undefined ? {} : { queries: options.queries }),
     ...(options.evalEvery === undefined ? {} : { evalEvery: options.evalEvery }),

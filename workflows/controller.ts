@@ -13,7 +13,7 @@ import { TrainingJob } from './controller/job.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
-import { loadWorkflow, saveWorkflow, workflowSummaries } from './controller/workflows.ts';
+import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
@@ -97,7 +97,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   const compose = async (request: TrainRequest): Promise<RunConfig> => {
     const questions = await task(request.task, request.corpus, request.taskOptions ?? {});
-    const workflow = await loadWorkflow(store, request.workflow, questions, host.readFile);
+    const workflow = withSearch(await loadWorkflow(store, request.workflow, questions, host.readFile), request.search);
     const device = await room.device();
     const info = await room.inspect(request.model);
     const castName = typeof request.cast === 'string' ? request.cast : request.cast.name;

@@ -36,6 +36,8 @@ export type TrainRequest = {
   checkpointEvery?: number;
   /** Of the task: {"heldOut": 100}. */
   taskOptions?: Record<string, string | number | boolean>;
+  /** What a team reads of a search, in place of the workflow's own: passages in all and words of each. */
+  search?: { passages?: number; words?: number };
   /** Overrides of the engine's PPO settings. */
   ppo?: Record<string, unknown>;
 };

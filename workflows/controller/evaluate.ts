@@ -2,6 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import { assignRewards } from '../rewards/assign.ts';
 import { runBatch } from '../run/runner.ts';
+import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { Evaluation } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -13,7 +14,7 @@ import { checkpointFiles, listCheckpoints, readRun } from '../workspace/runs.ts'
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
 import type { EngineRoom } from './engine-room.ts';
-import { loadWorkflow } from './workflows.ts';
+import { loadWorkflow, withSearch } from './workflows.ts';
 
 export type EvaluationRequest = {
   workflow: string;
@@ -25,6 +26,7 @@ export type EvaluationRequest = {
   cast: string | Cast;
   /** "RUN" or "RUN@STEP": weights, cast and workflow of that run. */
   checkpoint?: string;
+  search?: TrainRequest['search'];
   limit: number;
   seed: number;
 };
@@ -64,7 +66,7 @@ export async function evaluateTeam(
 
 async function teamOf(request: EvaluationRequest, task: Task, store: Store, room: EngineRoom, readFile?: (path: string) => Promise<Uint8Array>): Promise<Team> {
   if (request.checkpoint === undefined) {
-    const workflow = await loadWorkflow(store, request.workflow, task, readFile);
+    const workflow = withSearch(await loadWorkflow(store, request.workflow, task, readFile), request.search);
     const method = methodFor(await room.inspect(request.model));
     return { workflow, cast: resolveCast(workflow, request.cast, request.model, method), checkpoint: null };
   }

@@ -1,6 +1,6 @@
 /** Workflows by name: a saved file of the workspace, else a template (fitted to the task), else a file a person names. */
 import { UserError } from '../../engine/errors.ts';
-import type { WorkflowSummary } from '../protocol.ts';
+import type { TrainRequest, WorkflowSummary } from '../protocol.ts';
 import { parseWorkflow } from '../schema/migrate.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
@@ -39,4 +39,17 @@ export async function loadWorkflow(store: Store, workflow: string | Workflow, ta
 
 export async function saveWorkflow(store: Store, workflow: Workflow): Promise<void> {
   await store.write(paths.workflow(workflow.name), jsonBytes(parseWorkflow(workflow)));
+}
+
+/** The workflow with every search cut to so many passages and words. */
+export function withSearch(workflow: Workflow, search: TrainRequest['search']): Workflow {
+  const { passages, words } = search ?? {};
+  if (passages === undefined && words === undefined) return workflow;
+  if (!workflow.nodes.some(isSearch)) throw new UserError(`${workflow.name} searches nothing; leave the number of passages and words out`);
+  const settings = { ...(passages === undefined ? {} : { k: passages, limit: passages }), ...(words === undefined ? {} : { words }) };
+  return { ...workflow, nodes: workflow.nodes.map((node) => (isSearch(node) ? { ...node, settings: { ...node.settings, ...settings } } : node)) };
+}
+
+function isSearch(node: Workflow['nodes'][number]): node is Extract<Workflow['nodes'][number], { kind: 'tool' }> {
+  return node.kind === 'tool' && node.tool === 'bm25';
 }
