@@ -23,6 +23,8 @@ export type Machine = {
   readonly memoryGiB: number;
   readonly system: string;
   readonly node: string;
+  /** Runnable processes in the minute before: anything near the number of cores spoils the figures. */
+  readonly loadBefore: number;
 };
 
 const DEVICES: readonly CpuDevice[] = ['wasm', 'wasm-stock', 'cpu'];
@@ -36,6 +38,8 @@ export async function benchCpu(options: CpuOptions): Promise<void> {
   console.log(
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGiB} GiB, ${machine.system}, Node ${machine.node}`,
   );
+  if (machine.loadBefore > 0.5 * machine.cores)
+    console.log(`other programs are busy (load ${machine.loadBefore}): all figures come out lower`);
   console.log(`model ${path.basename(model)}\n`);
   const results: CpuMeasurement[] = [];
   for (const device of options.devices as CpuDevice[]) results.push(await measureApart(device, model));
@@ -74,6 +78,7 @@ function describeMachine(): Machine {
     memoryGiB: Math.round(os.totalmem() / 2 ** 30),
     system: `${os.type()} ${os.release()} ${os.arch()}`,
     node: process.versions.node,
+    loadBefore: Number(os.loadavg()[0]!.toFixed(2)),
   };
 }
 
