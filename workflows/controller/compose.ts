@@ -7,6 +7,7 @@ import { UserError } from '../../engine/errors.ts';
 import type { DeviceInfo, ModelInfo, PpoSettings } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Method } from '../schema/cast.ts';
+import { lint } from '../schema/lint.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
@@ -35,6 +36,8 @@ export type Composed = {
 
 export function composeRun({ request, workflow, task, taskPath, info, device, deviceChoice, software, id }: Composed): RunConfig {
   if (task.train.length === 0) throw new UserError(`Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`);
+  const wrong = lint(workflow).find(({ level }) => level === 'error');
+  if (wrong) throw new UserError(wrong.message);
   const method = request.method ?? methodFor(info);
   const cast = resolveCast(workflow, request.cast, request.model, method);
   if (Object.values(cast.policies).every((policy) => policy.frozen)) throw new UserError(`Every policy of the cast ${cast.name} is frozen, so nothing would learn; let one train`);
