@@ -228,7 +228,7 @@ export const words = {
     traces: 'Open traces',
     exportAs: 'Export',
     exporting: 'Exporting…',
-    exported: (n: number) => (n === 1 ? 'One file was saved.' : `${n} files were saved.`),
+    exported: (file: string) => `Saved as ${file}.`,
     peft: 'PEFT adapter',
     merged: 'Merged safetensors',
     policy: 'Policy',
