@@ -20,7 +20,13 @@ export default defineConfig({
       },
       {
         extends: true,
-        test: { ...common, name: 'behaviour', include: ['tests/behaviour/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 },
+        test: {
+          ...common,
+          name: 'behaviour',
+          include: ['tests/behaviour/**/*.test.ts'],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+        },
       },
     ],
   },

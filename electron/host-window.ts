@@ -33,11 +33,18 @@ const deaf: ControllerEvents = { onJob: () => {}, onStep: () => {}, onText: () =
 function controllerOver(port: MessagePortMain): ControllerApi {
   const remote = connect<ControllerApi, ControllerEvents>(wireOf(port), deaf, []);
   return new Proxy({} as ControllerApi, {
-    get: (_, name: keyof ControllerApi) => (...args: unknown[]) => remote.$call(name, ...(args as never)),
+    get:
+      (_, name: keyof ControllerApi) =>
+      (...args: unknown[]) =>
+        remote.$call(name, ...(args as never)),
   });
 }
 
-export async function openHostWindow(preload: string, store: Store, onFailure: (reason: string) => void): Promise<HostWindow> {
+export async function openHostWindow(
+  preload: string,
+  store: Store,
+  onFailure: (reason: string) => void,
+): Promise<HostWindow> {
   const window = new BrowserWindow({
     show: false,
     width: 320,
@@ -53,11 +60,14 @@ export async function openHostWindow(preload: string, store: Store, onFailure: (
   ipcMain.on('troupe-host-failed', (event, reason: unknown) => {
     if (isFrom(event, window.webContents)) onFailure(String(reason));
   });
-  window.webContents.on('render-process-gone', (_event, details) => onFailure(`the engine's process ended: ${details.reason}`));
+  window.webContents.on('render-process-gone', (_event, details) =>
+    onFailure(`the engine's process ended: ${details.reason}`),
+  );
   await window.loadURL(`${origin}/host.html`);
   await ready;
 
-  const send = (type: 'troupe-store' | 'troupe-client', port: MessagePortMain): void => window.webContents.postMessage(type, null, [port]);
+  const send = (type: 'troupe-store' | 'troupe-client', port: MessagePortMain): void =>
+    window.webContents.postMessage(type, null, [port]);
   const storage = new MessageChannelMain();
   serveStore(store, wireOf(storage.port1));
   send('troupe-store', storage.port2);
@@ -65,4 +75,3 @@ export async function openHostWindow(preload: string, store: Store, onFailure: (
   send('troupe-client', own.port2);
   return { window, addClient: (port) => send('troupe-client', port), controller: controllerOver(own.port1) };
 }
-

@@ -33,14 +33,20 @@ function chooseSwitches(): void {
 function fail(reason: string): void {
   if (ending !== 'no') return;
   console.error(reason);
-  if (!process.env.CI) dialog.showErrorBox('Troupe cannot go on', `${reason}. What was trained is kept up to its last step; start Troupe again to resume.`);
+  if (!process.env.CI)
+    dialog.showErrorBox(
+      'Troupe cannot go on',
+      `${reason}. What was trained is kept up to its last step; start Troupe again to resume.`,
+    );
   ending = 'settled';
   app.exit(1);
 }
 
 /** Closing the window while something trains asks first. */
 async function mayClose(target: BrowserWindow): Promise<boolean> {
-  const jobs = host ? await within(movingJobs(host.controller), answered ? 10_000 : firstAnswerMs, []).catch(() => []) : [];
+  const jobs = host
+    ? await within(movingJobs(host.controller), answered ? 10_000 : firstAnswerMs, []).catch(() => [])
+    : [];
   if (!jobs.length) return true;
   const { response } = await dialog.showMessageBox(target, {
     type: 'question',
@@ -109,5 +115,8 @@ if (!app.requestSingleInstanceLock()) {
   app.on('activate', show);
   app.on('before-quit', settleThenQuit);
   app.on('window-all-closed', () => app.quit());
-  void app.whenReady().then(start).catch((failure: unknown) => fail(failure instanceof Error ? failure.message : String(failure)));
+  void app
+    .whenReady()
+    .then(start)
+    .catch((failure: unknown) => fail(failure instanceof Error ? failure.message : String(failure)));
 }

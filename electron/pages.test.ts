@@ -28,11 +28,14 @@ describe('addresses of the desktop pages', () => {
 
   it('never names a file outside the folder', () => {
     fc.assert(
-      fc.property(fc.array(fc.constantFrom('..', '%2e%2e', '%2f', '/', '\\', '%5c', 'a', '.', '%00', 'x.js'), { maxLength: 12 }), (parts) => {
-        const path = pathOf(`app://troupe/${parts.join('')}`, base);
-        expect(path === null || path.startsWith(`${base}/`)).toBe(true);
-        expect(path === null || !path.split('/').includes('..')).toBe(true);
-      }),
+      fc.property(
+        fc.array(fc.constantFrom('..', '%2e%2e', '%2f', '/', '\\', '%5c', 'a', '.', '%00', 'x.js'), { maxLength: 12 }),
+        (parts) => {
+          const path = pathOf(`app://troupe/${parts.join('')}`, base);
+          expect(path === null || path.startsWith(`${base}/`)).toBe(true);
+          expect(path === null || !path.split('/').includes('..')).toBe(true);
+        },
+      ),
     );
   });
 

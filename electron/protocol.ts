@@ -12,7 +12,9 @@ import { pathOf, scheme, typeOf } from './pages.ts';
 
 /** Before the app is ready: makes the scheme as trusted as https, with fetch and streams. */
 export function registerScheme(): void {
-  protocol.registerSchemesAsPrivileged([{ scheme, privileges: { standard: true, secure: true, supportFetchAPI: true, stream: true } }]);
+  protocol.registerSchemesAsPrivileged([
+    { scheme, privileges: { standard: true, secure: true, supportFetchAPI: true, stream: true } },
+  ]);
 }
 
 async function respond(address: string, base: string): Promise<Response> {
@@ -33,7 +35,8 @@ async function respond(address: string, base: string): Promise<Response> {
 
 export function servePages(session: Session, base: string): void {
   session.protocol.handle(scheme, async (request) => {
-    if (request.method !== 'GET' && request.method !== 'HEAD') return new Response(null, { status: 405, headers: securityHeaders });
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return new Response(null, { status: 405, headers: securityHeaders });
     return respond(request.url, base);
   });
 }

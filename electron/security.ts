@@ -10,7 +10,9 @@ import { isOurs } from './pages.ts';
 const granted = new Set(['clipboard-sanitized-write']);
 
 export function denyByDefault(session: Session): void {
-  session.setPermissionRequestHandler((contents, permission, answer) => answer(granted.has(permission) && isOurs(contents.getURL())));
+  session.setPermissionRequestHandler((contents, permission, answer) =>
+    answer(granted.has(permission) && isOurs(contents.getURL())),
+  );
   session.setPermissionCheckHandler((_contents, permission, requester) => granted.has(permission) && isOurs(requester));
   session.setDevicePermissionHandler(() => false);
   session.on('will-download', (event, item) => {
@@ -21,7 +23,9 @@ export function denyByDefault(session: Session): void {
 
 /** The workbench fetches nothing from the network: models and data come from files. */
 function isAllowedRequest(address: string): boolean {
-  return isOurs(address) || address.startsWith('blob:app://troupe/') || /^(data|devtools|chrome-extension):/.test(address);
+  return (
+    isOurs(address) || address.startsWith('blob:app://troupe/') || /^(data|devtools|chrome-extension):/.test(address)
+  );
 }
 
 export function guardEveryPage(): void {

@@ -24,7 +24,10 @@ describe('settling before the program ends', () => {
   });
 
   it('leaves resting jobs alone', async () => {
-    const controller = { jobs: async () => [job('paused'), job('done')], pause: () => Promise.reject(new Error('must not be called')) };
+    const controller = {
+      jobs: async () => [job('paused'), job('done')],
+      pause: () => Promise.reject(new Error('must not be called')),
+    };
     expect(await settleJobs(controller, 1_000)).toBe(true);
   });
 

@@ -15,10 +15,17 @@ describe('window state', () => {
   });
 
   it('enlarges a window too small to use', () => {
-    expect(parseWindowState('{"width":10,"height":10}', displays)).toEqual({ width: 880, height: 600, maximized: false });
+    expect(parseWindowState('{"width":10,"height":10}', displays)).toEqual({
+      width: 880,
+      height: 600,
+      maximized: false,
+    });
   });
 
-  it.each([null, '', '{', '[]', '7', '{"width":"wide","height":1e99}'])('falls back on the usual place for %s', (text) => {
-    expect(parseWindowState(text, displays)).toEqual({ width: 1440, height: 920, maximized: false });
-  });
+  it.each([null, '', '{', '[]', '7', '{"width":"wide","height":1e99}'])(
+    'falls back on the usual place for %s',
+    (text) => {
+      expect(parseWindowState(text, displays)).toEqual({ width: 1440, height: 920, maximized: false });
+    },
+  );
 });

@@ -6,7 +6,13 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 export type Box = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
-export type WindowState = { readonly width: number; readonly height: number; readonly x?: number; readonly y?: number; readonly maximized: boolean };
+export type WindowState = {
+  readonly width: number;
+  readonly height: number;
+  readonly x?: number;
+  readonly y?: number;
+  readonly maximized: boolean;
+};
 
 export const smallest = { width: 880, height: 600 } as const;
 const usual: WindowState = { width: 1440, height: 920, maximized: false };
@@ -33,7 +39,11 @@ export function parseWindowState(text: string | null, displays: readonly Box[]):
     return usual;
   }
   if (!saved || typeof saved !== 'object' || !isWhole(saved.width) || !isWhole(saved.height)) return usual;
-  const size = { width: Math.max(smallest.width, saved.width), height: Math.max(smallest.height, saved.height), maximized: saved.maximized === true };
+  const size = {
+    width: Math.max(smallest.width, saved.width),
+    height: Math.max(smallest.height, saved.height),
+    maximized: saved.maximized === true,
+  };
   if (!isWhole(saved.x) || !isWhole(saved.y)) return size;
   return isShown({ x: saved.x, y: saved.y, ...size }, displays) ? { ...size, x: saved.x, y: saved.y } : size;
 }

@@ -12,7 +12,8 @@ const saveAfterMs = 400;
 function rememberPlace(window: BrowserWindow, path: string): void {
   let timer: NodeJS.Timeout | undefined;
   const save = (): void => {
-    if (!window.isDestroyed()) void writeWindowState(path, { ...window.getNormalBounds(), maximized: window.isMaximized() }).catch(() => {});
+    if (!window.isDestroyed())
+      void writeWindowState(path, { ...window.getNormalBounds(), maximized: window.isMaximized() }).catch(() => {});
   };
   const later = (): void => {
     clearTimeout(timer);
@@ -24,8 +25,15 @@ function rememberPlace(window: BrowserWindow, path: string): void {
   window.on('closed', () => clearTimeout(timer));
 }
 
-export function openWindow(preload: string, statePath: string, addClient: (port: MessagePortMain) => void): BrowserWindow {
-  const { maximized, ...place } = readWindowState(statePath, screen.getAllDisplays().map((display) => display.workArea));
+export function openWindow(
+  preload: string,
+  statePath: string,
+  addClient: (port: MessagePortMain) => void,
+): BrowserWindow {
+  const { maximized, ...place } = readWindowState(
+    statePath,
+    screen.getAllDisplays().map((display) => display.workArea),
+  );
   const window = new BrowserWindow({
     ...place,
     minWidth: smallest.width,

@@ -28,10 +28,15 @@ function readOptions() {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
-      options: { browser: { type: 'boolean' }, port: { type: 'string', default: '4173' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        browser: { type: 'boolean' },
+        port: { type: 'string', default: '4173' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
     const port = Number(values.port);
-    if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`--port must be from 0 to 65535: ${values.port}`);
+    if (!Number.isInteger(port) || port < 0 || port > 65_535)
+      throw new Error(`--port must be from 0 to 65535: ${values.port}`);
     return { browser: Boolean(values.browser), help: Boolean(values.help), port, forElectron: positionals };
   } catch (failure) {
     console.error(`${failure.message}\n\n${usage}`);
@@ -41,14 +46,17 @@ function readOptions() {
 
 /** null where a window can be shown, else why not. */
 function noDisplay() {
-  if (process.platform === 'linux' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY) return 'there is no display';
+  if (process.platform === 'linux' && !process.env.DISPLAY && !process.env.WAYLAND_DISPLAY)
+    return 'there is no display';
   if (process.platform === 'darwin' && process.env.SSH_CONNECTION) return 'this is a remote session';
   return null;
 }
 
 function openBrowser(url) {
   if (noDisplay() || process.env.CI) return false;
-  const opener = { darwin: ['open'], win32: ['cmd', '/c', 'start', ''] }[process.platform] ?? (which('xdg-open') ? ['xdg-open'] : null);
+  const opener =
+    { darwin: ['open'], win32: ['cmd', '/c', 'start', ''] }[process.platform] ??
+    (which('xdg-open') ? ['xdg-open'] : null);
   if (!opener) return false;
   const child = spawn(opener[0], [...opener.slice(1), url], { stdio: 'ignore', detached: true });
   child.on('error', () => {});

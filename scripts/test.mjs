@@ -55,7 +55,11 @@ async function main() {
   // Vulkan loaders want a private folder of their own; a bare machine sets none.
   process.env.XDG_RUNTIME_DIR ??= mkdtempSync(join(tmpdir(), 'troupe-run-'));
   let total = none;
-  if (!vulkanDriver()) total = add(total, unmet({ optional: process.platform !== 'linux' }, 'no software Vulkan driver for WebGPU in Node'));
+  if (!vulkanDriver())
+    total = add(
+      total,
+      unmet({ optional: process.platform !== 'linux' }, 'no software Vulkan driver for WebGPU in Node'),
+    );
   for (const stage of chosen) total = add(total, await runStage(stage));
   console.log(`\nAll stages took ${seconds(started)}.`);
   return total;

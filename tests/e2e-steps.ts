@@ -14,14 +14,25 @@ async function goTo(page: Page, place: 'home' | 'team' | 'traces' | 'training' |
 
 /** Axe finds nothing on the screen shown; `screen` names it in the report. */
 async function expectAccessible(page: Page, screen: string): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).setLegacyMode().withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
-  const found = violations.map((one) => `${one.id}: ${one.help} (${one.nodes.map((node) => node.target.join(' ')).join('; ')})`);
+  const { violations } = await new AxeBuilder({ page })
+    .setLegacyMode()
+    .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])
+    .analyze();
+  const found = violations.map(
+    (one) => `${one.id}: ${one.help} (${one.nodes.map((node) => node.target.join(' ')).join('; ')})`,
+  );
   expect(found, `axe on ${screen}`).toEqual([]);
 }
 
 /** A figure of the summary under a run's controls. */
 async function figure(page: Page, name: string): Promise<number> {
-  return Number(await page.locator('dl.gain > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd').innerText());
+  return Number(
+    await page
+      .locator('dl.gain > div')
+      .filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) })
+      .locator('dd')
+      .innerText(),
+  );
 }
 
 /** Step that the status bar shows, or that the run's list shows once nothing runs. */
@@ -42,14 +53,20 @@ export async function seeTheCurveRise(page: Page): Promise<void> {
   await expect(page.locator('dl.gain')).toBeVisible({ timeout: trainingLimit });
   const before = await figure(page, `${words.chart.f1} ${words.training.before}`);
   expect(before).toBeGreaterThan(0);
-  await expect.poll(() => figure(page, words.training.now), { timeout: trainingLimit, intervals: [1_000] }).toBeGreaterThan(before + 0.02);
+  await expect
+    .poll(() => figure(page, words.training.now), { timeout: trainingLimit, intervals: [1_000] })
+    .toBeGreaterThan(before + 0.02);
   await expectAccessible(page, 'Training');
 }
 
 export async function pauseReloadResume(page: Page): Promise<void> {
   await page.getByRole('button', { name: words.training.pause, exact: true }).click();
   await expect(page.getByText(words.training.paused)).toBeVisible({ timeout: 120_000 });
-  const before = { now: await figure(page, words.training.now), charts: await page.locator('.charts > *').count(), at: await step(page) };
+  const before = {
+    now: await figure(page, words.training.now),
+    charts: await page.locator('.charts > *').count(),
+    at: await step(page),
+  };
   await page.reload();
   await expect(page.getByText(words.training.paused)).toBeVisible({ timeout: 60_000 });
   expect(await figure(page, words.training.now)).toBe(before.now);
@@ -63,7 +80,8 @@ export async function stepThroughATrace(page: Page): Promise<void> {
   await goTo(page, 'traces');
   await page.getByRole('listbox', { name: words.traces.list }).getByRole('option').first().click();
   const text = words.traces;
-  const at = (place: number): Promise<void> => expect(page.getByText(new RegExp(`^step ${place} of \\d+`)).first()).toBeVisible();
+  const at = (place: number): Promise<void> =>
+    expect(page.getByText(new RegExp(`^step ${place} of \\d+`)).first()).toBeVisible();
   await at(1);
   await page.keyboard.press('ArrowRight');
   await at(2);
@@ -91,7 +109,11 @@ export async function moveARole(page: Page): Promise<void> {
   await expect(rows).toHaveCount(2);
   const policies = page.locator('.policy');
   await expect(policies).toHaveCount(2);
-  const checked = (row: number): Promise<number> => rows.nth(row).getByRole('radio').evaluateAll((radios) => radios.findIndex((radio) => (radio as HTMLInputElement).checked));
+  const checked = (row: number): Promise<number> =>
+    rows
+      .nth(row)
+      .getByRole('radio')
+      .evaluateAll((radios) => radios.findIndex((radio) => (radio as HTMLInputElement).checked));
   expect([await checked(0), await checked(1)]).toEqual([0, 1]);
 
   await rows.nth(1).locator('[draggable="true"]').dragTo(policies.first());

@@ -13,7 +13,12 @@ export type Program = {
 };
 
 export function startProgram(args: readonly string[], env: Readonly<Record<string, string | undefined>> = {}): Program {
-  const child = spawn(process.execPath, [...args], { cwd: root, env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
+  const child = spawn(process.execPath, [...args], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    detached: true,
+  });
   let text = '';
   const watchers = new Set<() => void>();
   const take = (chunk: Buffer): void => {

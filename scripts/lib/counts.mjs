@@ -25,7 +25,8 @@ function parse(text) {
 
 function checked(counts, code) {
   const all = [counts.passed, counts.failed, counts.skipped];
-  if (!all.every((count) => Number.isInteger(count) && count >= 0) || all.every((count) => count === 0)) return unreadable;
+  if (!all.every((count) => Number.isInteger(count) && count >= 0) || all.every((count) => count === 0))
+    return unreadable;
   // A runner that fails without a failed test died on the way (a file that does not load, a crash).
   return code !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
 }

@@ -29,7 +29,10 @@ describe('counting tests', () => {
   });
 
   it('sums and says it in one plain line', () => {
-    const total = [{ passed: 1, failed: 0, skipped: 2 }, { passed: 3, failed: 1, skipped: 0 }].reduce(add, none);
+    const total = [
+      { passed: 1, failed: 0, skipped: 2 },
+      { passed: 3, failed: 1, skipped: 0 },
+    ].reduce(add, none);
     expect(plainLine(total)).toBe('4 passed, 1 failed, 2 skipped');
   });
 });

@@ -41,7 +41,8 @@ function codename() {
 export function backportsSource(files, suite) {
   for (const text of files) {
     for (const stanza of text.split(/\n\s*\n/)) {
-      if (new RegExp(`^Suites:.*\\b${suite}\\b(?!-)`, 'm').test(stanza)) return `${stanza.replace(/^Suites:.*$/m, `Suites: ${suite}-backports`).trim()}\n`;
+      if (new RegExp(`^Suites:.*\\b${suite}\\b(?!-)`, 'm').test(stanza))
+        return `${stanza.replace(/^Suites:.*$/m, `Suites: ${suite}-backports`).trim()}\n`;
     }
     const line = new RegExp(`^deb (?:\\[([^\\]]*)\\] )?(\\S+) ${suite} (.+)$`, 'm').exec(text);
     if (line) {
@@ -53,14 +54,23 @@ export function backportsSource(files, suite) {
 }
 
 function sourceFiles() {
-  const named = existsSync(lists) ? readdirSync(lists).filter((name) => /\.(sources|list)$/.test(name)).map((name) => join(lists, name)) : [];
-  return [...named, '/etc/apt/sources.list'].filter((path) => existsSync(path)).map((path) => readFileSync(path, 'utf8'));
+  const named = existsSync(lists)
+    ? readdirSync(lists)
+        .filter((name) => /\.(sources|list)$/.test(name))
+        .map((name) => join(lists, name))
+    : [];
+  return [...named, '/etc/apt/sources.list']
+    .filter((path) => existsSync(path))
+    .map((path) => readFileSync(path, 'utf8'));
 }
 
 async function apt(args, say) {
   say(`  apt-get ${args.join(' ')}`);
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
-  const { code, output } = await run('apt-get', [...args, '-y', '-q', '-o', 'DPkg::Lock::Timeout=120'], { env, timeoutMs: 15 * 60_000 });
+  const { code, output } = await run('apt-get', [...args, '-y', '-q', '-o', 'DPkg::Lock::Timeout=120'], {
+    env,
+    timeoutMs: 15 * 60_000,
+  });
   if (code !== 0) say(`  apt-get ended with ${code}: ${output.trim().split('\n').slice(-3).join(' | ')}`);
   return code === 0;
 }
@@ -83,7 +93,8 @@ export async function prepareMachine(say = console.log) {
   const missing = [browserPath() ? null : 'chromium', displayServer() ? null : 'xvfb'].filter(Boolean);
   const driver = vulkanDriver();
   if (!missing.length && driver) return;
-  const able = process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/etc/debian_version') && which('apt-get');
+  const able =
+    process.platform === 'linux' && process.getuid?.() === 0 && existsSync('/etc/debian_version') && which('apt-get');
   if (!able) return;
   say(`Installing for the tests: ${[...missing, ...(driver ? [] : ['a software Vulkan driver'])].join(', ')}`);
   await apt(['update'], say);

@@ -3,7 +3,8 @@ import { backportsSource } from './debian.mjs';
 
 describe('the backports source', () => {
   it('copies the machine’s own stanza with another suite', () => {
-    const own = 'Types: deb\nURIs: https://mirror.invalid/debian\nSuites: bookworm bookworm-updates\nComponents: main\nSigned-By: /k.gpg\n\nTypes: deb\nURIs: https://mirror.invalid/security\nSuites: bookworm-security\nComponents: main\n';
+    const own =
+      'Types: deb\nURIs: https://mirror.invalid/debian\nSuites: bookworm bookworm-updates\nComponents: main\nSigned-By: /k.gpg\n\nTypes: deb\nURIs: https://mirror.invalid/security\nSuites: bookworm-security\nComponents: main\n';
     expect(backportsSource(['Types: deb\nSuites: nodistro\n', own], 'bookworm')).toBe(
       'Types: deb\nURIs: https://mirror.invalid/debian\nSuites: bookworm-backports\nComponents: main\nSigned-By: /k.gpg\n',
     );

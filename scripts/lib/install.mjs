@@ -13,7 +13,9 @@ const minimum = [20, 19];
 export function requireNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > minimum[0] || (major === minimum[0] && minor >= minimum[1])) return;
-  console.error(`Troupe needs Node ${minimum.join('.')} or newer, this is ${process.versions.node}; install a newer one.`);
+  console.error(
+    `Troupe needs Node ${minimum.join('.')} or newer, this is ${process.versions.node}; install a newer one.`,
+  );
   process.exit(1);
 }
 
@@ -27,7 +29,8 @@ export function installReason(wantedText, installedText) {
     if (path === '' || entry.optional || entry.devOptional || entry.peer) continue;
     const name = path.replace(/^.*node_modules\//, '');
     if (!installed[path]) return `${name} is missing`;
-    if (installed[path].version !== entry.version) return `${name} is ${installed[path].version}, wanted ${entry.version}`;
+    if (installed[path].version !== entry.version)
+      return `${name} is ${installed[path].version}, wanted ${entry.version}`;
   }
   return null;
 }
@@ -52,11 +55,17 @@ export async function ensureInstalled(say = console.log) {
   const count = Object.keys(JSON.parse(lock).packages).length;
   say(`Installing up to ${count} packages (${reason}); this happens once.`);
   const started = Date.now();
-  const ticker = setInterval(() => say(`  ${Math.round((Date.now() - started) / 1000)} s, ${installedFolders()} folders`), 5_000);
+  const ticker = setInterval(
+    () => say(`  ${Math.round((Date.now() - started) / 1000)} s, ${installedFolders()} folders`),
+    5_000,
+  );
   const [npm, ...first] = npmCommand();
-  const { code, output } = await run(npm, [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: root });
+  const { code, output } = await run(npm, [...first, 'ci', '--no-audit', '--no-fund', '--loglevel=error'], {
+    cwd: root,
+  });
   clearInterval(ticker);
-  if (code !== 0) throw new Error(`npm ci failed with exit code ${code}:\n${output.trim().split('\n').slice(-20).join('\n')}`);
+  if (code !== 0)
+    throw new Error(`npm ci failed with exit code ${code}:\n${output.trim().split('\n').slice(-20).join('\n')}`);
   say(`Installed in ${Math.round((Date.now() - started) / 1000)} s.`);
   return true;
 }

@@ -4,7 +4,11 @@ import { installReason } from './install.mjs';
 const lock = (packages) => JSON.stringify({ packages });
 
 describe('whether an installation is needed', () => {
-  const wanted = lock({ '': {}, 'node_modules/a': { version: '1.0.0' }, 'node_modules/b': { version: '2.0.0', optional: true } });
+  const wanted = lock({
+    '': {},
+    'node_modules/a': { version: '1.0.0' },
+    'node_modules/b': { version: '2.0.0', optional: true },
+  });
 
   it('says so when nothing, too little or another version is installed', () => {
     expect(installReason(wanted, null)).toMatch(/nothing/);

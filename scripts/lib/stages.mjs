@@ -19,7 +19,14 @@ const sources = ['engine', 'workflows', 'renderer', 'electron', 'cli', 'scripts'
 export const fixtures = join(process.env.TROUPE_SHARED ?? join(root, '../shared'), 'fixtures');
 
 function node(args, { env = {}, show = true, onLine } = {}) {
-  return run(process.execPath, args, { cwd: root, env: { ...process.env, FORCE_COLOR: '0', ...env }, show, onLine, timeoutMs: stageLimitMs, group: true });
+  return run(process.execPath, args, {
+    cwd: root,
+    env: { ...process.env, FORCE_COLOR: '0', ...env },
+    show,
+    onLine,
+    timeoutMs: stageLimitMs,
+    group: true,
+  });
 }
 
 /** Tools that say yes or no; their output is shown only when they say no. */
@@ -43,14 +50,24 @@ function report(name) {
 
 async function vitest(project) {
   const { path, text } = report(project);
-  const { code } = await node([bin('vitest/vitest.mjs'), 'run', '--project', project, '--reporter=default', '--reporter=json', `--outputFile.json=${path}`]);
+  const { code } = await node([
+    bin('vitest/vitest.mjs'),
+    'run',
+    '--project',
+    project,
+    '--reporter=default',
+    '--reporter=json',
+    `--outputFile.json=${path}`,
+  ]);
   return ofVitest(text(), code);
 }
 
 async function playwright(project, env = {}) {
   await buildStale(['pages', 'shell']);
   const { path, text } = report(project);
-  const { code } = await node([bin('@playwright/test/cli.js'), 'test', `--project=${project}`], { env: { PLAYWRIGHT_JSON: path, ...env } });
+  const { code } = await node([bin('@playwright/test/cli.js'), 'test', `--project=${project}`], {
+    env: { PLAYWRIGHT_JSON: path, ...env },
+  });
   return ofPlaywright(text(), code);
 }
 
@@ -87,7 +104,18 @@ export const stages = [
     work: () =>
       tools([
         ['tsc', [bin('typescript/bin/tsc'), '--noEmit', '-p', '.']],
-        ['svelte-check', [bin('svelte-check/bin/svelte-check'), '--tsconfig', './tsconfig.json', '--threshold', 'error', '--output', 'human']],
+        [
+          'svelte-check',
+          [
+            bin('svelte-check/bin/svelte-check'),
+            '--tsconfig',
+            './tsconfig.json',
+            '--threshold',
+            'error',
+            '--output',
+            'human',
+          ],
+        ],
       ]),
   },
   {
@@ -104,12 +132,21 @@ export const stages = [
     title: 'Direction of dependencies, unused code',
     work: () =>
       tools([
-        ['dependency-cruiser', [bin('dependency-cruiser/bin/dependency-cruise.mjs'), '--config', '.dependency-cruiser.cjs', ...sources]],
+        [
+          'dependency-cruiser',
+          [bin('dependency-cruiser/bin/dependency-cruise.mjs'), '--config', '.dependency-cruiser.cjs', ...sources],
+        ],
         ['knip', [bin('knip/bin/knip.js')]],
       ]),
   },
   { name: 'unit', title: 'Unit tests', work: () => vitest('unit') },
-  { name: 'golden', title: 'Golden fixtures', needs: () => (existsSync(fixtures) ? null : `no fixtures at ${fixtures}`), optional: true, work: golden },
+  {
+    name: 'golden',
+    title: 'Golden fixtures',
+    needs: () => (existsSync(fixtures) ? null : `no fixtures at ${fixtures}`),
+    optional: true,
+    work: golden,
+  },
   { name: 'behaviour', title: 'Behaviour', work: () => vitest('behaviour') },
   { name: 'browser', title: 'The page in a browser', needs: needsBrowser, work: () => playwright('browser') },
   { name: 'desktop', title: 'The desktop window', needs: needsDesktop, work: desktop },

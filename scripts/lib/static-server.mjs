@@ -24,7 +24,9 @@ const types = {
 };
 
 /** One list for the page and the desktop window. */
-export const securityHeaders = JSON.parse(readFileSync(new URL('../../renderer/security-headers.json', import.meta.url), 'utf8'));
+export const securityHeaders = JSON.parse(
+  readFileSync(new URL('../../renderer/security-headers.json', import.meta.url), 'utf8'),
+);
 
 const localNames = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
@@ -69,7 +71,8 @@ function refuse(response, status, text, extra = {}) {
 
 async function answer(base, request, response) {
   if (!isLocal(request.headers.host)) return refuse(response, 403, 'Only local names are served.');
-  if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 405, 'Only GET and HEAD.', { Allow: 'GET, HEAD' });
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return refuse(response, 405, 'Only GET and HEAD.', { Allow: 'GET, HEAD' });
   const file = await fileFor(base, request.url ?? '/');
   if (!file) return refuse(response, 404, 'No such file.');
   const range = byteRange(request.headers.range, file.size);
@@ -84,7 +87,9 @@ async function answer(base, request, response) {
     ...(range ? { 'Content-Range': `bytes ${first}-${last}/${file.size}` } : {}),
   });
   if (request.method === 'HEAD' || file.size === 0) return response.end();
-  createReadStream(file.path, { start: first, end: last }).on('error', () => response.destroy()).pipe(response);
+  createReadStream(file.path, { start: first, end: last })
+    .on('error', () => response.destroy())
+    .pipe(response);
 }
 
 function listen(server, port) {

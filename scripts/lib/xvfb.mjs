@@ -6,7 +6,9 @@ const startLimitMs = 15_000;
 /** {display, close}; rejects when the server does not come up. */
 export function openDisplay(program = 'Xvfb') {
   return new Promise((settle, fail) => {
-    const child = spawn(program, ['-displayfd', '3', '-screen', '0', '1600x1000x24', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+    const child = spawn(program, ['-displayfd', '3', '-screen', '0', '1600x1000x24', '-nolisten', 'tcp'], {
+      stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    });
     const timer = setTimeout(() => fail(new Error('Xvfb gave no display number in time')), startLimitMs);
     child.on('error', fail);
     child.on('exit', (code) => fail(new Error(`Xvfb ended with ${code}`)));

@@ -19,7 +19,10 @@ function directory(file) {
   const tail = readAt(file, size - tailLength, tailLength);
   const end = tail.lastIndexOf(Buffer.from([0x50, 0x4b, 5, 6]));
   if (end < 0) throw new Error('not a zip file: it has no end record');
-  return { count: tail.readUInt16LE(end + 10), bytes: readAt(file, tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12)) };
+  return {
+    count: tail.readUInt16LE(end + 10),
+    bytes: readAt(file, tail.readUInt32LE(end + 16), tail.readUInt32LE(end + 12)),
+  };
 }
 
 function* entries(file) {
@@ -56,7 +59,8 @@ export function unzip(archive, folder) {
   try {
     for (const entry of entries(file)) {
       const target = resolve(base, entry.name);
-      if (target !== base && !target.startsWith(base + sep)) throw new Error(`zip entry leaves its folder: ${entry.name}`);
+      if (target !== base && !target.startsWith(base + sep))
+        throw new Error(`zip entry leaves its folder: ${entry.name}`);
       if (entry.name.endsWith('/')) {
         mkdirSync(target, { recursive: true });
         continue;

@@ -1,8 +1,18 @@
 /** The main job on the page, from the first click to a role on another policy. */
-import { moveARole, pauseReloadResume, seeTheCurveRise, seeTheModels, startFirstTeam, stepThroughATrace } from '../e2e-steps.ts';
+import {
+  moveARole,
+  pauseReloadResume,
+  seeTheCurveRise,
+  seeTheModels,
+  startFirstTeam,
+  stepThroughATrace,
+} from '../e2e-steps.ts';
 import { expect, test } from './page.ts';
 
-test('a newcomer trains a first team, pauses, reloads, resumes, reads a trace and recasts a role', async ({ page, address }) => {
+test('a newcomer trains a first team, pauses, reloads, resumes, reads a trace and recasts a role', async ({
+  page,
+  address,
+}) => {
   test.setTimeout(600_000);
   const problems: string[] = [];
   page.on('pageerror', (error) => problems.push(error.message));

@@ -5,7 +5,10 @@ import { startProgram } from '../program.ts';
 export const test = base.extend<object, { address: string }>({
   address: [
     async ({}, use) => {
-      const program = startProgram(['scripts/start.mjs', '--browser', '--port', '0'], { DISPLAY: undefined, WAYLAND_DISPLAY: undefined });
+      const program = startProgram(['scripts/start.mjs', '--browser', '--port', '0'], {
+        DISPLAY: undefined,
+        WAYLAND_DISPLAY: undefined,
+      });
       const [, address] = await program.printed(/Open (http:\/\/127\.0\.0\.1:\d+\/)/);
       await use(address);
       await program.stop();

@@ -4,7 +4,12 @@ import { startProgram } from '../program.ts';
 import { expect, test } from './page.ts';
 
 /** A request that no client library tidies up first. */
-function raw(address: string, path: string, headers: Record<string, string> = {}, method = 'GET'): Promise<{ status: number; body: string }> {
+function raw(
+  address: string,
+  path: string,
+  headers: Record<string, string> = {},
+  method = 'GET',
+): Promise<{ status: number; body: string }> {
   const { hostname, port } = new URL(address);
   return new Promise((settle, fail) => {
     const sent = rawRequest({ hostname, port, path, method, headers }, (response) => {
@@ -18,7 +23,10 @@ function raw(address: string, path: string, headers: Record<string, string> = {}
 }
 
 test('says that it shows a page and why, without being asked for one', async () => {
-  const program = startProgram(['scripts/start.mjs', '--port', '0'], { DISPLAY: undefined, WAYLAND_DISPLAY: undefined });
+  const program = startProgram(['scripts/start.mjs', '--port', '0'], {
+    DISPLAY: undefined,
+    WAYLAND_DISPLAY: undefined,
+  });
   try {
     await program.printed(/Troupe runs as a page: there is no display/);
     const [, address] = await program.printed(/Open (http:\S+)/);
@@ -67,7 +75,16 @@ test('answers ranges as they were asked', async ({ address }) => {
 });
 
 test('serves nothing from outside its folder', async ({ address }) => {
-  for (const path of ['/../../package.json', '/..%2f..%2fpackage.json', '/%2e%2e/%2e%2e/package.json', '/assets/..%5c..%5cpackage.json', '/.stamp', '/%00', '//etc/passwd', '/%zz']) {
+  for (const path of [
+    '/../../package.json',
+    '/..%2f..%2fpackage.json',
+    '/%2e%2e/%2e%2e/package.json',
+    '/assets/..%5c..%5cpackage.json',
+    '/.stamp',
+    '/%00',
+    '//etc/passwd',
+    '/%zz',
+  ]) {
     const answer = await raw(address, path);
     expect(answer.status, path).toBe(404);
     expect(answer.body).not.toContain('troupe');

@@ -34,10 +34,17 @@ test('a packaged program cannot be run as Node', async () => {
 
     await run(process.execPath, ['--import', 'tsx', 'scripts/fuse.ts', program], { cwd: root });
     const wire = await getCurrentFuseWire(program);
-    for (const option of [FuseV1Options.RunAsNode, FuseV1Options.EnableNodeCliInspectArguments, FuseV1Options.OnlyLoadAppFromAsar]) {
+    for (const option of [
+      FuseV1Options.RunAsNode,
+      FuseV1Options.EnableNodeCliInspectArguments,
+      FuseV1Options.OnlyLoadAppFromAsar,
+    ]) {
       expect(wire[option]).toBe(states[String(fuses[option]) as 'true' | 'false']);
     }
-    const after = await run(program, ['-e', 'console.log(`node ${6 * 7}`)'], asNode).then((result) => result.stdout, (failure: { stdout?: string }) => failure.stdout ?? '');
+    const after = await run(program, ['-e', 'console.log(`node ${6 * 7}`)'], asNode).then(
+      (result) => result.stdout,
+      (failure: { stdout?: string }) => failure.stdout ?? '',
+    );
     expect(after).not.toContain('node 42');
   } finally {
     await rm(folder, { recursive: true, force: true });

@@ -5,25 +5,47 @@ test('the page is isolated, has no Node and no global of the shell', async ({ de
   for (const one of [page, await hostOf(app)]) {
     const seen = await one.evaluate(() => ({
       isolated: crossOriginIsolated,
-      names: ['require', 'process', 'module', 'Buffer', 'global', 'electron', 'ipcRenderer', 'troupe'].filter((name) => name in window),
+      names: ['require', 'process', 'module', 'Buffer', 'global', 'electron', 'ipcRenderer', 'troupe'].filter(
+        (name) => name in window,
+      ),
     }));
     expect(seen).toEqual({ isolated: true, names: [] });
   }
   const preferences = await app.evaluate(({ BrowserWindow }) =>
     BrowserWindow.getAllWindows().map((one) => {
-      const { sandbox, contextIsolation, nodeIntegration, webviewTag, webSecurity } = (one.webContents as unknown as { getLastWebPreferences(): Record<string, unknown> }).getLastWebPreferences();
+      const { sandbox, contextIsolation, nodeIntegration, webviewTag, webSecurity } = (
+        one.webContents as unknown as { getLastWebPreferences(): Record<string, unknown> }
+      ).getLastWebPreferences();
       return { sandbox, contextIsolation, nodeIntegration, webviewTag, webSecurity };
     }),
   );
   expect(preferences).toHaveLength(2);
-  for (const one of preferences) expect(one).toEqual({ sandbox: true, contextIsolation: true, nodeIntegration: false, webviewTag: false, webSecurity: true });
+  for (const one of preferences)
+    expect(one).toEqual({
+      sandbox: true,
+      contextIsolation: true,
+      nodeIntegration: false,
+      webviewTag: false,
+      webSecurity: true,
+    });
 });
 
-test('the preload script passes on the contract’s messages and nothing else', async ({ desktop: { window: page, app } }) => {
+test('the preload script passes on the contract’s messages and nothing else', async ({
+  desktop: { window: page, app },
+}) => {
   const answers = await page.evaluate(async () => {
     const got: string[] = [];
     window.addEventListener('message', (event) => event.ports.length && got.push(String(event.data?.type)));
-    for (const type of ['troupe-host-ready', 'troupe-host-failed', 'troupe-store', 'troupe-quit', 'constructor', 7, null]) window.postMessage({ type }, location.origin);
+    for (const type of [
+      'troupe-host-ready',
+      'troupe-host-failed',
+      'troupe-store',
+      'troupe-quit',
+      'constructor',
+      7,
+      null,
+    ])
+      window.postMessage({ type }, location.origin);
     await new Promise((next) => setTimeout(next, 500));
     const refused = [...got];
     window.postMessage({ type: 'troupe-connect' }, location.origin);
@@ -31,7 +53,13 @@ test('the preload script passes on the contract’s messages and nothing else', 
     return { refused, after: got };
   });
   expect(answers).toEqual({ refused: [], after: ['troupe-port'] });
-  const channels = await app.evaluate(({ ipcMain }) => ipcMain.eventNames().map(String).filter((name) => !name.startsWith('-') && name !== 'error').sort());
+  const channels = await app.evaluate(({ ipcMain }) =>
+    ipcMain
+      .eventNames()
+      .map(String)
+      .filter((name) => !name.startsWith('-') && name !== 'error')
+      .sort(),
+  );
   expect(channels).toEqual(['troupe-connect', 'troupe-host-failed', 'troupe-host-ready']);
 });
 
@@ -63,10 +91,21 @@ test('navigation, new windows and embedded pages are refused', async ({ desktop:
 
 test('permissions are denied', async ({ desktop: { window: page } }) => {
   const outcome = await page.evaluate(async () => {
-    const tried = async (work: () => Promise<unknown>): Promise<string> => work().then(() => 'granted', (error: Error) => error.name);
+    const tried = async (work: () => Promise<unknown>): Promise<string> =>
+      work().then(
+        () => 'granted',
+        (error: Error) => error.name,
+      );
     return {
       camera: await tried(() => navigator.mediaDevices.getUserMedia({ video: true })),
-      place: await tried(() => new Promise((yes, no) => navigator.geolocation.getCurrentPosition(yes, (error) => no(Object.assign(new Error(), { name: `code ${error.code}` }))))),
+      place: await tried(
+        () =>
+          new Promise((yes, no) =>
+            navigator.geolocation.getCurrentPosition(yes, (error) =>
+              no(Object.assign(new Error(), { name: `code ${error.code}` })),
+            ),
+          ),
+      ),
       notify: await Notification.requestPermission(),
       read: await tried(() => navigator.clipboard.readText()),
     };
@@ -79,13 +118,29 @@ test('permissions are denied', async ({ desktop: { window: page } }) => {
 
 test('the scheme serves the pages’ folder alone', async ({ desktop: { window: page } }) => {
   const statuses = await page.evaluate(async () => {
-    const paths = ['/index.html', '/..%2f..%2fpackage.json', '/%2e%2e%2f%2e%2e%2fpackage.json', '/assets/..%5c..%5cpackage.json', '/.stamp', '/nothing.js'];
+    const paths = [
+      '/index.html',
+      '/..%2f..%2fpackage.json',
+      '/%2e%2e%2f%2e%2e%2fpackage.json',
+      '/assets/..%5c..%5cpackage.json',
+      '/.stamp',
+      '/nothing.js',
+    ];
     return Promise.all(paths.map(async (path) => (await fetch(`app://troupe${path}`)).status));
   });
   expect(statuses).toEqual([200, 404, 404, 404, 404, 404]);
   const others = await page.evaluate(async () => {
-    const tried = (address: string, options?: RequestInit): Promise<string> => fetch(address, options).then((answer) => String(answer.status), () => 'refused');
-    return [await tried('file:///etc/passwd'), await tried('https://example.org/'), await tried('app://other/index.html'), await tried('app://troupe/index.html', { method: 'POST' })];
+    const tried = (address: string, options?: RequestInit): Promise<string> =>
+      fetch(address, options).then(
+        (answer) => String(answer.status),
+        () => 'refused',
+      );
+    return [
+      await tried('file:///etc/passwd'),
+      await tried('https://example.org/'),
+      await tried('app://other/index.html'),
+      await tried('app://troupe/index.html', { method: 'POST' }),
+    ];
   });
   expect(others).toEqual(['refused', 'refused', 'refused', '405']);
 });

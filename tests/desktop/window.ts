@@ -25,7 +25,10 @@ export const test = base.extend<{ desktop: Desktop }>({
     const app = await _electron.launch({
       executablePath: process.env.TROUPE_ELECTRON,
       args: [join(root, 'dist/electron/main.cjs'), ...asRoot],
-      env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<string, string>,
+      env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<
+        string,
+        string
+      >,
     });
     const window = await windowAt(app, 'index.html');
     await window.waitForLoadState();
