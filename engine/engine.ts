@@ -10,9 +10,9 @@ import { Calls } from './calls.ts';
 import { loadBaseModel, type BaseModel } from './model/base-model.ts';
 import { exportPolicy, importPolicy } from './model/checkpoint.ts';
 import { makePolicy, type BasePolicy } from './model/make-policy.ts';
-import { estimateMemory } from './model/memory.ts';
+import { estimateMemory, tokensThatFit } from './model/memory.ts';
 import { checkIds, encodeExample, encodePrompt } from './prompts.ts';
-import type { EngineApi, EngineEvents, GenerateRequest, Generation, MemoryReport, ModelInfo, PolicyInfo, PolicySpec, SettledRecord } from './protocol.ts';
+import type { EngineApi, EngineEvents, GenerateRequest, Generation, MemoryReport, ModelInfo, PolicyInfo, PolicySpec, SettledRecord, SftExample, SftReport, SftSettings } from './protocol.ts';
 import { generate } from './rollout/generate.ts';
 import { checkSampling } from './rollout/sample.ts';
 import { score } from './rollout/score.ts';
@@ -44,11 +44,7 @@ export function createEngine(events: EngineEvents): EngineApi {
       }),
     update: (policy, records, settings, step, call) => state.calls.exclusive(() => state.update(policy, records, settings, step, call), call),
     forget: async (policy, records) => state.forget(policy, records),
-    sft: (policy, examples, settings, step, call) =>
-      state.calls.exclusive(() => {
-        const target = state.policy(policy);
-        return fineTune(target, examples.map((example) => encodeExample(target.base, example)), settings, step, state.learnHooks(call)); // prettier-ignore
-      }, call),
+    sft: (policy, examples, settings, step, call) => state.calls.exclusive(() => state.sft(policy, examples, settings, step, call), call),
     memory: async () => state.memory(),
     cancel: async (call) => state.calls.cancel(call),
     close: () => state.calls.exclusive(() => state.close()),
@@ -144,7 +140,17 @@ class EngineState {
     if (missing) throw new UserError(`The policy ${name} keeps no record ${missing.record}; generate it with keep, and update with each record once`);
     const records = settled.map((one) => ({ ...one, ...kept.get(one.record)! }));
     for (const { record } of settled) kept.delete(record);
-    return updatePolicy(policy, records, settings, step, this.learnHooks(call));
+    const fitted = this.#fitted(policy, settings, records);
+    const report = await updatePolicy(policy, records, fitted, step, this.learnHooks(call));
+    return { ...report, notes: [...this.#fitNotes(settings, fitted), ...report.notes] };
+  }
+
+  async sft(name: string, examples: readonly SftExample[], settings: SftSettings, step: number, call?: string): Promise<SftReport> {
+    const policy = this.policy(name);
+    const sequences = examples.map((example) => encodeExample(policy.base, example));
+    const fitted = this.#fitted(policy, settings, sequences);
+    const report = await fineTune(policy, sequences, fitted, step, this.learnHooks(call));
+    return { ...report, notes: [...this.#fitNotes(settings, fitted), ...report.notes] };
   }
 
   forget(name: string, records?: readonly string[]): void {
@@ -186,6 +192,20 @@ class EngineState {
     const policy = this.#policies.get(name);
     if (!policy) throw new UserError(`There is no policy named ${name}; create it first`);
     return policy;
+  }
+
+  /** Settings whose micro-batches fit beside what the models and policies hold; only WebAssembly has so low a ceiling. */
+  #fitted<S extends { readonly tokenBudget: number }>(policy: BasePolicy, settings: S, sequences: readonly { readonly promptIds: ArrayLike<number>; readonly ids: ArrayLike<number> }[]): S {
+    if (this.device().info.kind !== 'wasm') return settings;
+    const weights = [...this.#models.values()].reduce((sum, base) => sum + base.bytes, 0);
+    const trained = [...this.#policies.values()].reduce((sum, one) => sum + (one.trainable?.size ?? 0) * 4, 0);
+    const gradient = (policy.trainable?.size ?? 0) * 4;
+    const longest = sequences.reduce((most, { promptIds, ids }) => Math.max(most, promptIds.length + ids.length), 1);
+    return { ...settings, tokenBudget: Math.min(settings.tokenBudget, Math.max(longest, tokensThatFit(policy.base.config, weights + trained + gradient, longest))) };
+  }
+
+  #fitNotes(wanted: { tokenBudget: number }, fitted: { tokenBudget: number }): string[] {
+    return fitted.tokenBudget < wanted.tokenBudget ? [`micro-batches of ${fitted.tokenBudget.toLocaleString('en-US')} tokens instead of ${wanted.tokenBudget.toLocaleString('en-US')}: what fits into WebAssembly memory`] : [];
   }
 
   /** Lets messages run, and looks at memory on the way. */

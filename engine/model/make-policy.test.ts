@@ -12,7 +12,7 @@ import type { FileOut, FileSet, PolicySpec } from '../protocol.ts';
 import { loadBaseModel, type BaseModel } from './base-model.ts';
 import { exportPolicy, importPolicy } from './checkpoint.ts';
 import { chosenLogprobs } from './head.ts';
-import { BasePolicy, makePolicy } from './make-policy.ts';
+import { makePolicy, type BasePolicy } from './make-policy.ts';
 import { headWeight } from './trunk.ts';
 
 const MODEL = `${FIXTURES}/tiny-qwen2`;

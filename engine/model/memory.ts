@@ -21,7 +21,7 @@ export function cacheBytesPerToken(config: ModelConfig): number {
 
 export function estimateMemory(config: ModelConfig, parameters: number): ModelInfo['memory'] {
   const weights = parameters * FLOAT;
-  const activations = MICRO_BATCH_TOKENS * activationBytesPerToken(config);
+  const activations = MICRO_BATCH_TOKENS * activationBytesPerToken(config, TRAIN_LENGTH);
   const adapter = loraParameters(config, LORA_RANK) * FLOAT;
   return {
     run: weights + RUN_SEQUENCES * (RUN_POSITIONS * cacheBytesPerToken(config) + config.vocab * FLOAT),
@@ -31,11 +31,27 @@ export function estimateMemory(config: ModelConfig, parameters: number): ModelIn
   };
 }
 
-/** What the tape keeps of one token: per layer some hidden-sized, head-sized and feed-forward-sized rows and the attention weights. */
-function activationBytesPerToken(config: ModelConfig): number {
-  const heads = (config.heads + 2 * config.kvHeads) * config.headDim;
-  const layer = 8 * config.hidden + 5 * heads + 5 * config.intermediate + 3 * config.heads * TRAIN_LENGTH;
-  return FLOAT * layer * config.layers;
+/**
+ * What training keeps of one token until its backward pass (lean-block.ts): per layer its input and the input of the
+ * feed-forward part with one gradient, queries and mixed values, keys and values, gate and up, and the attention weights;
+ * a quarter more for what one layer works with meanwhile. `length` is the longest sequence.
+ */
+function activationBytesPerToken(config: ModelConfig, length: number): number {
+  const heads = 2 * (config.heads + config.kvHeads) * config.headDim;
+  return 1.25 * FLOAT * config.layers * (3 * config.hidden + heads + 2 * config.intermediate + config.heads * length);
+}
+
+const WASM_HEAP_BYTES = 0.95 * 2 ** 32;
+/** Chunks of logits and their gradients. */
+const HEAD_BYTES = 512 * 2 ** 20;
+
+/**
+ * Tokens of one micro-batch that fit into WebAssembly's 4 GiB beside `heldBytes` of weights and gradients; at least 1. A
+ * function of its arguments alone, so that a resumed run cuts its batches as the first did.
+ */
+export function tokensThatFit(config: ModelConfig, heldBytes: number, length: number): number {
+  const free = WASM_HEAP_BYTES - Math.min(HEAD_BYTES, 64 * config.vocab * length * FLOAT) - heldBytes;
+  return Math.max(1, Math.floor(free / activationBytesPerToken(config, length)));
 }
 
 function loraParameters(config: ModelConfig, rank: number): number {
