@@ -38,6 +38,7 @@ function hostOf(store: Store) {
       inspect: async () => info,
       loadModel: async () => info,
       unloadModel: async () => {},
+      cancel: async () => {},
       createPolicy: async ({ policy }: { policy: string }) => void policies.add(policy),
       dropPolicy: async (policy: string) => {
         await new Promise((resolve) => setTimeout(resolve, 20));

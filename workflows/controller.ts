@@ -18,7 +18,7 @@ import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.t
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
-import { enginePolicy, train } from './train/train.ts';
+import { enginePolicy, rolloutCall, train } from './train/train.ts';
 import { listRuns, readRun, writeRun } from './workspace/runs.ts';
 import { paths } from './workspace/layout.ts';
 import { listTraces, readTrace } from './workspace/traces.ts';
@@ -39,8 +39,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
   let partner: string | null = null;
   const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
   const room = openEngineRoom(host, {
-    onToken: ({ record, text }) => events.onText({ record, text }),
-    onProgress: () => {},
+    // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
+    onToken: ({ record, text }) => (/^\d+-(train|eval)-/.test(record) ? running()?.job.alive() : events.onText({ record, text })),
+    onProgress: ({ call, phase, done, total }) => running()?.job.working(call, phase, done, total),
     onDeviceLost: ({ reason }) => {
       for (const { job } of jobs.values()) job.ask('pause');
       events.onNotice({ level: 'warning', text: `The device was lost: ${reason}. Training is paused at its last checkpoint; resume it to go on.` });
@@ -106,6 +107,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
     return composeRun({ request, workflow, task: questions, ...(taskPath === undefined ? {} : { taskPath }), info, device, deviceChoice: host.device, software: host.software, id });
   };
 
+  /** What is being sampled is set aside anyway; what is being learned is finished. */
+  const endRollout = async (run: string): Promise<void> => {
+    if (running()?.job.config.id === run) await (await room.engine()).cancel(rolloutCall(run));
+  };
+
   const damaged = (error: UserError) => events.onNotice({ level: 'warning', text: error.message });
 
   const jobOf = (run: string): TrainingJob => {
@@ -146,10 +152,16 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await writeRun(store, config);
       return begin(config);
     },
-    pause: async (run) => jobOf(run).ask('pause'),
+    pause: async (run) => {
+      jobOf(run).ask('pause');
+      await endRollout(run);
+    },
     stop: async (run) => {
       const job = jobs.get(run)?.job;
-      if (job && running()?.job === job) return job.ask('stop');
+      if (job && running()?.job === job) {
+        job.ask('stop');
+        return endRollout(run);
+      }
       await new TrainingJob(await readRun(store, run), store, events).become('stopped');
     },
     resume: async (run) => {
@@ -184,7 +196,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
       if (found?.job.failure !== undefined) throw found.job.failure;
     },
     close: async () => {
-      running()?.job.ask('pause');
+      const last = running()?.job;
+      last?.ask('pause');
+      if (last) await endRollout(last.config.id);
       await Promise.all([...jobs.values()].map(({ settled }) => settled));
       await room.close();
     },

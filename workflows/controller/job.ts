@@ -4,11 +4,14 @@
  */
 import type { Job, JobState } from '../protocol.ts';
 import type { RunConfig, StepMetrics } from '../schema/run.ts';
-import type { TrainHooks, Wish } from '../train/train.ts';
+import { updatedPolicy, type TrainHooks, type Wish } from '../train/train.ts';
 import { writeState } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 
 export type JobEvents = { onJob(job: Job): void; onStep(run: string, metrics: StepMetrics): void };
+
+/** Screens call a job stalled after ten seconds without a sign. */
+const BREATH_MS = 500;
 
 export class TrainingJob {
   readonly config: RunConfig;
@@ -59,6 +62,18 @@ export class TrainingJob {
   /** What happens before the first step: loading a model. */
   preparing(phase: string, done: number, total: number): void {
     this.#move({ phase, done, total });
+  }
+
+  /** The engine's own count within a call: only an update's is worth a line of its own. */
+  working(call: string, phase: string, done: number, total: number): void {
+    const policy = updatedPolicy(this.config.id, call);
+    if (policy === null) this.alive();
+    else this.#move({ phase: `update ${policy}: ${phase}`, done, total });
+  }
+
+  /** Something moved; screens hear of it now and then. */
+  alive(): void {
+    if (Date.now() - this.#job.movedAt > BREATH_MS) this.#move({});
   }
 
   hooks(): TrainHooks {

@@ -38,6 +38,20 @@ export function enginePolicy(run: string, policy: string): string {
   return `${run}/${policy}`;
 }
 
+/** The engine's call while samples are drawn that a pause may set aside. */
+export function rolloutCall(run: string): string {
+  return `${run}/rollout`;
+}
+
+function updateCall(run: string, policy: string): string {
+  return `${enginePolicy(run, policy)}/update`;
+}
+
+/** The policy whose update a call of the engine is; null for any other call. */
+export function updatedPolicy(run: string, call: string): string | null {
+  return call.startsWith(`${run}/`) && call.endsWith('/update') ? call.slice(run.length + 1, -'/update'.length) : null;
+}
+
 /** Trains from the last checkpoint, or from the beginning. Models must be loaded and policies created. */
 export async function train(context: TrainContext): Promise<TrainEnd> {
   const { config, store, hooks } = context;
@@ -147,6 +161,9 @@ async function roll(context: TrainContext, queries: readonly Query[], phase: 'tr
   const { config, task, engine, hooks } = context;
   const total = queries.length * Object.keys(config.workflow.roles).length;
   let done = 0;
+  // An evaluation after an update is part of its step, and is finished.
+  const breakable = phase === 'train' || step === 0;
+  const call = breakable ? rolloutCall(config.id) : `${config.id}/evaluation`;
   const tell = () => hooks.onProgress({ step, phase: phase === 'train' ? 'rollout' : 'evaluation', done, total });
   tell();
   const traces = await runBatch({
@@ -157,14 +174,13 @@ async function roll(context: TrainContext, queries: readonly Query[], phase: 'tr
     phase,
     step,
     seed: config.settings.seed,
-    generate: (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests),
+    generate: (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests, call),
     onRecord: (_trace, record) => {
       if (record.kind !== 'role') return;
       done += 1;
       tell();
     },
-    // An evaluation after an update is part of its step, and is finished.
-    cancelled: () => (phase === 'train' || step === 0) && hooks.wish() !== 'go',
+    cancelled: () => breakable && hooks.wish() !== 'go',
   });
   return traces.map((trace) => assignRewards(config.workflow, config.cast, trace));
 }
@@ -184,8 +200,7 @@ async function updateAll(context: TrainContext, traces: Trace[], step: number): 
     const records = settled(traces, policy);
     if (records.length === 0) continue;
     const name = enginePolicy(config.id, policy);
-    const call = `${name}/update`;
-    const report = await engine.update(name, records, config.settings.ppo as unknown as PpoSettings, step, call);
+    const report = await engine.update(name, records, config.settings.ppo as unknown as PpoSettings, step, updateCall(config.id, policy));
     await engine.forget(name);
     reports[policy] = report;
     putTokens(traces, report.tokens);
