@@ -39,9 +39,13 @@ function readOrNull(path) {
   return existsSync(path) ? readFileSync(path, 'utf8') : null;
 }
 
-function installedFolders() {
+/** How many packages are unpacked; npm makes all folders at once and fills them one by one. */
+function unpacked() {
   try {
-    return readdirSync(modules).length;
+    const names = readdirSync(modules).flatMap((name) =>
+      name.startsWith('@') ? readdirSync(join(modules, name)).map((inner) => `${name}/${inner}`) : [name],
+    );
+    return names.filter((name) => existsSync(join(modules, name, 'package.json'))).length;
   } catch {
     return 0;
   }
@@ -56,7 +60,7 @@ export async function ensureInstalled(say = console.log) {
   say(`Installing up to ${count} packages (${reason}); this happens once.`);
   const started = Date.now();
   const ticker = setInterval(
-    () => say(`  ${Math.round((Date.now() - started) / 1000)} s, ${installedFolders()} folders`),
+    () => say(`  ${Math.round((Date.now() - started) / 1000)} s, ${unpacked()} packages unpacked`),
     5_000,
   );
   const [npm, ...first] = npmCommand();
