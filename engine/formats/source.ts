@@ -8,7 +8,7 @@ import type { FileRef } from '../protocol.ts';
 import { checkRange, fromBytes, type ByteSource } from './bytes-source.ts';
 import { openUrl } from './source-url.ts';
 
-export { fromBytes, type ByteSource } from './bytes-source.ts';
+export type { ByteSource } from './bytes-source.ts';
 
 export type PathOpener = (name: string, path: string) => Promise<ByteSource>;
 

@@ -62,7 +62,6 @@ export const stepMetricsSchema = z.object({
   timing: scores,
 });
 
-export type TrainSettings = z.infer<typeof trainSettingsSchema>;
 export type RunConfig = z.infer<typeof runSchema>;
 export type Evaluation = z.infer<typeof evaluationSchema>;
 export type StepMetrics = z.infer<typeof stepMetricsSchema>;
