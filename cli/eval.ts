@@ -5,14 +5,28 @@ import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
 import { castOf, collect, located, searchOf, settings, whole } from './train.ts';
 
-type EvalOptions = Common & { task?: string; corpus?: string; model: string; cast: string; checkpoint?: string; limit: number; seed: number; taskSet: string[]; passages?: number; words?: number };
+type EvalOptions = Common & {
+  task?: string;
+  corpus?: string;
+  model: string;
+  cast: string;
+  checkpoint?: string;
+  limit: number;
+  seed: number;
+  taskSet: string[];
+  passages?: number;
+  words?: number;
+};
 
 export function addEval(program: Command): void {
   program
     .command('eval')
     .description('score a team on held-out questions, greedily')
     .argument('[workflow]', 'template, saved workflow or .json file', 'qd-answer')
-    .option('--task <name>', 'task, or a JSONL file of questions (default: the run’s own with --checkpoint, else village-qa)')
+    .option(
+      '--task <name>',
+      'task, or a JSONL file of questions (default: the run’s own with --checkpoint, else village-qa)',
+    )
     .option('--corpus <file>', 'JSONL file of {title, text} to search')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
     .option('--cast <name>', 'shared, separate or a .json file', 'shared')
@@ -26,21 +40,48 @@ export function addEval(program: Command): void {
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'one JSON object a line')
     .action((workflow: string, options: EvalOptions) =>
-      withSession(options, {}, async ({ controller, output }) => {
-        const { limit, seed } = options;
-        const checkpoint = options.checkpoint === undefined ? undefined : runAt(options.checkpoint).run;
-        const model = located(options.model);
-        const task = options.task === undefined ? undefined : located(options.task);
-        const corpus = options.corpus === undefined ? undefined : located(options.corpus);
-        const started = performance.now();
-        const { evaluation } = await controller.evaluate(
-          { workflow, model, ...(task === undefined ? {} : { task }), cast: await castOf(options.cast), seed, limit, ...searchOf(options), taskOptions: settings(options.taskSet), ...(corpus === undefined ? {} : { corpus }), ...(checkpoint === undefined ? {} : { checkpoint }) },
-          (done, total) => output.progress(`${done} of ${total} role calls`, false),
-        );
-        const { f1, em, legal, n } = evaluation;
-        output.say(`F1 ${fixed(f1)}  EM ${fixed(em)}  legal ${fixed(legal)}  on ${n} held-out questions`);
-        output.emit({ event: 'done', f1, em, legal, n, roles: evaluation.roles, seconds: (performance.now() - started) / 1_000 });
-        return 0;
-      }, () => (options.checkpoint === undefined ? workspaceFolder(options.workspace) : runAt(options.checkpoint, options.workspace).workspace)),
+      withSession(
+        options,
+        {},
+        async ({ controller, output }) => {
+          const { limit, seed } = options;
+          const checkpoint = options.checkpoint === undefined ? undefined : runAt(options.checkpoint).run;
+          const model = located(options.model);
+          const task = options.task === undefined ? undefined : located(options.task);
+          const corpus = options.corpus === undefined ? undefined : located(options.corpus);
+          const started = performance.now();
+          const { evaluation } = await controller.evaluate(
+            {
+              workflow,
+              model,
+              ...(task === undefined ? {} : { task }),
+              cast: await castOf(options.cast),
+              seed,
+              limit,
+              ...searchOf(options),
+              taskOptions: settings(options.taskSet),
+              ...(corpus === undefined ? {} : { corpus }),
+              ...(checkpoint === undefined ? {} : { checkpoint }),
+            },
+            (done, total) => output.progress(`${done} of ${total} role calls`, false),
+          );
+          const { f1, em, legal, n } = evaluation;
+          output.say(`F1 ${fixed(f1)}  EM ${fixed(em)}  legal ${fixed(legal)}  on ${n} held-out questions`);
+          output.emit({
+            event: 'done',
+            f1,
+            em,
+            legal,
+            n,
+            roles: evaluation.roles,
+            seconds: (performance.now() - started) / 1_000,
+          });
+          return 0;
+        },
+        () =>
+          options.checkpoint === undefined
+            ? workspaceFolder(options.workspace)
+            : runAt(options.checkpoint, options.workspace).workspace,
+      ),
     );
 }

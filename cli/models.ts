@@ -12,28 +12,76 @@ import { withSession, type Common } from './session.ts';
 
 export function addModels(program: Command): void {
   const models = program.command('models').description('list, add, inspect, chat with and export models');
-  const common = (command: Command) => command.option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto').option('--workspace <folder>', 'workspace').option('--json', 'one JSON object a line');
+  const common = (command: Command) =>
+    command
+      .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
+      .option('--workspace <folder>', 'workspace')
+      .option('--json', 'one JSON object a line');
   common(models.command('list').description('the bundled model and those in the workspace')).action(list);
-  common(models.command('add').description('copy a model into the workspace').argument('<path>', 'Hugging Face folder or .gguf file').option('--name <name>', 'name to keep it under')).action(add);
-  common(models.command('inspect').description('what a model is and the memory it needs').argument('<model>', 'name, folder or .gguf file')).action(inspect);
-  common(models.command('chat').description('talk to a model').argument('<model>', 'name, folder or .gguf file').option('--say <text>', 'say this once and leave')).action(chat);
   common(
-    models.command('export').description('write what a run learned, for other programs').argument('<run>', 'run id or folder').requiredOption('--to <folder>', 'folder to write').option('--policy <name>', 'policy of the run').option('--as <what>', 'peft or merged', 'peft'),
+    models
+      .command('add')
+      .description('copy a model into the workspace')
+      .argument('<path>', 'Hugging Face folder or .gguf file')
+      .option('--name <name>', 'name to keep it under'),
+  ).action(add);
+  common(
+    models
+      .command('inspect')
+      .description('what a model is and the memory it needs')
+      .argument('<model>', 'name, folder or .gguf file'),
+  ).action(inspect);
+  common(
+    models
+      .command('chat')
+      .description('talk to a model')
+      .argument('<model>', 'name, folder or .gguf file')
+      .option('--say <text>', 'say this once and leave'),
+  ).action(chat);
+  common(
+    models
+      .command('export')
+      .description('write what a run learned, for other programs')
+      .argument('<run>', 'run id or folder')
+      .requiredOption('--to <folder>', 'folder to write')
+      .option('--policy <name>', 'policy of the run')
+      .option('--as <what>', 'peft or merged', 'peft'),
   ).action(exportRun);
 }
 
 function row(name: string, info: ModelInfo): (string | number)[] {
   const millions = `${(info.parameters / 1e6).toFixed(1)}M`;
-  return [name, info.architecture, millions, info.weightTypes.join(' '), info.contextLength, megabytes(info.bytesOnDisk), megabytes(info.memory.run), megabytes(info.memory.trainLora), megabytes(info.memory.trainFull)];
+  return [
+    name,
+    info.architecture,
+    millions,
+    info.weightTypes.join(' '),
+    info.contextLength,
+    megabytes(info.bytesOnDisk),
+    megabytes(info.memory.run),
+    megabytes(info.memory.trainLora),
+    megabytes(info.memory.trainFull),
+  ];
 }
 
-const heading = ['model', 'kind', 'parameters', 'weights', 'context', 'on disk', 'to run', 'to train LoRA', 'to train whole'];
+const heading = [
+  'model',
+  'kind',
+  'parameters',
+  'weights',
+  'context',
+  'on disk',
+  'to run',
+  'to train LoRA',
+  'to train whole',
+];
 
 async function list(options: Common): Promise<void> {
   await withSession(options, {}, async ({ controller, output }) => {
     const entries = await controller.models();
     output.say(table([heading, ...entries.flatMap(({ name, info }) => (info ? [row(name, info)] : []))]));
-    for (const { name, problem } of entries) if (problem !== undefined) output.say(`${name} cannot be used: ${problem}`);
+    for (const { name, problem } of entries)
+      if (problem !== undefined) output.say(`${name} cannot be used: ${problem}`);
     for (const entry of entries) output.emit({ event: 'model', ...entry });
     return 0;
   });
@@ -53,7 +101,9 @@ async function inspect(named: string, options: Common): Promise<void> {
   await withSession(options, {}, async ({ controller, output }) => {
     const info = await controller.inspectModel(named);
     output.say(table([heading, row(named, info)]));
-    output.say(`${info.layers} layers, width ${info.hidden}, ${info.heads} heads (${info.kvHeads} for keys and values), vocabulary ${info.vocab}, chat template ${info.chatTemplate ? 'yes' : 'no'}`);
+    output.say(
+      `${info.layers} layers, width ${info.hidden}, ${info.heads} heads (${info.kvHeads} for keys and values), vocabulary ${info.vocab}, chat template ${info.chatTemplate ? 'yes' : 'no'}`,
+    );
     output.emit({ event: 'done', ...info });
     return 0;
   });
@@ -85,19 +135,26 @@ async function chat(named: string, options: Common & { say?: string }): Promise<
 }
 
 async function exportRun(named: string, options: Common & { to: string; policy?: string; as: string }): Promise<void> {
-  await withSession(options, {}, async ({ controller, output }) => {
-    const { run } = runAt(named);
-    if (options.as !== 'peft' && options.as !== 'merged') throw new UserError(`Cannot export as ${options.as}; use peft or merged`);
-    const { config } = await controller.run(run);
-    const policies = options.policy === undefined ? Object.keys(config.cast.policies) : [options.policy];
-    for (const policy of policies) {
-      const folder = policies.length === 1 ? options.to : path.join(options.to, policy);
-      await mkdir(folder, { recursive: true });
-      for (const file of await controller.exportPolicy(run, policy, options.as)) await writeFile(path.join(folder, file.name), file.bytes);
-      output.say(`${policy} written to ${folder}`);
-      output.emit({ event: 'exported', policy, folder });
-    }
-    output.emit({ event: 'done', run });
-    return 0;
-  }, () => runAt(named, options.workspace).workspace);
+  await withSession(
+    options,
+    {},
+    async ({ controller, output }) => {
+      const { run } = runAt(named);
+      if (options.as !== 'peft' && options.as !== 'merged')
+        throw new UserError(`Cannot export as ${options.as}; use peft or merged`);
+      const { config } = await controller.run(run);
+      const policies = options.policy === undefined ? Object.keys(config.cast.policies) : [options.policy];
+      for (const policy of policies) {
+        const folder = policies.length === 1 ? options.to : path.join(options.to, policy);
+        await mkdir(folder, { recursive: true });
+        for (const file of await controller.exportPolicy(run, policy, options.as))
+          await writeFile(path.join(folder, file.name), file.bytes);
+        output.say(`${policy} written to ${folder}`);
+        output.emit({ event: 'exported', policy, folder });
+      }
+      output.emit({ event: 'done', run });
+      return 0;
+    },
+    () => runAt(named, options.workspace).workspace,
+  );
 }

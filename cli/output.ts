@@ -64,7 +64,14 @@ export function table(rows: readonly (readonly (string | number)[])[]): string {
   const text = rows.map((row) => row.map(String));
   const widths = text[0].map((_, column) => Math.max(...text.map((row) => row[column].length)));
   const right = (column: number) => rows.slice(1).every((row) => typeof row[column] === 'number');
-  return text.map((row) => row.map((cell, i) => (right(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i]))).join('  ').trimEnd()).join('\n');
+  return text
+    .map((row) =>
+      row
+        .map((cell, i) => (right(i) ? cell.padStart(widths[i]) : cell.padEnd(widths[i])))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
 }
 
 export function megabytes(bytes: number): string {

@@ -29,6 +29,7 @@ export async function readUserFile(named: string): Promise<Uint8Array> {
   const found = await stat(named).catch(() => null);
   if (!found) throw new UserError(`No such file: ${named}`);
   if (!found.isFile()) throw new UserError(`Not a file: ${named}`);
-  if (found.size > READ_MAX_BYTES) throw new UserError(`File too large: ${named} has ${found.size} bytes; at most ${READ_MAX_BYTES} are read`);
+  if (found.size > READ_MAX_BYTES)
+    throw new UserError(`File too large: ${named} has ${found.size} bytes; at most ${READ_MAX_BYTES} are read`);
   return new Uint8Array(await readFile(named));
 }

@@ -22,25 +22,51 @@ export function addRun(program: Command): void {
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'the trace as one JSON object')
     .action((workflow: string, options: RunOptions) =>
-      withSession(options, {}, async ({ controller, output }) => {
-        const { question, task, seed } = options;
-        const run = options.run === undefined ? undefined : runAt(options.run).run;
-        const model = located(options.model);
-        const trace = await controller.runQuestion({ workflow, cast: await castOf(options.cast), model, task, question, seed, ...(run === undefined ? {} : { run }) });
-        output.say(describe(trace));
-        output.emit({ event: 'trace', trace });
-        return trace.status === 'done' ? 0 : 1;
-      }, () => (options.run === undefined ? workspaceFolder(options.workspace) : runAt(options.run, options.workspace).workspace)),
+      withSession(
+        options,
+        {},
+        async ({ controller, output }) => {
+          const { question, task, seed } = options;
+          const run = options.run === undefined ? undefined : runAt(options.run).run;
+          const model = located(options.model);
+          const trace = await controller.runQuestion({
+            workflow,
+            cast: await castOf(options.cast),
+            model,
+            task,
+            question,
+            seed,
+            ...(run === undefined ? {} : { run }),
+          });
+          output.say(describe(trace));
+          output.emit({ event: 'trace', trace });
+          return trace.status === 'done' ? 0 : 1;
+        },
+        () =>
+          options.run === undefined
+            ? workspaceFolder(options.workspace)
+            : runAt(options.run, options.workspace).workspace,
+      ),
     );
 }
 
 export function describe(trace: Trace): string {
   const lines = trace.records.map((record) => {
     const said = record.text ?? JSON.stringify(record.outputs);
-    const marks = [record.legal === false ? `illegal: ${record.problem}` : '', record.error ?? '', record.reward === undefined ? '' : `reward ${record.reward.toFixed(2)}`];
-    return `${record.title || record.node} (${record.kind}): ${said}${marks.filter(Boolean).map((mark) => ` [${mark}]`).join('')}`;
+    const marks = [
+      record.legal === false ? `illegal: ${record.problem}` : '',
+      record.error ?? '',
+      record.reward === undefined ? '' : `reward ${record.reward.toFixed(2)}`,
+    ];
+    return `${record.title || record.node} (${record.kind}): ${said}${marks
+      .filter(Boolean)
+      .map((mark) => ` [${mark}]`)
+      .join('')}`;
   });
   const end = trace.status === 'dropped' ? `dropped: ${trace.reason}` : `answer: ${trace.answer ?? ''}`;
-  const score = trace.query.answers.length === 0 ? '' : `   (expected ${trace.query.answers.join(' or ')}; F1 ${(trace.score.f1 ?? 0).toFixed(2)})`;
+  const score =
+    trace.query.answers.length === 0
+      ? ''
+      : `   (expected ${trace.query.answers.join(' or ')}; F1 ${(trace.score.f1 ?? 0).toFixed(2)})`;
   return [...lines, `${end}${score}`].join('\n');
 }

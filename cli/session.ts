@@ -21,13 +21,21 @@ function deviceChoice(named: string | undefined): DeviceChoice {
   return found;
 }
 
-export async function withSession(options: Common, events: Partial<ControllerEvents>, work: (session: Session) => Promise<number>, where = () => workspaceFolder(options.workspace)): Promise<void> {
+export async function withSession(
+  options: Common,
+  events: Partial<ControllerEvents>,
+  work: (session: Session) => Promise<number>,
+  where = () => workspaceFolder(options.workspace),
+): Promise<void> {
   const output = openOutput(options.json === true);
   await finish(output, async () => {
     const device = deviceChoice(options.device);
     const workspace = where();
     // Only now, so that --help and a mistyped option are answered at once.
-    const [{ terminalHost }, { createController }] = await Promise.all([import('./host.ts'), import('../workflows/controller.ts')]);
+    const [{ terminalHost }, { createController }] = await Promise.all([
+      import('./host.ts'),
+      import('../workflows/controller.ts'),
+    ]);
     const host = await terminalHost(workspace, device);
     const controller = createController(host, {
       onJob: () => {},

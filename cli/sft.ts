@@ -9,7 +9,19 @@ import { bar, duration, fixed } from './output.ts';
 import { withSession, type Common } from './session.ts';
 import { whole } from './train.ts';
 
-type SftOptions = Common & { data?: string; run?: string; minScore: number; model: string; method: 'full' | 'lora'; rank: number; steps: number; batch: number; lr?: number; seed: number; to: string };
+type SftOptions = Common & {
+  data?: string;
+  run?: string;
+  minScore: number;
+  model: string;
+  method: 'full' | 'lora';
+  rank: number;
+  steps: number;
+  batch: number;
+  lr?: number;
+  seed: number;
+  to: string;
+};
 
 export function addSft(program: Command): void {
   program
@@ -33,25 +45,58 @@ export function addSft(program: Command): void {
 }
 
 async function sft(options: SftOptions): Promise<void> {
-  await withSession(options, {}, async ({ controller, output }) => {
-    if (options.method !== 'full' && options.method !== 'lora') throw new UserError(`No such method: ${String(options.method)}; use full or lora`);
-    const { model, method, rank, steps, batch, seed, lr } = options;
-    const examples = await examplesOf(options);
-    const started = performance.now();
-    const result = await controller.fineTune(
-      { model, method: method === 'full' ? { kind: 'full' } : { kind: 'lora', rank, alpha: 2 * rank, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] }, examples, steps, batch, seed, ...(lr === undefined ? {} : { lr }) },
-      (step, report) => {
-        const left = ((performance.now() - started) / step) * (steps - step);
-        output.emit({ event: 'step', step, loss: report.loss, roles: report.roles, timing: { leftMs: left } });
-        output.progress(`${bar(step, steps)} step ${step} of ${steps} · loss ${fixed(report.loss)} · ${duration(left)} left`, step === 1 || step % 10 === 0 || step === steps);
-      },
-    );
-    await mkdir(options.to, { recursive: true });
-    for (const file of result.files) await writeFile(path.join(options.to, file.name), file.bytes);
-    output.say(`loss ${fixed(result.first)} → ${fixed(result.last)}; written to ${options.to}`);
-    output.emit({ event: 'done', to: options.to, steps, seconds: (performance.now() - started) / 1_000, before: { loss: result.first }, after: { loss: result.last } });
-    return 0;
-  }, () => (options.run === undefined ? workspaceFolder(options.workspace) : runAt(options.run, options.workspace).workspace));
+  await withSession(
+    options,
+    {},
+    async ({ controller, output }) => {
+      if (options.method !== 'full' && options.method !== 'lora')
+        throw new UserError(`No such method: ${String(options.method)}; use full or lora`);
+      const { model, method, rank, steps, batch, seed, lr } = options;
+      const examples = await examplesOf(options);
+      const started = performance.now();
+      const result = await controller.fineTune(
+        {
+          model,
+          method:
+            method === 'full'
+              ? { kind: 'full' }
+              : {
+                  kind: 'lora',
+                  rank,
+                  alpha: 2 * rank,
+                  targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+                },
+          examples,
+          steps,
+          batch,
+          seed,
+          ...(lr === undefined ? {} : { lr }),
+        },
+        (step, report) => {
+          const left = ((performance.now() - started) / step) * (steps - step);
+          output.emit({ event: 'step', step, loss: report.loss, roles: report.roles, timing: { leftMs: left } });
+          output.progress(
+            `${bar(step, steps)} step ${step} of ${steps} · loss ${fixed(report.loss)} · ${duration(left)} left`,
+            step === 1 || step % 10 === 0 || step === steps,
+          );
+        },
+      );
+      await mkdir(options.to, { recursive: true });
+      for (const file of result.files) await writeFile(path.join(options.to, file.name), file.bytes);
+      output.say(`loss ${fixed(result.first)} → ${fixed(result.last)}; written to ${options.to}`);
+      output.emit({
+        event: 'done',
+        to: options.to,
+        steps,
+        seconds: (performance.now() - started) / 1_000,
+        before: { loss: result.first },
+        after: { loss: result.last },
+      });
+      return 0;
+    },
+    () =>
+      options.run === undefined ? workspaceFolder(options.workspace) : runAt(options.run, options.workspace).workspace,
+  );
 }
 
 async function examplesOf({ data, run, minScore }: SftOptions): Promise<ExampleSource> {

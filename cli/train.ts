@@ -12,8 +12,25 @@ import { bar, duration, fixed, type Output } from './output.ts';
 import { exitCodes, withSession, type Common } from './session.ts';
 
 type TrainOptions = Common & {
-  task: string; corpus?: string; model: string; method?: string; rank?: number; alpha?: number; cast: string; steps?: number; queries?: number;
-  evalEvery?: number; evalLimit?: number; checkpointEvery?: number; seed: number; out?: string; resume?: string | true; set: string[]; taskSet: string[]; passages?: number; words?: number;
+  task: string;
+  corpus?: string;
+  model: string;
+  method?: string;
+  rank?: number;
+  alpha?: number;
+  cast: string;
+  steps?: number;
+  queries?: number;
+  evalEvery?: number;
+  evalLimit?: number;
+  checkpointEvery?: number;
+  seed: number;
+  out?: string;
+  resume?: string | true;
+  set: string[];
+  taskSet: string[];
+  passages?: number;
+  words?: number;
 };
 
 export function whole(text: string): number {
@@ -56,7 +73,10 @@ export function addTrain(program: Command): void {
 }
 
 async function trainCommand(workflow: string, options: TrainOptions): Promise<void> {
-  const place = () => (typeof options.resume === 'string' ? runAt(options.resume, options.out ?? options.workspace) : { run: null, workspace: workspaceFolder(options.out ?? options.workspace) });
+  const place = () =>
+    typeof options.resume === 'string'
+      ? runAt(options.resume, options.out ?? options.workspace)
+      : { run: null, workspace: workspaceFolder(options.out ?? options.workspace) };
   const watch: Watch = { steps: [], lastLine: 0 };
   await withSession(
     options,
@@ -65,7 +85,8 @@ async function trainCommand(workflow: string, options: TrainOptions): Promise<vo
       const named = place().run;
       listen(watch, output);
       const started = performance.now();
-      const run = options.resume === undefined ? await begin(controller, workflow, options) : await goOn(controller, named);
+      const run =
+        options.resume === undefined ? await begin(controller, workflow, options) : await goOn(controller, named);
       output.say(`run ${run} in ${path.join(folder, 'runs', run)}`);
       const stopListening = onInterrupt(() => void controller.pause(run), output);
       await controller.settled(run);
@@ -82,7 +103,10 @@ function listen(watch: Watch, output: Output): void {
   watch.onJob = (job) => {
     const due = performance.now() - watch.lastLine > 30_000;
     if (due) watch.lastLine = performance.now();
-    output.progress(`${bar(job.step, job.steps)} step ${job.step} of ${job.steps} · ${job.phase} ${job.done}/${job.total} · ${duration(job.etaMs)} left`, due && job.state === 'running');
+    output.progress(
+      `${bar(job.step, job.steps)} step ${job.step} of ${job.steps} · ${job.phase} ${job.done}/${job.total} · ${duration(job.etaMs)} left`,
+      due && job.state === 'running',
+    );
   };
   watch.onStep = (metrics) => {
     watch.lastLine = performance.now();
@@ -93,11 +117,18 @@ function listen(watch: Watch, output: Output): void {
 }
 
 function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics): string {
-  const sampled = step === 0 ? '' : `sampled F1 ${fixed(rollout.f1)} reward ${fixed(rollout.reward)} legal ${fixed(rollout.legal, 2)} `;
-  const kl = Object.values(policies).map((policy) => policy['losses/approx_kl']).filter((value) => value !== undefined);
+  const sampled =
+    step === 0
+      ? ''
+      : `sampled F1 ${fixed(rollout.f1)} reward ${fixed(rollout.reward)} legal ${fixed(rollout.legal, 2)} `;
+  const kl = Object.values(policies)
+    .map((policy) => policy['losses/approx_kl'])
+    .filter((value) => value !== undefined);
   const spread = kl.length === 0 ? '' : `KL ${Math.max(...kl).toExponential(1)} `;
   const dropped = rollout.dropped ? `dropped ${rollout.dropped} ` : '';
-  const heldOut = held ? `| held-out F1 ${fixed(held.f1)} EM ${fixed(held.em)} legal ${fixed(held.legal, 2)} (${held.n}) ` : '';
+  const heldOut = held
+    ? `| held-out F1 ${fixed(held.f1)} EM ${fixed(held.em)} legal ${fixed(held.legal, 2)} (${held.n}) `
+    : '';
   return `step ${step}: ${sampled}${spread}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
 }
 
@@ -115,7 +146,13 @@ export function located(named: string): string {
 async function begin(controller: Controller, workflow: string, options: TrainOptions): Promise<string> {
   const method = methodOf(options);
   const request: TrainRequest = {
-    workflow, task: located(options.task), model: located(options.model), cast: await castOf(options.cast), seed: options.seed, ppo: settings(options.set), taskOptions: settings(options.taskSet),
+    workflow,
+    task: located(options.task),
+    model: located(options.model),
+    cast: await castOf(options.cast),
+    seed: options.seed,
+    ppo: settings(options.set),
+    taskOptions: settings(options.taskSet),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...searchOf(options),
@@ -133,7 +170,15 @@ async function goOn(controller: Controller, named: string | null): Promise<strin
   const run = named === null ? runs.find((each) => each.state === 'paused')?.id : named;
   if (run === undefined) throw new UserError('There is no unfinished run to resume; start one without --resume');
   const found = runs.find((each) => each.id === run);
-  if (!found) throw new UserError(`No such run: ${run}; there are ${runs.slice(0, 8).map((each) => each.id).join(', ') || 'none'}`);
+  if (!found)
+    throw new UserError(
+      `No such run: ${run}; there are ${
+        runs
+          .slice(0, 8)
+          .map((each) => each.id)
+          .join(', ') || 'none'
+      }`,
+    );
   await controller.resume(run);
   return run;
 }
@@ -141,17 +186,26 @@ async function goOn(controller: Controller, named: string | null): Promise<strin
 function methodOf({ method, rank, alpha }: TrainOptions): Method | undefined {
   if (method === undefined && rank === undefined && alpha === undefined) return undefined;
   if (method === 'full') {
-    if (rank !== undefined || alpha !== undefined) throw new UserError('--rank and --alpha are of LoRA; leave them out, or use --method lora');
+    if (rank !== undefined || alpha !== undefined)
+      throw new UserError('--rank and --alpha are of LoRA; leave them out, or use --method lora');
     return { kind: 'full' };
   }
   if (method !== undefined && method !== 'lora') throw new UserError(`No such method: ${method}; use full or lora`);
-  return { kind: 'lora', rank: rank ?? 16, alpha: alpha ?? 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] };
+  return {
+    kind: 'lora',
+    rank: rank ?? 16,
+    alpha: alpha ?? 32,
+    targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+  };
 }
 
 export async function castOf(named: string): Promise<string | Cast> {
   if (!named.endsWith('.json')) return named;
   const bytes = await readUserFile(named);
-  const [{ parseCast }, { parseJson }] = await Promise.all([import('../workflows/schema/migrate.ts'), import('../workflows/workspace/layout.ts')]);
+  const [{ parseCast }, { parseJson }] = await Promise.all([
+    import('../workflows/schema/migrate.ts'),
+    import('../workflows/workspace/layout.ts'),
+  ]);
   return parseCast(parseJson(bytes, named));
 }
 
@@ -162,7 +216,16 @@ export function settings(pairs: readonly string[]): Record<string, string | numb
       const [key, ...rest] = pair.split('=');
       if (rest.length === 0 || key === '') throw new UserError(`Not a setting: ${pair}; write key=value`);
       const text = rest.join('=');
-      return [key, text === 'true' ? true : text === 'false' ? false : text !== '' && Number.isFinite(Number(text)) ? Number(text) : text];
+      return [
+        key,
+        text === 'true'
+          ? true
+          : text === 'false'
+            ? false
+            : text !== '' && Number.isFinite(Number(text))
+              ? Number(text)
+              : text,
+      ];
     }),
   );
 }
@@ -186,18 +249,34 @@ function onInterrupt(pause: () => void, output: Output): () => void {
   };
 }
 
-async function conclude(controller: Controller, output: Output, { run, folder, seconds }: { run: string; folder: string; seconds: number }): Promise<number> {
+async function conclude(
+  controller: Controller,
+  output: Output,
+  { run, folder, seconds }: { run: string; folder: string; seconds: number },
+): Promise<number> {
   const { config, state, metrics } = await controller.run(run);
   const place = path.join(folder, 'runs', run);
   if (state === 'paused' || state === 'stopped') {
     output.emit({ event: 'paused', run: place, steps: metrics.at(-1)?.step ?? 0 });
-    output.warn(`Paused after step ${metrics.at(-1)?.step ?? 0}. Go on with: npm run troupe -- train --resume ${place}`);
+    output.warn(
+      `Paused after step ${metrics.at(-1)?.step ?? 0}. Go on with: npm run troupe -- train --resume ${place}`,
+    );
     return exitCodes.interrupted;
   }
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
   const scores = ({ f1, em, legal, n }: Evaluation) => ({ f1, em, legal, n });
   const [before, after] = [evaluations[0], evaluations[evaluations.length - 1]];
-  output.say(`held-out F1 ${fixed(before.f1)} → ${fixed(after.f1)}, legal ${fixed(before.legal, 2)} → ${fixed(after.legal, 2)} in ${config.settings.steps} steps, ${duration(seconds * 1_000)} on ${config.device.name}`);
-  output.emit({ event: 'done', run: place, steps: config.settings.steps, seconds, device: config.device.name, before: scores(before), after: scores(after) });
+  output.say(
+    `held-out F1 ${fixed(before.f1)} → ${fixed(after.f1)}, legal ${fixed(before.legal, 2)} → ${fixed(after.legal, 2)} in ${config.settings.steps} steps, ${duration(seconds * 1_000)} on ${config.device.name}`,
+  );
+  output.emit({
+    event: 'done',
+    run: place,
+    steps: config.settings.steps,
+    seconds,
+    device: config.device.name,
+    before: scores(before),
+    after: scores(after),
+  });
   return exitCodes.done;
 }

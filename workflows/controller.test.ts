@@ -14,8 +14,19 @@ import { openNodeStore } from './workspace/store.node.ts';
 import type { Store } from './workspace/store.ts';
 
 const info = {
-  architecture: 'llama', format: 'safetensors', parameters: 1_000, layers: 1, hidden: 1, heads: 1, kvHeads: 1, vocab: 1, contextLength: 1, weightTypes: ['F32'],
-  bytesOnDisk: 1, chatTemplate: true, memory: { run: 1, trainFull: 1, trainLora: 1 },
+  architecture: 'llama',
+  format: 'safetensors',
+  parameters: 1_000,
+  layers: 1,
+  hidden: 1,
+  heads: 1,
+  kvHeads: 1,
+  vocab: 1,
+  contextLength: 1,
+  weightTypes: ['F32'],
+  bytesOnDisk: 1,
+  chatTemplate: true,
+  memory: { run: 1, trainFull: 1, trainLora: 1 },
 } as const;
 
 /** An engine that knows which policies it has, and that `lose` takes away in the middle of a call. */
@@ -28,13 +39,23 @@ function hostOf(store: Store) {
     lost = false;
     const toy = toyEngine();
     const policies = new Set<string>();
-    const guarded = <A extends unknown[], R>(call: (policy: string, ...args: A) => Promise<R>) => async (policy: string, ...args: A): Promise<R> => {
-      if (lost) throw new Error('the device is gone');
-      if (!policies.has(policy)) throw new Error(`no such policy: ${policy}`);
-      return call(policy, ...args);
-    };
+    const guarded =
+      <A extends unknown[], R>(call: (policy: string, ...args: A) => Promise<R>) =>
+      async (policy: string, ...args: A): Promise<R> => {
+        if (lost) throw new Error('the device is gone');
+        if (!policies.has(policy)) throw new Error(`no such policy: ${policy}`);
+        return call(policy, ...args);
+      };
     const engine = {
-      open: async () => ({ kind: 'cpu', name: 'toy', software: false, threads: 1, features: [], maxBufferBytes: null, reason: 'the only one' }),
+      open: async () => ({
+        kind: 'cpu',
+        name: 'toy',
+        software: false,
+        threads: 1,
+        features: [],
+        maxBufferBytes: null,
+        reason: 'the only one',
+      }),
       inspect: async () => info,
       loadModel: async () => info,
       unloadModel: async () => {},
@@ -44,7 +65,10 @@ function hostOf(store: Store) {
         await new Promise((resolve) => setTimeout(resolve, 20));
         policies.delete(policy);
       },
-      generate: guarded(toy.generate as never), forget: guarded(toy.forget as never), exportPolicy: guarded(toy.exportPolicy as never), importPolicy: guarded(toy.importPolicy as never),
+      generate: guarded(toy.generate as never),
+      forget: guarded(toy.forget as never),
+      exportPolicy: guarded(toy.exportPolicy as never),
+      importPolicy: guarded(toy.importPolicy as never),
       update: guarded(async (policy, ...args: unknown[]) => {
         onUpdate(args[2] as number);
         if (lost) throw new Error('the device is gone');
@@ -54,7 +78,9 @@ function hostOf(store: Store) {
     return { engine: engine as unknown as EngineApi, close: async () => {} };
   };
   const host: Host = {
-    startEngine, device: 'cpu', software: {},
+    startEngine,
+    device: 'cpu',
+    software: {},
     places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },
     readFile: async (name) => bytesOf(name === 'toy.jsonl' ? questionLines(12) : ''),
   };
@@ -76,11 +102,22 @@ describe('jobs', () => {
   let jobs: Job[];
   let notices: string[];
   const config = { ...configOf({ steps: 4 }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
-  const open = () => createController(place.host, { onJob: (job) => jobs.push(job), onStep: () => {}, onText: () => {}, onNotice: ({ text }) => notices.push(text) });
+  const open = () =>
+    createController(place.host, {
+      onJob: (job) => jobs.push(job),
+      onStep: () => {},
+      onText: () => {},
+      onNotice: ({ text }) => notices.push(text),
+    });
   const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
   const undisturbed = async () => {
     const other = openNodeStore(path.join(folder, 'undisturbed'));
-    const alone = createController(hostOf(other).host, { onJob: () => {}, onStep: () => {}, onText: () => {}, onNotice: () => {} });
+    const alone = createController(hostOf(other).host, {
+      onJob: () => {},
+      onStep: () => {},
+      onText: () => {},
+      onNotice: () => {},
+    });
     await alone.begin(config);
     await alone.settled('r');
     return (await readMetrics(other, 'r')).map(({ timing: _, ...rest }) => rest);
@@ -141,7 +178,9 @@ describe('jobs', () => {
 
   it('run one at a time, and a refused one leaves nothing behind', async () => {
     await controller.begin(config);
-    await expect(controller.begin({ ...config, id: 'second' })).rejects.toThrow(/Another run is training: r; pause or stop it first/);
+    await expect(controller.begin({ ...config, id: 'second' })).rejects.toThrow(
+      /Another run is training: r; pause or stop it first/,
+    );
     await expect(controller.removeRun('r')).rejects.toThrow(/is training; stop it first/);
     await controller.settled('r');
     expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
@@ -166,14 +205,27 @@ describe('jobs', () => {
   });
 
   it('freeze every choice, and refuse what cannot be trained before anything is written', async () => {
-    const request = { workflow: echoWorkflow as never, task: 'toy.jsonl', model: 'toy', cast: 'shared', seed: 1, steps: 1 };
+    const request = {
+      workflow: echoWorkflow as never,
+      task: 'toy.jsonl',
+      model: 'toy',
+      cast: 'shared',
+      seed: 1,
+      steps: 1,
+    };
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);
     const frozen = (await controller.run(run)).config;
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
     const policy = { model: 'toy', method: { kind: 'full' as const }, frozen: true };
-    const cast = { troupe: 'cast' as const, version: 1 as const, name: 'mine', policies: { team: policy }, roles: { solver: 'team' } };
+    const cast = {
+      troupe: 'cast' as const,
+      version: 1 as const,
+      name: 'mine',
+      policies: { team: policy },
+      roles: { solver: 'team' },
+    };
     const refused: [object, RegExp][] = [
       [{ ppo: { nope: 1 } }, /no setting nope/],
       [{ ppo: { clip: 7 } }, /clip/],

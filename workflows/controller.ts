@@ -29,7 +29,10 @@ export type Controller = ControllerApi & {
   /** Starts a run that is given whole, under its own id. */
   begin(config: RunConfig): Promise<{ run: string }>;
   inspectModel(name: string): Promise<ModelInfo>;
-  evaluate(request: EvaluationRequest, onProgress: (done: number, total: number) => void): Promise<{ evaluation: Evaluation; traces: Trace[] }>;
+  evaluate(
+    request: EvaluationRequest,
+    onProgress: (done: number, total: number) => void,
+  ): Promise<{ evaluation: Evaluation; traces: Trace[] }>;
   fineTune(request: FineTuning, onStep: (step: number, report: SftReport) => void): Promise<FineTuned>;
   close(): Promise<void>;
 };
@@ -40,20 +43,30 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
-    onToken: ({ record, text }) => (/^\d+-(train|eval)-/.test(record) ? running()?.job.alive() : events.onText({ record, text })),
+    onToken: ({ record, text }) =>
+      /^\d+-(train|eval)-/.test(record) ? running()?.job.alive() : events.onText({ record, text }),
     onProgress: ({ call, phase, done, total }) => running()?.job.working(call, phase, done, total),
     onDeviceLost: ({ reason }) => {
       for (const { job } of jobs.values()) job.ask('pause');
-      events.onNotice({ level: 'warning', text: `The device was lost: ${reason}. Training is paused at its last checkpoint; resume it to go on.` });
+      events.onNotice({
+        level: 'warning',
+        text: `The device was lost: ${reason}. Training is paused at its last checkpoint; resume it to go on.`,
+      });
     },
   });
 
   const task = (name: string, corpus: string | undefined, options: RunConfig['task']['options']) =>
-    loadTask({ name, ...(corpus === undefined ? {} : { corpus }), options, ...(host.readFile ? { read: host.readFile } : {}) });
+    loadTask({
+      name,
+      ...(corpus === undefined ? {} : { corpus }),
+      options,
+      ...(host.readFile ? { read: host.readFile } : {}),
+    });
 
   const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
 
-  const running = () => [...jobs.values()].find(({ job }) => ['starting', 'running', 'pausing', 'stopping'].includes(job.job.state));
+  const running = () =>
+    [...jobs.values()].find(({ job }) => ['starting', 'running', 'pausing', 'stopping'].includes(job.job.state));
 
   const refuseIfBusy = () => {
     const busy = running();
@@ -63,7 +76,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const begin = async (config: RunConfig): Promise<{ run: string }> => {
     refuseIfBusy();
     const job = new TrainingJob(config, store, events);
-    const settled = work(job, [...jobs.values()].map((each) => each.settled));
+    const settled = work(
+      job,
+      [...jobs.values()].map((each) => each.settled),
+    );
     jobs.set(config.id, { job, settled });
     return { run: config.id };
   };
@@ -76,7 +92,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await job.become('starting');
       await Promise.all(earlier);
       const questions = await taskOf(config.task);
-      await room.seat(config.cast, config.settings.seed, (policy) => enginePolicy(config.id, policy), (phase) => job.preparing(phase, 0, 1));
+      await room.seat(
+        config.cast,
+        config.settings.seed,
+        (policy) => enginePolicy(config.id, policy),
+        (phase) => job.preparing(phase, 0, 1),
+      );
       await job.become('running');
       const end = await train({ config, task: questions, engine: await room.engine(), store, hooks: job.hooks() });
       await job.become(end.outcome);
@@ -104,7 +125,17 @@ export function createController(host: Host, events: ControllerEvents): Controll
     const castName = typeof request.cast === 'string' ? request.cast : request.cast.name;
     const id = newRunId(workflow.name, castName, await listRuns(store));
     const taskPath = questions.name === request.task ? undefined : request.task;
-    return composeRun({ request, workflow, task: questions, ...(taskPath === undefined ? {} : { taskPath }), info, device, deviceChoice: host.device, software: host.software, id });
+    return composeRun({
+      request,
+      workflow,
+      task: questions,
+      ...(taskPath === undefined ? {} : { taskPath }),
+      info,
+      device,
+      deviceChoice: host.device,
+      software: host.software,
+      id,
+    });
   };
 
   /** What is being sampled is set aside anyway; what is being learned is finished. */
@@ -185,9 +216,17 @@ export function createController(host: Host, events: ControllerEvents): Controll
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
     inspectModel: (name) => room.inspect(name),
     evaluate: async (request, onProgress) => {
-      const trained = request.task === undefined && request.checkpoint !== undefined ? (await readRun(store, request.checkpoint.split('@')[0])).task : null;
-      const questions = trained ? await taskOf(trained) : await task(request.task ?? 'village-qa', request.corpus, request.taskOptions);
-      return evaluateTeam({ request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) }, onProgress);
+      const trained =
+        request.task === undefined && request.checkpoint !== undefined
+          ? (await readRun(store, request.checkpoint.split('@')[0])).task
+          : null;
+      const questions = trained
+        ? await taskOf(trained)
+        : await task(request.task ?? 'village-qa', request.corpus, request.taskOptions);
+      return evaluateTeam(
+        { request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) },
+        onProgress,
+      );
     },
     fineTune: (request, onStep) => fineTuneModel(room, store, request, onStep),
     settled: async (run) => {
@@ -205,16 +244,40 @@ export function createController(host: Host, events: ControllerEvents): Controll
   };
 
   /** One conversation partner at a time stays loaded. */
-  async function chat(model: string, messages: ChatMessage[], record: string): Promise<{ text: string; tokens: number; ms: number }> {
+  async function chat(
+    model: string,
+    messages: ChatMessage[],
+    record: string,
+  ): Promise<{ text: string; tokens: number; ms: number }> {
     const policy = `chat/${model}`;
-    const cast = { troupe: 'cast' as const, version: 1 as const, name: 'chat', policies: { [model]: { model, method: { kind: 'full' as const }, frozen: true } }, roles: {} };
+    const cast = {
+      troupe: 'cast' as const,
+      version: 1 as const,
+      name: 'chat',
+      policies: { [model]: { model, method: { kind: 'full' as const }, frozen: true } },
+      roles: {},
+    };
     if (partner !== null && partner !== policy) await room.unseat([partner]);
     partner = policy;
-    await room.seat(cast, 0, () => policy, () => {});
+    await room.seat(
+      cast,
+      0,
+      () => policy,
+      () => {},
+    );
     const started = performance.now();
-    const sampling = { temperature: 0.7, topK: 0, topP: 0.95, minP: 0, maxTokens: 256, stop: [], seed: messages.length };
-    const [said] = await (await room.engine()).generate(policy, [{ record, prompt: { messages }, sampling, keep: false }]);
+    const sampling = {
+      temperature: 0.7,
+      topK: 0,
+      topP: 0.95,
+      minP: 0,
+      maxTokens: 256,
+      stop: [],
+      seed: messages.length,
+    };
+    const [said] = await (
+      await room.engine()
+    ).generate(policy, [{ record, prompt: { messages }, sampling, keep: false }]);
     return { text: said.text, tokens: said.ids.length, ms: performance.now() - started };
   }
 }
-

@@ -19,14 +19,21 @@ import type { Store } from './workspace/store.ts';
 type Opening = { type: 'open'; store: MessagePort | null } | { type: 'client'; port: MessagePort };
 type Screen = { [name in keyof ControllerEvents]: (...args: Parameters<ControllerEvents[name]>) => unknown };
 
-const nanoFiles = ['config.json', 'generation_config.json', 'tokenizer.json', 'tokenizer_config.json', 'model.safetensors'];
+const nanoFiles = [
+  'config.json',
+  'generation_config.json',
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'model.safetensors',
+];
 const PIECE = 16 * 1024 * 1024;
 
 /** A workspace file as a blob, fetched in pieces: the browser keeps large blobs out of this worker's memory. */
 async function blobOf(store: Store, path: string): Promise<FileRef> {
   const size = (await store.stat(path))?.size ?? 0;
   const parts: BlobPart[] = [];
-  for (let at = 0; at < size; at += PIECE) parts.push(new Blob([(await store.readRange(path, at, Math.min(PIECE, size - at))) as Uint8Array<ArrayBuffer>]));
+  for (let at = 0; at < size; at += PIECE)
+    parts.push(new Blob([(await store.readRange(path, at, Math.min(PIECE, size - at))) as Uint8Array<ArrayBuffer>]));
   return { kind: 'blob', blob: new Blob(parts) };
 }
 
@@ -38,7 +45,11 @@ function hostOf(store: Store): Host {
     device: 'auto',
     places: {
       store,
-      bundled: { nano: Object.fromEntries(nanoFiles.map((name): [string, FileRef] => [name, { kind: 'url', url: new URL(name, nano).href }])) },
+      bundled: {
+        nano: Object.fromEntries(
+          nanoFiles.map((name): [string, FileRef] => [name, { kind: 'url', url: new URL(name, nano).href }]),
+        ),
+      },
       refOf: (path) => blobOf(store, path),
     },
     remembered: rememberedDevice(store),
@@ -48,7 +59,10 @@ function hostOf(store: Store): Host {
 
 const screens = new Set<Screen>();
 const tellAll = Object.fromEntries(
-  controllerEvents.map((name) => [name, (...args: unknown[]) => screens.forEach((screen) => (screen[name] as (...args: unknown[]) => unknown)(...args))]),
+  controllerEvents.map((name) => [
+    name,
+    (...args: unknown[]) => screens.forEach((screen) => (screen[name] as (...args: unknown[]) => unknown)(...args)),
+  ]),
 ) as unknown as ControllerEvents;
 
 let controller: Promise<ControllerApi> | null = null;
@@ -60,7 +74,10 @@ async function open(port: MessagePort | null): Promise<ControllerApi> {
 /** A client's calls wait until the controller stands. */
 function serve(port: MessagePort): void {
   const api = new Proxy({} as ControllerApi, {
-    get: (_, name: keyof ControllerApi) => async (...args: never[]) => ((await controller!)[name] as (...args: never[]) => unknown)(...args),
+    get:
+      (_, name: keyof ControllerApi) =>
+      async (...args: never[]) =>
+        ((await controller!)[name] as (...args: never[]) => unknown)(...args),
     has: () => true,
   });
   screens.add(connect<Screen, ControllerApi>(webWire(port), api, [...controllerEvents]));

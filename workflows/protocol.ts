@@ -9,7 +9,14 @@ import type { Trace } from './schema/trace.ts';
 import type { Workflow } from './schema/workflow.ts';
 
 export type WorkflowSummary = { name: string; title: string; description: string; roles: string[]; template: boolean };
-export type TaskSummary = { name: string; title: string; description: string; train: number; heldOut: number; /** A few of its questions, to try by hand. */ examples?: string[] };
+export type TaskSummary = {
+  name: string;
+  title: string;
+  description: string;
+  train: number;
+  heldOut: number;
+  /** A few of its questions, to try by hand. */ examples?: string[];
+};
 
 export type ModelEntry = {
   name: string;
@@ -92,7 +99,14 @@ export type TraceSummary = {
   legal: boolean;
 };
 
-export type TraceFilter = { step?: number; phase?: Trace['phase']; text?: string; legal?: boolean; offset?: number; limit?: number };
+export type TraceFilter = {
+  step?: number;
+  phase?: Trace['phase'];
+  text?: string;
+  legal?: boolean;
+  offset?: number;
+  limit?: number;
+};
 
 export type ControllerApi = {
   device(): Promise<DeviceInfo>;
@@ -124,7 +138,15 @@ export type ControllerApi = {
   traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }>;
   trace(run: string, id: string): Promise<Trace>;
   /** Runs one question; the trace streams through onText and is returned whole. */
-  runQuestion(request: { workflow: string | Workflow; cast: string | Cast; model: string; task: string; question: string; run?: string; seed: number }): Promise<Trace>;
+  runQuestion(request: {
+    workflow: string | Workflow;
+    cast: string | Cast;
+    model: string;
+    task: string;
+    question: string;
+    run?: string;
+    seed: number;
+  }): Promise<Trace>;
   /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
   exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;
 };

@@ -19,7 +19,12 @@ const SMALL = 30e6;
 export function methodFor(info: ModelInfo): Method {
   return info.parameters < SMALL
     ? { kind: 'full' }
-    : { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] };
+    : {
+        kind: 'lora',
+        rank: 16,
+        alpha: 32,
+        targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+      };
 }
 
 export type Composed = {
@@ -34,13 +39,27 @@ export type Composed = {
   id: string;
 };
 
-export function composeRun({ request, workflow, task, taskPath, info, device, deviceChoice, software, id }: Composed): RunConfig {
-  if (task.train.length === 0) throw new UserError(`Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`);
+export function composeRun({
+  request,
+  workflow,
+  task,
+  taskPath,
+  info,
+  device,
+  deviceChoice,
+  software,
+  id,
+}: Composed): RunConfig {
+  if (task.train.length === 0)
+    throw new UserError(
+      `Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`,
+    );
   const wrong = lint(workflow).find(({ level }) => level === 'error');
   if (wrong) throw new UserError(wrong.message);
   const method = request.method ?? methodFor(info);
   const cast = resolveCast(workflow, request.cast, request.model, method);
-  if (Object.values(cast.policies).every((policy) => policy.frozen)) throw new UserError(`Every policy of the cast ${cast.name} is frozen, so nothing would learn; let one train`);
+  if (Object.values(cast.policies).every((policy) => policy.frozen))
+    throw new UserError(`Every policy of the cast ${cast.name} is frozen, so nothing would learn; let one train`);
   const small = info.parameters < 3e6;
   const steps = request.steps ?? (small ? 30 : 10);
   const settings = {
@@ -50,7 +69,10 @@ export function composeRun({ request, workflow, task, taskPath, info, device, de
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,
     seed: request.seed,
-    ppo: withOverrides(ppoSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }), request.ppo ?? {}),
+    ppo: withOverrides(
+      ppoSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }),
+      request.ppo ?? {},
+    ),
   };
   const parsed = runSchema.safeParse({
     troupe: 'run',
@@ -60,7 +82,12 @@ export function composeRun({ request, workflow, task, taskPath, info, device, de
     title: `${workflow.title} on ${task.title}, ${cast.name}`,
     workflow,
     cast,
-    task: { name: task.name, ...(taskPath === undefined ? {} : { path: taskPath }), ...(request.corpus === undefined ? {} : { corpus: request.corpus }), options: request.taskOptions ?? {} },
+    task: {
+      name: task.name,
+      ...(taskPath === undefined ? {} : { path: taskPath }),
+      ...(request.corpus === undefined ? {} : { corpus: request.corpus }),
+      options: request.taskOptions ?? {},
+    },
     settings,
     device: { choice: deviceChoice, kind: device.kind, name: device.name },
     software,
@@ -77,7 +104,8 @@ export function withOverrides(defaults: PpoSettings, overrides: Readonly<Record<
     const [group, name] = key.split('.');
     const target = name === undefined ? merged : (merged[group] as Record<string, unknown> | undefined);
     const field = name ?? group;
-    if (typeof target !== 'object' || !Object.hasOwn(target, field)) throw new UserError(`There is no setting ${key}; there are ${Object.keys(defaults).join(', ')}`);
+    if (typeof target !== 'object' || !Object.hasOwn(target, field))
+      throw new UserError(`There is no setting ${key}; there are ${Object.keys(defaults).join(', ')}`);
     target[field] = value;
   }
   checkPpo(merged as unknown as PpoSettings);

@@ -14,7 +14,12 @@ export type EngineRoom = {
   devices(measure: boolean): Promise<DeviceReport[]>;
   inspect(name: string): Promise<ModelInfo>;
   /** Loads what a cast needs and makes its policies, named by `nameOf`. */
-  seat(cast: Cast, seed: number, nameOf: (policy: string) => string, onProgress: (phase: string) => void): Promise<void>;
+  seat(
+    cast: Cast,
+    seed: number,
+    nameOf: (policy: string) => string,
+    onProgress: (phase: string) => void,
+  ): Promise<void>;
   unseat(policies: readonly string[]): Promise<void>;
   close(): Promise<void>;
 };
@@ -79,7 +84,15 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
         if (seated.has(nameOf(policy))) continue;
         onProgress(`loading ${choice.model}`);
         await load(choice.model);
-        await (await engine()).createPolicy({ policy: nameOf(policy), model: choice.model, method: choice.method, frozen: choice.frozen, seed: (seed + i) >>> 0 });
+        await (
+          await engine()
+        ).createPolicy({
+          policy: nameOf(policy),
+          model: choice.model,
+          method: choice.method,
+          frozen: choice.frozen,
+          seed: (seed + i) >>> 0,
+        });
         seated.set(nameOf(policy), choice.model);
       }
     },

@@ -34,7 +34,19 @@ export type EvaluationRequest = {
 type Team = { workflow: Workflow; cast: Cast; checkpoint: { run: string; step: number } | null };
 
 export async function evaluateTeam(
-  { request, task, store, room, readFile }: { request: EvaluationRequest; task: Task; store: Store; room: EngineRoom; readFile?: (path: string) => Promise<Uint8Array> },
+  {
+    request,
+    task,
+    store,
+    room,
+    readFile,
+  }: {
+    request: EvaluationRequest;
+    task: Task;
+    store: Store;
+    room: EngineRoom;
+    readFile?: (path: string) => Promise<Uint8Array>;
+  },
   onProgress: (done: number, total: number) => void,
 ): Promise<{ evaluation: Evaluation; traces: Trace[] }> {
   const queries = task.heldOut.slice(0, request.limit);
@@ -47,14 +59,27 @@ export async function evaluateTeam(
     const engine = await room.engine();
     if (team.checkpoint) {
       for (const policy of policies.filter((each) => !team.cast.policies[each].frozen)) {
-        await engine.importPolicy(nameOf(policy), await checkpointFiles(store, team.checkpoint.run, team.checkpoint.step, policy));
+        await engine.importPolicy(
+          nameOf(policy),
+          await checkpointFiles(store, team.checkpoint.run, team.checkpoint.step, policy),
+        );
       }
     }
     const total = queries.length * Object.keys(team.workflow.roles).length;
     let done = 0;
     const traces = await runBatch({
-      workflow: team.workflow, cast: team.cast, queries, task, phase: 'eval', step: 0, seed: request.seed,
-      generate: (policy, requests) => engine.generate(nameOf(policy), requests.map((each) => ({ ...each, keep: false }))),
+      workflow: team.workflow,
+      cast: team.cast,
+      queries,
+      task,
+      phase: 'eval',
+      step: 0,
+      seed: request.seed,
+      generate: (policy, requests) =>
+        engine.generate(
+          nameOf(policy),
+          requests.map((each) => ({ ...each, keep: false })),
+        ),
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
     });
     const scored = traces.map((trace) => assignRewards(team.workflow, team.cast, trace));
@@ -64,7 +89,13 @@ export async function evaluateTeam(
   }
 }
 
-async function teamOf(request: EvaluationRequest, task: Task, store: Store, room: EngineRoom, readFile?: (path: string) => Promise<Uint8Array>): Promise<Team> {
+async function teamOf(
+  request: EvaluationRequest,
+  task: Task,
+  store: Store,
+  room: EngineRoom,
+  readFile?: (path: string) => Promise<Uint8Array>,
+): Promise<Team> {
   if (request.checkpoint === undefined) {
     const workflow = withSearch(await loadWorkflow(store, request.workflow, task, readFile), request.search);
     const method = methodFor(await room.inspect(request.model));
@@ -74,6 +105,7 @@ async function teamOf(request: EvaluationRequest, task: Task, store: Store, room
   const config = await readRun(store, run);
   const steps = await listCheckpoints(store, run);
   const step = at === undefined ? steps.at(-1) : steps.find((each) => each === Number(at));
-  if (step === undefined) throw new UserError(`Run ${run} has no checkpoint ${at ?? ''}; it has ${steps.join(', ') || 'none yet'}`);
+  if (step === undefined)
+    throw new UserError(`Run ${run} has no checkpoint ${at ?? ''}; it has ${steps.join(', ') || 'none yet'}`);
   return { workflow: config.workflow, cast: config.cast, checkpoint: { run, step } };
 }

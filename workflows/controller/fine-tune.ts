@@ -9,19 +9,49 @@ import type { Store } from '../workspace/store.ts';
 import type { EngineRoom } from './engine-room.ts';
 
 export type ExampleSource = { readonly lines: Uint8Array } | { readonly run: string; readonly minScore: number };
-export type FineTuning = { model: string; method: Method; examples: ExampleSource; steps: number; batch: number; seed: number; lr?: number };
+export type FineTuning = {
+  model: string;
+  method: Method;
+  examples: ExampleSource;
+  steps: number;
+  batch: number;
+  seed: number;
+  lr?: number;
+};
 export type FineTuned = { first: number; last: number; files: FileOut[] };
 
-export async function fineTuneModel(room: EngineRoom, store: Store, request: FineTuning, onStep: (step: number, report: SftReport) => void): Promise<FineTuned> {
+export async function fineTuneModel(
+  room: EngineRoom,
+  store: Store,
+  request: FineTuning,
+  onStep: (step: number, report: SftReport) => void,
+): Promise<FineTuned> {
   const { model, method, steps, batch, seed } = request;
   const source = request.examples;
-  const examples = 'lines' in source ? parseExamples(source.lines) : await examplesOfRun(store, (await readRun(store, source.run)).id, source.minScore);
+  const examples =
+    'lines' in source
+      ? parseExamples(source.lines)
+      : await examplesOfRun(store, (await readRun(store, source.run)).id, source.minScore);
   const info = await room.inspect(model);
-  const settings = sftSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }, request.lr === undefined ? {} : { lr: request.lr });
+  const settings = sftSettings(
+    { parameters: info.parameters, method: method.kind, totalSteps: steps },
+    request.lr === undefined ? {} : { lr: request.lr },
+  );
   checkSft(settings);
   const policy = `sft/${model}`;
-  const cast = { troupe: 'cast' as const, version: 1 as const, name: 'sft', policies: { sft: { model, method, frozen: false } }, roles: {} };
-  await room.seat(cast, seed, () => policy, () => {});
+  const cast = {
+    troupe: 'cast' as const,
+    version: 1 as const,
+    name: 'sft',
+    policies: { sft: { model, method, frozen: false } },
+    roles: {},
+  };
+  await room.seat(
+    cast,
+    seed,
+    () => policy,
+    () => {},
+  );
   try {
     const engine = await room.engine();
     const losses: number[] = [];
@@ -30,7 +60,11 @@ export async function fineTuneModel(room: EngineRoom, store: Store, request: Fin
       losses.push(report.loss);
       onStep(step + 1, report);
     }
-    return { first: losses[0], last: losses[losses.length - 1], files: await engine.exportPolicy(policy, method.kind === 'lora' ? 'peft' : 'merged') };
+    return {
+      first: losses[0],
+      last: losses[losses.length - 1],
+      files: await engine.exportPolicy(policy, method.kind === 'lora' ? 'peft' : 'merged'),
+    };
   } finally {
     await room.unseat([policy]);
   }

@@ -32,8 +32,16 @@ export class TrainingJob {
     this.#store = store;
     this.#events = events;
     this.#job = {
-      run: config.id, title: config.title, state: 'starting', step: 0, steps: config.settings.steps,
-      phase: 'loading', done: 0, total: 0, etaMs: null, movedAt: Date.now(),
+      run: config.id,
+      title: config.title,
+      state: 'starting',
+      step: 0,
+      steps: config.settings.steps,
+      phase: 'loading',
+      done: 0,
+      total: 0,
+      etaMs: null,
+      movedAt: Date.now(),
     };
   }
 
@@ -101,7 +109,8 @@ export class TrainingJob {
   /** The mean of the last ten steps and evaluations, times what is left, less what this step has had already. */
   #eta(): number | null {
     if (this.#stepMs.length === 0 || !['running', 'pausing', 'stopping'].includes(this.#job.state)) return null;
-    const recent = (times: readonly number[]) => (times.length === 0 ? 0 : times.slice(-10).reduce((a, b) => a + b, 0) / Math.min(10, times.length));
+    const recent = (times: readonly number[]) =>
+      times.length === 0 ? 0 : times.slice(-10).reduce((a, b) => a + b, 0) / Math.min(10, times.length);
     const { steps, evalEvery } = this.config.settings;
     const evaluations = Math.ceil(steps / evalEvery) - Math.floor(this.#job.step / evalEvery);
     const left = (steps - this.#job.step) * recent(this.#stepMs) + evaluations * recent(this.#evalMs);

@@ -29,19 +29,29 @@ const kept = /\.(json|safetensors|gguf|jinja|model|md|txt)$|^(LICENSE|NOTICE)$/i
 export async function addModel(host: Host, room: EngineRoom, name: string, files: FileSet): Promise<ModelEntry> {
   await checkModelName(host.places, name);
   const info = await (await room.engine()).inspect(files);
-  await addModelFiles(host.places, name, Object.keys(files).filter((file) => kept.test(file)), (file) => bytesOf(host, file, files[file]));
+  await addModelFiles(
+    host.places,
+    name,
+    Object.keys(files).filter((file) => kept.test(file)),
+    (file) => bytesOf(host, file, files[file]),
+  );
   return { name, bundled: false, info };
 }
 
 async function bytesOf(host: Host, name: string, ref: FileRef): Promise<Uint8Array> {
   switch (ref.kind) {
-    case 'bytes': return ref.bytes;
-    case 'blob': return new Uint8Array(await ref.blob.arrayBuffer());
+    case 'bytes':
+      return ref.bytes;
+    case 'blob':
+      return new Uint8Array(await ref.blob.arrayBuffer());
     case 'path':
-      if (!host.readFile) throw new UserError(`Files cannot be read by path here: ${name}; choose them with the file picker`);
+      if (!host.readFile)
+        throw new UserError(`Files cannot be read by path here: ${name}; choose them with the file picker`);
       return host.readFile(ref.path);
-    case 'url': throw new UserError(`Models are not added from an address: ${ref.url}; download it first`);
-    default: return ref satisfies never;
+    case 'url':
+      throw new UserError(`Models are not added from an address: ${ref.url}; download it first`);
+    default:
+      return ref satisfies never;
   }
 }
 
@@ -53,9 +63,16 @@ export async function removeModel(host: Host, name: string): Promise<void> {
 }
 
 /** The last checkpoint of a run's policy as files for other programs. */
-export async function exportCheckpoint(store: Store, room: EngineRoom, run: string, policy: string, what: 'peft' | 'merged'): Promise<FileOut[]> {
+export async function exportCheckpoint(
+  store: Store,
+  room: EngineRoom,
+  run: string,
+  policy: string,
+  what: 'peft' | 'merged',
+): Promise<FileOut[]> {
   const config = await readRun(store, run);
-  if (!config.cast.policies[policy]) throw new UserError(`Run ${run} has no policy ${policy}; it has ${Object.keys(config.cast.policies).join(', ')}`);
+  if (!config.cast.policies[policy])
+    throw new UserError(`Run ${run} has no policy ${policy}; it has ${Object.keys(config.cast.policies).join(', ')}`);
   const step = (await listCheckpoints(store, run)).at(-1);
   const live = ['running', 'pausing', 'stopping'].includes((await readState(store, run))?.state ?? '');
   if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet${live ? '; wait for its first' : ''}`);

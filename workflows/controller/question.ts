@@ -24,18 +24,33 @@ export async function askOnce({ request, store, room, task, readFile }: Asking):
   if (request.question.trim() === '') throw new UserError('The question is empty; type one');
   const from = request.run === undefined ? null : await readRun(store, request.run);
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
-  const cast = from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
+  const cast =
+    from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
   const nameOf = (policy: string) => `question/${policy}`;
   const policies = Object.keys(cast.policies);
   await room.seat(cast, request.seed, nameOf, () => {});
   try {
     const engine = await room.engine();
-    if (from) await useCheckpoint(store, from.id, policies, async (policy, files) => engine.importPolicy(nameOf(policy), files));
+    if (from)
+      await useCheckpoint(store, from.id, policies, async (policy, files) =>
+        engine.importPolicy(nameOf(policy), files),
+      );
     const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
     const query = known ?? { id: 'question', question: request.question, answers: [] };
     const [trace] = await runBatch({
-      workflow, cast, queries: [query], task, phase: 'run', step: 0, seed: request.seed, greedy: true,
-      generate: (policy, requests) => engine.generate(nameOf(policy), requests.map((each) => ({ ...each, keep: false }))),
+      workflow,
+      cast,
+      queries: [query],
+      task,
+      phase: 'run',
+      step: 0,
+      seed: request.seed,
+      greedy: true,
+      generate: (policy, requests) =>
+        engine.generate(
+          nameOf(policy),
+          requests.map((each) => ({ ...each, keep: false })),
+        ),
     });
     return assignRewards(workflow, cast, trace);
   } finally {
@@ -43,7 +58,12 @@ export async function askOnce({ request, store, room, task, readFile }: Asking):
   }
 }
 
-async function useCheckpoint(store: Store, run: string, policies: readonly string[], put: (policy: string, files: Awaited<ReturnType<typeof checkpointFiles>>) => Promise<void>): Promise<void> {
+async function useCheckpoint(
+  store: Store,
+  run: string,
+  policies: readonly string[],
+  put: (policy: string, files: Awaited<ReturnType<typeof checkpointFiles>>) => Promise<void>,
+): Promise<void> {
   const step = (await listCheckpoints(store, run)).at(-1);
   if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet; let it train a few steps first`);
   for (const policy of policies) {

@@ -13,12 +13,25 @@ async function stateOf(store: Store, id: string, job: Job | undefined): Promise<
 
 export async function runDetail(store: Store, id: string, job: Job | undefined): Promise<RunDetail> {
   const config = await readRun(store, id);
-  return { config, state: await stateOf(store, id, job), metrics: await readMetrics(store, id), checkpoints: await listCheckpoints(store, id) };
+  return {
+    config,
+    state: await stateOf(store, id, job),
+    metrics: await readMetrics(store, id),
+    checkpoints: await listCheckpoints(store, id),
+  };
 }
 
 /** Newest first. A run that cannot be read is left out, and said so, so that it does not hide the others. */
-export async function runSummaries(store: Store, jobOf: (id: string) => Job | undefined, damaged: (error: UserError) => void): Promise<RunSummary[]> {
-  const found = await Promise.all((await listRuns(store)).map((id) => runSummary(store, id, jobOf(id)).catch((error: unknown) => skip(error, damaged))));
+export async function runSummaries(
+  store: Store,
+  jobOf: (id: string) => Job | undefined,
+  damaged: (error: UserError) => void,
+): Promise<RunSummary[]> {
+  const found = await Promise.all(
+    (await listRuns(store)).map((id) =>
+      runSummary(store, id, jobOf(id)).catch((error: unknown) => skip(error, damaged)),
+    ),
+  );
   return found.filter((run) => run !== null).sort((a, b) => b.created.localeCompare(a.created));
 }
 

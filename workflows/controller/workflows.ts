@@ -12,7 +12,9 @@ import { skip } from './runs.ts';
 const suffix = '.troupe.json';
 
 async function savedNames(store: Store): Promise<string[]> {
-  return (await store.list('workflows')).filter((name) => name.endsWith(suffix)).map((name) => name.slice(0, -suffix.length));
+  return (await store.list('workflows'))
+    .filter((name) => name.endsWith(suffix))
+    .map((name) => name.slice(0, -suffix.length));
 }
 
 /** A file that cannot be read is left out, and said so. */
@@ -27,14 +29,21 @@ export async function workflowSummaries(store: Store, damaged: (error: UserError
   return found.filter((summary) => summary !== null);
 }
 
-export async function loadWorkflow(store: Store, workflow: string | Workflow, task: Task | null, readFile?: (path: string) => Promise<Uint8Array>): Promise<Workflow> {
+export async function loadWorkflow(
+  store: Store,
+  workflow: string | Workflow,
+  task: Task | null,
+  readFile?: (path: string) => Promise<Uint8Array>,
+): Promise<Workflow> {
   if (typeof workflow !== 'string') return parseWorkflow(workflow);
   const saved = /^[a-z][a-z0-9_-]*$/.test(workflow) && (await store.stat(paths.workflow(workflow))) !== null;
   if (saved) return parseWorkflow(parseJson(await store.read(paths.workflow(workflow)), paths.workflow(workflow)));
   if (templateNames.includes(workflow)) return templateWorkflow(workflow, task?.presets?.[workflow]);
   if (readFile && /\.json$/.test(workflow)) return parseWorkflow(parseJson(await readFile(workflow), workflow));
   const known = [...new Set([...templateNames, ...(await savedNames(store))])];
-  throw new UserError(`No such workflow: ${workflow}; there are ${known.join(', ')}${readFile ? ', or name a .json file' : ''}`);
+  throw new UserError(
+    `No such workflow: ${workflow}; there are ${known.join(', ')}${readFile ? ', or name a .json file' : ''}`,
+  );
 }
 
 export async function saveWorkflow(store: Store, workflow: Workflow): Promise<void> {
@@ -45,9 +54,18 @@ export async function saveWorkflow(store: Store, workflow: Workflow): Promise<vo
 export function withSearch(workflow: Workflow, search: TrainRequest['search']): Workflow {
   const { passages, words } = search ?? {};
   if (passages === undefined && words === undefined) return workflow;
-  if (!workflow.nodes.some(isSearch)) throw new UserError(`${workflow.name} searches nothing; leave the number of passages and words out`);
-  const settings = { ...(passages === undefined ? {} : { k: passages, limit: passages }), ...(words === undefined ? {} : { words }) };
-  return { ...workflow, nodes: workflow.nodes.map((node) => (isSearch(node) ? { ...node, settings: { ...node.settings, ...settings } } : node)) };
+  if (!workflow.nodes.some(isSearch))
+    throw new UserError(`${workflow.name} searches nothing; leave the number of passages and words out`);
+  const settings = {
+    ...(passages === undefined ? {} : { k: passages, limit: passages }),
+    ...(words === undefined ? {} : { words }),
+  };
+  return {
+    ...workflow,
+    nodes: workflow.nodes.map((node) =>
+      isSearch(node) ? { ...node, settings: { ...node.settings, ...settings } } : node,
+    ),
+  };
 }
 
 function isSearch(node: Workflow['nodes'][number]): node is Extract<Workflow['nodes'][number], { kind: 'tool' }> {

@@ -9,7 +9,10 @@ export type CastPreset = (typeof castPresets)[number];
 /** `shared`: one policy plays every role. `separate`: each role has its own. */
 export function presetCast(workflow: Workflow, preset: CastPreset, model: string, method: Method): Cast {
   const checked = methodSchema.safeParse(method);
-  if (!checked.success) throw new UserError(`The training method cannot be used: ${checked.error.issues[0].path.join('.')} ${checked.error.issues[0].message}`);
+  if (!checked.success)
+    throw new UserError(
+      `The training method cannot be used: ${checked.error.issues[0].path.join('.')} ${checked.error.issues[0].message}`,
+    );
   const roles = Object.keys(workflow.roles);
   const policyOf = (role: string) => (preset === 'shared' ? 'team' : role);
   const policies = [...new Set(roles.map(policyOf))];
@@ -25,7 +28,10 @@ export function resolveCast(workflow: Workflow, cast: string | Cast, model: stri
   if (typeof cast !== 'string') return checkCast(workflow, cast);
   if (cast === 'shared' || cast === 'separate') return presetCast(workflow, cast, model, method);
   const kept = workflow.casts[cast];
-  if (!kept) throw new UserError(`No such cast: ${cast}; use ${[...castPresets, ...Object.keys(workflow.casts)].join(', ')} or a file`);
+  if (!kept)
+    throw new UserError(
+      `No such cast: ${cast}; use ${[...castPresets, ...Object.keys(workflow.casts)].join(', ')} or a file`,
+    );
   return checkCast(workflow, kept);
 }
 
@@ -39,10 +45,16 @@ export function checkCast(workflow: Workflow, cast: Cast): Cast {
   for (const role of Object.keys(workflow.roles)) {
     const policy = cast.roles[role];
     if (policy === undefined) throw new UserError(`The cast gives no policy to role ${role}; add it under "roles"`);
-    if (!cast.policies[policy]) throw new UserError(`The cast gives role ${role} to a policy it does not define: ${policy}; define it under "policies"`);
+    if (!cast.policies[policy])
+      throw new UserError(
+        `The cast gives role ${role} to a policy it does not define: ${policy}; define it under "policies"`,
+      );
   }
   for (const role of Object.keys(cast.roles)) {
-    if (!workflow.roles[role]) throw new UserError(`The cast names a role the workflow does not have: ${role}; it has ${Object.keys(workflow.roles).join(', ')}`);
+    if (!workflow.roles[role])
+      throw new UserError(
+        `The cast names a role the workflow does not have: ${role}; it has ${Object.keys(workflow.roles).join(', ')}`,
+      );
   }
   return cast;
 }

@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest';
 import { drawQueries } from './draw.ts';
 
 const ten = Array.from({ length: 10 }, (_, i) => i);
-const sequence = (seed: number, steps: number, count: number) => Array.from({ length: steps }, (_, step) => drawQueries(ten, seed, step, count)).flat();
+const sequence = (seed: number, steps: number, count: number) =>
+  Array.from({ length: steps }, (_, step) => drawQueries(ten, seed, step, count)).flat();
 
 describe('drawing questions', () => {
   it('takes every question once before any comes again', () => {
     const drawn = sequence(1, 10, 4);
-    for (let pass = 0; pass < 4; pass++) expect(drawn.slice(pass * 10, pass * 10 + 10).toSorted((a, b) => a - b)).toEqual(ten);
+    for (let pass = 0; pass < 4; pass++)
+      expect(drawn.slice(pass * 10, pass * 10 + 10).toSorted((a, b) => a - b)).toEqual(ten);
   });
 
   it('is one sequence however it is cut into steps', () => {

@@ -13,7 +13,10 @@ describe('examples from a file', () => {
   it('come as messages or as plain text, with a role where one is given', () => {
     const messages = [{ role: 'user' as const, content: 'Hi' }];
     const text = `${JSON.stringify({ messages, response: 'yo', role: 'greeter' })}\n\n${JSON.stringify({ prompt: 'Hi', response: 'yo' })}\n`;
-    expect(parseExamples(bytesOf(text))).toEqual([{ prompt: { messages }, response: 'yo', role: 'greeter' }, { prompt: { text: 'Hi' }, response: 'yo', role: 'example' }]);
+    expect(parseExamples(bytesOf(text))).toEqual([
+      { prompt: { messages }, response: 'yo', role: 'greeter' },
+      { prompt: { text: 'Hi' }, response: 'yo', role: 'example' },
+    ]);
   });
 
   it.each([
@@ -39,21 +42,56 @@ describe('examples from a run', () => {
 
   const trace = (n: number, f1: number, text: string, extra: object = {}, phase: Trace['phase'] = 'train'): Trace =>
     traceSchema.parse({
-      troupe: 'trace', version: 1, id: `1-${phase}-q${n}`, workflow: 'w', phase, step: 1, query: { id: `q${n}`, question: '?', answers: ['x'] }, status: 'done', answer: text, score: { f1, em: 0 },
-      records: [{
-        id: 'a#0', node: 'a', kind: 'role', title: '', turn: 0, parents: [], inputs: {}, outputs: {}, role: 'solver', prompt: [{ role: 'user', content: '?' }], text, legal: true, finish: 'stop', length: 1,
-        tokens: { promptIds: [1], ids: [2], pieces: ['x'], logprobs: [-1], entropy: [1] }, ...extra,
-      }],
+      troupe: 'trace',
+      version: 1,
+      id: `1-${phase}-q${n}`,
+      workflow: 'w',
+      phase,
+      step: 1,
+      query: { id: `q${n}`, question: '?', answers: ['x'] },
+      status: 'done',
+      answer: text,
+      score: { f1, em: 0 },
+      records: [
+        {
+          id: 'a#0',
+          node: 'a',
+          kind: 'role',
+          title: '',
+          turn: 0,
+          parents: [],
+          inputs: {},
+          outputs: {},
+          role: 'solver',
+          prompt: [{ role: 'user', content: '?' }],
+          text,
+          legal: true,
+          finish: 'stop',
+          length: 1,
+          tokens: { promptIds: [1], ids: [2], pieces: ['x'], logprobs: [-1], entropy: [1] },
+          ...extra,
+        },
+      ],
     });
 
   it('are the legal, finished outputs of successful samples, each once', async () => {
     await writeTraces(store, 'r', 1, [
-      trace(0, 1, 'good'), trace(1, 1, 'good'), trace(2, 0.5, 'half'), trace(3, 0.2, 'bad'), trace(4, 1, 'illegal', { legal: false }), trace(5, 1, 'cut', { finish: 'length' }), trace(6, 1, 'greedy', {}, 'eval'),
+      trace(0, 1, 'good'),
+      trace(1, 1, 'good'),
+      trace(2, 0.5, 'half'),
+      trace(3, 0.2, 'bad'),
+      trace(4, 1, 'illegal', { legal: false }),
+      trace(5, 1, 'cut', { finish: 'length' }),
+      trace(6, 1, 'greedy', {}, 'eval'),
     ]);
     const responses = async (bound: number) => (await examplesOfRun(store, 'r', bound)).map(({ response }) => response);
     expect(await responses(1)).toEqual(['good']);
     expect(await responses(0.5)).toEqual(['good', 'half']);
-    expect((await examplesOfRun(store, 'r', 1))[0]).toEqual({ prompt: { messages: [{ role: 'user', content: '?' }] }, response: 'good', role: 'solver' });
+    expect((await examplesOfRun(store, 'r', 1))[0]).toEqual({
+      prompt: { messages: [{ role: 'user', content: '?' }] },
+      response: 'good',
+      role: 'solver',
+    });
   });
 
   it('are missed with a sentence', async () => {

@@ -16,7 +16,9 @@ const exampleSchema = z.union([
 ]);
 
 export function parseExamples(bytes: Uint8Array): SftExample[] {
-  const examples = textOf(bytes).split('\n').flatMap((line, i) => (line.trim() === '' ? [] : [parseLine(line, i + 1)]));
+  const examples = textOf(bytes)
+    .split('\n')
+    .flatMap((line, i) => (line.trim() === '' ? [] : [parseLine(line, i + 1)]));
   if (examples.length === 0) throw new UserError('The file holds no examples; write one JSON object a line');
   return examples;
 }
@@ -29,9 +31,14 @@ function parseLine(line: string, number: number): SftExample {
     throw new UserError(`Line ${number} is not JSON: ${line.slice(0, 60)}`);
   }
   const parsed = exampleSchema.safeParse(value);
-  if (!parsed.success) throw new UserError(`Line ${number} is not an example: it needs messages (or prompt) and response`);
+  if (!parsed.success)
+    throw new UserError(`Line ${number} is not an example: it needs messages (or prompt) and response`);
   const { response, role } = parsed.data;
-  return { prompt: 'messages' in parsed.data ? { messages: parsed.data.messages } : { text: parsed.data.prompt }, response, role };
+  return {
+    prompt: 'messages' in parsed.data ? { messages: parsed.data.messages } : { text: parsed.data.prompt },
+    response,
+    role,
+  };
 }
 
 /** Legal outputs of the sampled traces that scored at least `minScore` (F1), each text for each prompt once. */
@@ -46,6 +53,9 @@ export async function examplesOfRun(store: Store, run: string, minScore: number)
       }
     }
   }
-  if (examples.size === 0) throw new UserError(`Run ${run} has no legal output in a trace of F1 ${minScore} or more; lower the bound or train longer`);
+  if (examples.size === 0)
+    throw new UserError(
+      `Run ${run} has no legal output in a trace of F1 ${minScore} or more; lower the bound or train longer`,
+    );
   return [...examples.values()];
 }

@@ -7,7 +7,9 @@ export function mean(numbers: readonly number[]): number {
 }
 
 export function roleRecords(traces: readonly Trace[]): TraceRecord[] {
-  return traces.flatMap((trace) => trace.records.filter((record) => record.kind === 'role' && record.text !== undefined));
+  return traces.flatMap((trace) =>
+    trace.records.filter((record) => record.kind === 'role' && record.text !== undefined),
+  );
 }
 
 export function rolloutMetrics(traces: readonly Trace[]): Record<string, number> {
@@ -29,19 +31,29 @@ export function roleMetrics(traces: readonly Trace[]): Record<string, Record<str
   return Object.fromEntries(
     roles.map((role) => {
       const own = records.filter((record) => record.role === role);
-      return [role, {
-        records: own.length,
-        reward: mean(own.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
-        legal: mean(own.map((record) => Number(record.legal))),
-        length: mean(own.map((record) => record.length ?? 0)),
-      }];
+      return [
+        role,
+        {
+          records: own.length,
+          reward: mean(own.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
+          legal: mean(own.map((record) => Number(record.legal))),
+          length: mean(own.map((record) => record.length ?? 0)),
+        },
+      ];
     }),
   );
 }
 
 /** A dropped query counts as a wrong one: leaving it out would flatter. */
 export function evaluationOf(traces: readonly Trace[]): Evaluation {
-  const score = (metric: string) => mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[metric] ?? 0) : 0)));
+  const score = (metric: string) =>
+    mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[metric] ?? 0) : 0)));
   const records = roleRecords(traces);
-  return { f1: score('f1'), em: score('em'), legal: mean(records.map((record) => Number(record.legal))), n: traces.length, roles: roleMetrics(traces) };
+  return {
+    f1: score('f1'),
+    em: score('em'),
+    legal: mean(records.map((record) => Number(record.legal))),
+    n: traces.length,
+    roles: roleMetrics(traces),
+  };
 }

@@ -10,7 +10,10 @@ import { presetCast } from './cast.ts';
 
 const method = { kind: 'full' } as const;
 export const echoWorkflow = {
-  troupe: 'workflow', version: 1, name: 'echo', title: 'Echo',
+  troupe: 'workflow',
+  version: 1,
+  name: 'echo',
+  title: 'Echo',
   roles: { solver: { title: 'Solver', prompt: { user: '{{question}}' }, parser: { kind: 'text', port: 'answer' } } },
   nodes: [
     { id: 'start', kind: 'input', outputs: [{ name: 'question', type: 'text' }] },
@@ -26,16 +29,36 @@ export const echoWorkflow = {
 
 export function configOf(settings: Partial<RunConfig['settings']> = {}): RunConfig {
   const bare = runSchema.parse({
-    troupe: 'run', version: 1, id: 'r', created: '2026-01-01T00:00:00.000Z', title: 'Echo', workflow: echoWorkflow,
-    cast: { name: 'x', policies: {}, roles: {} }, task: { name: 'toy' },
+    troupe: 'run',
+    version: 1,
+    id: 'r',
+    created: '2026-01-01T00:00:00.000Z',
+    title: 'Echo',
+    workflow: echoWorkflow,
+    cast: { name: 'x', policies: {}, roles: {} },
+    task: { name: 'toy' },
     settings: { steps: 4, queries: 5, evalEvery: 2, evalLimit: 3, checkpointEvery: 2, seed: 7, ppo: {}, ...settings },
-    device: { choice: 'cpu', kind: 'cpu', name: 'none' }, software: {},
+    device: { choice: 'cpu', kind: 'cpu', name: 'none' },
+    software: {},
   });
   return { ...bare, cast: presetCast(bare.workflow, 'shared', 'toy', method) };
 }
 
-const questions = (from: string, count: number) => Array.from({ length: count }, (_, i) => ({ id: `${from}${i}`, question: `${from} ${i}?`, answers: [i % 2 === 0 ? 'yes' : 'blue door'] }));
-export const task: Task = { name: 'toy', title: 'Toy', description: '', metric: 'f1', train: questions('t', 7), heldOut: questions('h', 4), corpus: null };
+const questions = (from: string, count: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    id: `${from}${i}`,
+    question: `${from} ${i}?`,
+    answers: [i % 2 === 0 ? 'yes' : 'blue door'],
+  }));
+export const task: Task = {
+  name: 'toy',
+  title: 'Toy',
+  description: '',
+  metric: 'f1',
+  train: questions('t', 7),
+  heldOut: questions('h', 4),
+  corpus: null,
+};
 
 /** Answers "blue door" or "yes" by a draw from the request's seed and its weight, which every update moves by what it was given. */
 export function toyEngine(): EngineApi {
@@ -45,18 +68,41 @@ export function toyEngine(): EngineApi {
     const draw = hashSeed(request.sampling.seed, JSON.stringify(request.prompt), weight.toFixed(9)) / 2 ** 32;
     if (request.keep) kept.add(request.record);
     const text = draw < 0.5 ? 'yes' : 'blue door';
-    return { record: request.record, promptIds: [1, 2], ids: [3, 4], pieces: ['x', 'y'], text, logprobs: [-draw, -0.5], entropy: [0.25, 0.5], finish: 'stop' };
+    return {
+      record: request.record,
+      promptIds: [1, 2],
+      ids: [3, 4],
+      pieces: ['x', 'y'],
+      text,
+      logprobs: [-draw, -0.5],
+      entropy: [0.25, 0.5],
+      finish: 'stop',
+    };
   };
   const update = (records: readonly SettledRecord[], step: number): UpdateReport => {
     for (const { record } of records) if (!kept.delete(record)) throw new Error(`record was not kept: ${record}`);
     const sum = records.reduce((total, { reward }) => total + reward, 0);
     weight = weight * 0.9 + sum / 7 + step / 1_000;
-    const tokens = records.map(({ record, reward }) => ({ record, oldLogprobs: new Float32Array(2), values: new Float32Array(2), advantages: new Float32Array([reward, reward]), returns: new Float32Array(2) }));
-    return { metrics: { 'losses/policy': weight, lr: Number.NaN }, roles: { solver: { gradient: sum } }, tokens, trainedTokens: 2 * records.length, notes: [], timing: { oldLogprobsMs: 0, updateMs: 0 } };
+    const tokens = records.map(({ record, reward }) => ({
+      record,
+      oldLogprobs: new Float32Array(2),
+      values: new Float32Array(2),
+      advantages: new Float32Array([reward, reward]),
+      returns: new Float32Array(2),
+    }));
+    return {
+      metrics: { 'losses/policy': weight, lr: Number.NaN },
+      roles: { solver: { gradient: sum } },
+      tokens,
+      trainedTokens: 2 * records.length,
+      notes: [],
+      timing: { oldLogprobsMs: 0, updateMs: 0 },
+    };
   };
   const calls = {
     generate: async (_policy: string, requests: readonly GenerateRequest[]) => requests.map(say),
-    update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) => update(records, step),
+    update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) =>
+      update(records, step),
     forget: async () => kept.clear(),
     exportPolicy: async () => [{ name: 'weight', bytes: new TextEncoder().encode(JSON.stringify(weight)) }],
     importPolicy: async (_policy: string, files: Record<string, { bytes: Uint8Array }>) => {
@@ -68,6 +114,12 @@ export function toyEngine(): EngineApi {
 
 /** A file of questions as a person would bring it. */
 export function questionLines(count: number): string {
-  const line = (i: number) => JSON.stringify({ id: `q${i}`, question: `Question ${i}?`, answer: i % 2 === 0 ? 'yes' : 'blue door', paragraphs: [{ title: 'A', text: 'B' }] });
+  const line = (i: number) =>
+    JSON.stringify({
+      id: `q${i}`,
+      question: `Question ${i}?`,
+      answer: i % 2 === 0 ? 'yes' : 'blue door',
+      paragraphs: [{ title: 'A', text: 'B' }],
+    });
   return Array.from({ length: count }, (_, i) => line(i)).join('\n');
 }

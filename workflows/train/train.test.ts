@@ -16,11 +16,13 @@ class Killed extends Error {}
 /** A disk whose process dies at the n-th change; a line being appended is left half written. */
 function dyingStore(store: Store, changes: number): Store {
   let left = changes;
-  const change = <A extends unknown[]>(work: (...args: A) => Promise<void>) => async (...args: A): Promise<void> => {
-    if (left === 0) throw new Killed();
-    left -= 1;
-    await work(...args);
-  };
+  const change =
+    <A extends unknown[]>(work: (...args: A) => Promise<void>) =>
+    async (...args: A): Promise<void> => {
+      if (left === 0) throw new Killed();
+      left -= 1;
+      await work(...args);
+    };
   const append = async (file: string, line: string): Promise<void> => {
     if (left > 0) {
       left -= 1;
@@ -38,8 +40,12 @@ const bare = (lines: StepMetrics[]) => lines.map(({ timing: _, ...rest }) => res
 describe('the training loop', () => {
   let folder: string;
   const open = (name: string) => openNodeStore(path.join(folder, name));
-  const go = (store: Store, config = configOf(), wish: () => Wish = () => 'go', onStep: (metrics: StepMetrics) => void = () => {}) =>
-    train({ config, task, engine: toyEngine(), store, hooks: { wish, onProgress: () => {}, onStep } });
+  const go = (
+    store: Store,
+    config = configOf(),
+    wish: () => Wish = () => 'go',
+    onStep: (metrics: StepMetrics) => void = () => {},
+  ) => train({ config, task, engine: toyEngine(), store, hooks: { wish, onProgress: () => {}, onStep } });
 
   beforeEach(async () => {
     folder = await mkdtemp(path.join(tmpdir(), 'troupe-train-'));
@@ -78,10 +84,13 @@ describe('the training loop', () => {
     let deaths = 0;
     for (let changes = 0; ; changes++) {
       const store = open(`killed-${changes}`);
-      const died = await go(dyingStore(store, changes)).then(() => false, (error: unknown) => {
-        if (error instanceof Killed) return true;
-        throw error;
-      });
+      const died = await go(dyingStore(store, changes)).then(
+        () => false,
+        (error: unknown) => {
+          if (error instanceof Killed) return true;
+          throw error;
+        },
+      );
       if (!died) break;
       deaths += 1;
       await go(store);
@@ -96,9 +105,14 @@ describe('the training loop', () => {
     await go(whole);
     const store = open('paused');
     let wish: Wish = 'go';
-    const end = await go(store, configOf(), () => wish, ({ step }) => {
-      if (step === 3) wish = 'pause';
-    });
+    const end = await go(
+      store,
+      configOf(),
+      () => wish,
+      ({ step }) => {
+        if (step === 3) wish = 'pause';
+      },
+    );
     expect(end).toEqual({ outcome: 'paused', step: 3 });
     expect((await listCheckpoints(store, 'r')).at(-1)).toBe(3);
     expect(await go(store)).toEqual({ outcome: 'done', step: 4 });
@@ -119,9 +133,14 @@ describe('the training loop', () => {
   it('stops when asked and keeps what was learned', async () => {
     const store = open('a');
     let wish: Wish = 'go';
-    const end = await go(store, configOf(), () => wish, ({ step }) => {
-      if (step === 1) wish = 'stop';
-    });
+    const end = await go(
+      store,
+      configOf(),
+      () => wish,
+      ({ step }) => {
+        if (step === 1) wish = 'stop';
+      },
+    );
     expect(end).toEqual({ outcome: 'stopped', step: 1 });
     expect((await listCheckpoints(store, 'r')).at(-1)).toBe(1);
   });

@@ -11,7 +11,14 @@ import type { Evaluation, RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Query, Task } from '../tasks/task.ts';
 import {
-  appendMetrics, checkpointFiles, listCheckpoints, pruneCheckpoints, readCheckpoint, truncateMetrics, writeCheckpoint, type CheckpointState,
+  appendMetrics,
+  checkpointFiles,
+  listCheckpoints,
+  pruneCheckpoints,
+  readCheckpoint,
+  truncateMetrics,
+  writeCheckpoint,
+  type CheckpointState,
 } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { dropTracesAfter, writeTraces } from '../workspace/traces.ts';
@@ -63,7 +70,8 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
     earlier = false;
   }
   await dropTracesAfter(store, config.id, earlier ? step : -1);
-  if (!earlier && !(await firstEvaluation(context))) return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step: 0 };
+  if (!earlier && !(await firstEvaluation(context)))
+    return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step: 0 };
   let savedAt = performance.now();
   while (step < config.settings.steps) {
     const metrics = hooks.wish() === 'go' ? await trainStep(context, step) : null;
@@ -73,7 +81,11 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
     }
     step += 1;
     if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
-    const due = step % config.settings.checkpointEvery === 0 || step === config.settings.steps || best?.step === step || performance.now() - savedAt > LOSABLE_MS;
+    const due =
+      step % config.settings.checkpointEvery === 0 ||
+      step === config.settings.steps ||
+      best?.step === step ||
+      performance.now() - savedAt > LOSABLE_MS;
     // The line before the checkpoint: a kill between them repeats the step, the other way round it would lose its line.
     await appendMetrics(store, config.id, metrics);
     if (due) {
@@ -97,7 +109,8 @@ async function restore({ config, engine, store }: TrainContext): Promise<Restore
   const step = steps.at(-1);
   if (step === undefined) return { step: 0, best: null };
   const state = await readCheckpoint(store, config.id, step);
-  for (const policy of learners(config)) await engine.importPolicy(enginePolicy(config.id, policy), await checkpointFiles(store, config.id, step, policy));
+  for (const policy of learners(config))
+    await engine.importPolicy(enginePolicy(config.id, policy), await checkpointFiles(store, config.id, step, policy));
   return { step, best: state.best };
 }
 
@@ -107,7 +120,9 @@ function learners(config: RunConfig): string[] {
 
 async function save({ config, engine, store }: TrainContext, state: Restored): Promise<void> {
   const policies = learners(config);
-  await writeCheckpoint(store, config.id, { ...state, policies }, (policy) => engine.exportPolicy(enginePolicy(config.id, policy), 'checkpoint'));
+  await writeCheckpoint(store, config.id, { ...state, policies }, (policy) =>
+    engine.exportPolicy(enginePolicy(config.id, policy), 'checkpoint'),
+  );
   await pruneCheckpoints(store, config.id, [state.step, ...(state.best ? [state.best.step] : [])]);
 }
 
@@ -117,7 +132,15 @@ async function firstEvaluation(context: TrainContext): Promise<boolean> {
   const evaluated = await evaluate(context, 0).catch(ifCancelled);
   if (evaluated === null) return false;
   const { evaluation, traces } = evaluated;
-  const metrics: StepMetrics = { step: 0, rollout: {}, roles: {}, policies: {}, eval: evaluation, notes: [], timing: { evalMs: performance.now() - started, at: Date.now() } };
+  const metrics: StepMetrics = {
+    step: 0,
+    rollout: {},
+    roles: {},
+    policies: {},
+    eval: evaluation,
+    notes: [],
+    timing: { evalMs: performance.now() - started, at: Date.now() },
+  };
   await writeTraces(context.store, context.config.id, 0, traces);
   await appendMetrics(context.store, context.config.id, metrics);
   context.hooks.onStep(metrics);
@@ -153,11 +176,23 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
     policies: Object.fromEntries(Object.entries(reports).map(([policy, report]) => [policy, finite(report.metrics)])),
     ...(evaluated ? { eval: evaluated.evaluation } : {}),
     notes: Object.values(reports).flatMap((report) => [...report.notes]),
-    timing: { rolloutMs: rolled - started, updateMs: updated - rolled, evalMs: ended - updated, stepMs, tokensPerSecond: (tokens / stepMs) * 1_000, at: Date.now() },
+    timing: {
+      rolloutMs: rolled - started,
+      updateMs: updated - rolled,
+      evalMs: ended - updated,
+      stepMs,
+      tokensPerSecond: (tokens / stepMs) * 1_000,
+      at: Date.now(),
+    },
   };
 }
 
-async function roll(context: TrainContext, queries: readonly Query[], phase: 'train' | 'eval', step: number): Promise<Trace[]> {
+async function roll(
+  context: TrainContext,
+  queries: readonly Query[],
+  phase: 'train' | 'eval',
+  step: number,
+): Promise<Trace[]> {
   const { config, task, engine, hooks } = context;
   const total = queries.length * Object.keys(config.workflow.roles).length;
   let done = 0;
@@ -200,7 +235,13 @@ async function updateAll(context: TrainContext, traces: Trace[], step: number): 
     const records = settled(traces, policy);
     if (records.length === 0) continue;
     const name = enginePolicy(config.id, policy);
-    const report = await engine.update(name, records, config.settings.ppo as unknown as PpoSettings, step, updateCall(config.id, policy));
+    const report = await engine.update(
+      name,
+      records,
+      config.settings.ppo as unknown as PpoSettings,
+      step,
+      updateCall(config.id, policy),
+    );
     await engine.forget(name);
     reports[policy] = report;
     putTokens(traces, report.tokens);
@@ -213,8 +254,17 @@ function settled(traces: readonly Trace[], policy: string): SettledRecord[] {
     .filter((trace) => trace.status === 'done')
     .flatMap((trace) =>
       trace.records
-        .filter((record) => record.trainable && record.policy === policy && record.reward !== undefined && (record.length ?? 0) > 0)
-        .map((record) => ({ record: recordKey(trace, record), reward: record.reward!, role: record.role!, turn: record.turn, group: trace.query.id })),
+        .filter(
+          (record) =>
+            record.trainable && record.policy === policy && record.reward !== undefined && (record.length ?? 0) > 0,
+        )
+        .map((record) => ({
+          record: recordKey(trace, record),
+          reward: record.reward!,
+          role: record.role!,
+          turn: record.turn,
+          group: trace.query.id,
+        })),
     );
 }
 
@@ -226,14 +276,24 @@ function putTokens(traces: readonly Trace[], arrays: readonly TokenArrays[]): vo
       const found = byRecord.get(recordKey(trace, record));
       if (!found || !record.tokens) continue;
       const { oldLogprobs, values, advantages, returns } = found;
-      record.tokens = { ...record.tokens, oldLogprobs: [...oldLogprobs], values: [...values], advantages: [...advantages], returns: [...returns] };
+      record.tokens = {
+        ...record.tokens,
+        oldLogprobs: [...oldLogprobs],
+        values: [...values],
+        advantages: [...advantages],
+        returns: [...returns],
+      };
     }
   }
 }
 
-function withReports(roles: Record<string, Record<string, number>>, reports: Record<string, UpdateReport>): Record<string, Record<string, number>> {
+function withReports(
+  roles: Record<string, Record<string, number>>,
+  reports: Record<string, UpdateReport>,
+): Record<string, Record<string, number>> {
   const out = { ...roles };
-  for (const report of Object.values(reports)) for (const [role, metrics] of Object.entries(report.roles)) out[role] = { ...finite(metrics), ...out[role] };
+  for (const report of Object.values(reports))
+    for (const [role, metrics] of Object.entries(report.roles)) out[role] = { ...finite(metrics), ...out[role] };
   return out;
 }
 
@@ -241,4 +301,3 @@ function withReports(roles: Record<string, Record<string, number>>, reports: Rec
 function finite(metrics: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(metrics).filter(([, value]) => Number.isFinite(value)));
 }
-

@@ -44,11 +44,19 @@ export function parseJson(bytes: Uint8Array, name: string): unknown {
 }
 
 /** JSON of a workspace file, checked against its schema. */
-export function parseAs<T>(schema: { safeParse(value: unknown): { success: true; data: T } | { success: false; error: { issues: readonly Issue[] } } }, bytes: Uint8Array, name: string): T {
+export function parseAs<T>(
+  schema: {
+    safeParse(value: unknown): { success: true; data: T } | { success: false; error: { issues: readonly Issue[] } };
+  },
+  bytes: Uint8Array,
+  name: string,
+): T {
   const parsed = schema.safeParse(parseJson(bytes, name));
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
-  throw new UserError(`${name} cannot be read: ${issue.path.map(String).join('.') || 'its content'} ${issue.message}; was it damaged, or written by a newer version?`);
+  throw new UserError(
+    `${name} cannot be read: ${issue.path.map(String).join('.') || 'its content'} ${issue.message}; was it damaged, or written by a newer version?`,
+  );
 }
 
 type Issue = { readonly path: readonly PropertyKey[]; readonly message: string };

@@ -18,8 +18,13 @@ export type ModelPlaces = {
 };
 
 export async function modelNames(places: ModelPlaces): Promise<{ name: string; bundled: boolean }[]> {
-  const own = (await places.store.list(paths.models())).filter((name) => name.endsWith('/') && !name.startsWith('.')).map((name) => name.slice(0, -1));
-  return [...Object.keys(places.bundled).map((name) => ({ name, bundled: true })), ...own.map((name) => ({ name, bundled: false }))];
+  const own = (await places.store.list(paths.models()))
+    .filter((name) => name.endsWith('/') && !name.startsWith('.'))
+    .map((name) => name.slice(0, -1));
+  return [
+    ...Object.keys(places.bundled).map((name) => ({ name, bundled: true })),
+    ...own.map((name) => ({ name, bundled: false })),
+  ];
 }
 
 export async function modelFiles(places: ModelPlaces, name: string): Promise<FileSet> {
@@ -28,26 +33,37 @@ export async function modelFiles(places: ModelPlaces, name: string): Promise<Fil
   if (/^[\w][\w.-]*$/.test(name)) {
     const files = (await places.store.list(paths.model(name))).filter((file) => !file.endsWith('/'));
     if (files.length > 0) {
-      const entries = await Promise.all(files.map(async (file) => [file, await places.refOf(`${paths.model(name)}/${file}`)] as const));
+      const entries = await Promise.all(
+        files.map(async (file) => [file, await places.refOf(`${paths.model(name)}/${file}`)] as const),
+      );
       return Object.fromEntries(entries);
     }
   }
   const found = await places.fromPath?.(name);
   if (found) return found;
   const known = (await modelNames(places)).map((model) => model.name);
-  throw new UserError(`No such model: ${name}; there are ${known.join(', ')}${places.fromPath ? ', or name a folder or a .gguf file' : ''}`);
+  throw new UserError(
+    `No such model: ${name}; there are ${known.join(', ')}${places.fromPath ? ', or name a folder or a .gguf file' : ''}`,
+  );
 }
 
 const nameRule = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
 /** Refuses a name that is none, or taken. */
 export async function checkModelName(places: ModelPlaces, name: string): Promise<void> {
-  if (!nameRule.test(name)) throw new UserError(`Not a model name: ${name}; use letters, digits, dots, - and _, at most 64`);
-  if ((await modelNames(places)).some((model) => model.name === name)) throw new UserError(`There is a model of that name already: ${name}; choose another or remove that one first`);
+  if (!nameRule.test(name))
+    throw new UserError(`Not a model name: ${name}; use letters, digits, dots, - and _, at most 64`);
+  if ((await modelNames(places)).some((model) => model.name === name))
+    throw new UserError(`There is a model of that name already: ${name}; choose another or remove that one first`);
 }
 
 /** Copies a model's files into the workspace, one after another, and puts the folder in place once all are there. */
-export async function addModelFiles({ store }: ModelPlaces, name: string, files: readonly string[], read: (file: string) => Promise<Uint8Array>): Promise<void> {
+export async function addModelFiles(
+  { store }: ModelPlaces,
+  name: string,
+  files: readonly string[],
+  read: (file: string) => Promise<Uint8Array>,
+): Promise<void> {
   const aside = paths.model(`.adding-${name}`);
   await store.remove(aside);
   try {

@@ -8,7 +8,10 @@ import type { Store } from './store.ts';
 const file = 'device.json';
 const schema = z.object({ kind: z.enum(['webgpu', 'wasm', 'cpu']) });
 
-export function rememberedDevice(store: Store): { read(): Promise<DeviceKind | undefined>; write(kind: DeviceKind): Promise<void> } {
+export function rememberedDevice(store: Store): {
+  read(): Promise<DeviceKind | undefined>;
+  write(kind: DeviceKind): Promise<void>;
+} {
   return {
     read: async () => {
       if ((await store.stat(file)) === null) return undefined;

@@ -4,11 +4,29 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../schema/run.ts';
 import { bytesOf, paths } from './layout.ts';
-import { appendMetrics, checkpointFiles, listCheckpoints, pruneCheckpoints, readCheckpoint, readMetrics, readRun, readState, truncateMetrics, writeCheckpoint } from './runs.ts';
+import {
+  appendMetrics,
+  checkpointFiles,
+  listCheckpoints,
+  pruneCheckpoints,
+  readCheckpoint,
+  readMetrics,
+  readRun,
+  readState,
+  truncateMetrics,
+  writeCheckpoint,
+} from './runs.ts';
 import { openNodeStore } from './store.node.ts';
 import type { Store } from './store.ts';
 
-const line = (step: number): StepMetrics => ({ step, rollout: { f1: 0.5 }, roles: {}, policies: {}, notes: [], timing: { at: 1 } });
+const line = (step: number): StepMetrics => ({
+  step,
+  rollout: { f1: 0.5 },
+  roles: {},
+  policies: {},
+  notes: [],
+  timing: { at: 1 },
+});
 const weight = async (policy: string) => [{ name: 'w', bytes: bytesOf(policy) }];
 
 describe('runs on disk', () => {
@@ -62,10 +80,13 @@ describe('runs on disk', () => {
     await expect(readRun(store, 'r')).rejects.toThrow(/No such run: r; there are other/);
   });
 
-  it.each(['', 'not json', '{"troupe":"run"}', '[]', 'null', `{"troupe":"run","version":99}`])('refuse a damaged run.json with a sentence: %s', async (text) => {
-    await store.write(paths.config('r'), bytesOf(text));
-    await expect(readRun(store, 'r')).rejects.toMatchObject({ name: 'UserError' });
-  });
+  it.each(['', 'not json', '{"troupe":"run"}', '[]', 'null', `{"troupe":"run","version":99}`])(
+    'refuse a damaged run.json with a sentence: %s',
+    async (text) => {
+      await store.write(paths.config('r'), bytesOf(text));
+      await expect(readRun(store, 'r')).rejects.toMatchObject({ name: 'UserError' });
+    },
+  );
 
   it.each(['', '{', '{"state":"dancing","step":1}', '[]'])('take a damaged state for none: %s', async (text) => {
     await store.write(paths.state('r'), bytesOf(text));

@@ -10,9 +10,22 @@ import { runSchema, stepMetricsSchema, type RunConfig, type StepMetrics } from '
 import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
 
-const states = ['starting', 'running', 'pausing', 'paused', 'stopping', 'stopped', 'done', 'failed'] as const satisfies readonly JobState[];
+const states = [
+  'starting',
+  'running',
+  'pausing',
+  'paused',
+  'stopping',
+  'stopped',
+  'done',
+  'failed',
+] as const satisfies readonly JobState[];
 const runStateSchema = z.object({ state: z.enum(states), step: z.int(), error: z.string().optional() });
-const checkpointSchema = z.object({ step: z.int().min(0), policies: z.array(z.string()), best: z.object({ step: z.int().min(0), f1: z.number() }).nullable() });
+const checkpointSchema = z.object({
+  step: z.int().min(0),
+  policies: z.array(z.string()),
+  best: z.object({ step: z.int().min(0), f1: z.number() }).nullable(),
+});
 
 export type RunState = z.infer<typeof runStateSchema>;
 export type CheckpointState = z.infer<typeof checkpointSchema>;
@@ -25,7 +38,9 @@ export async function listRuns(store: Store): Promise<string[]> {
 export async function readRun(store: Store, id: string): Promise<RunConfig> {
   if ((await store.stat(paths.config(id))) === null) {
     const known = await listRuns(store);
-    throw new UserError(`No such run: ${id}; ${known.length === 0 ? 'there are none yet' : `there are ${known.slice(-8).join(', ')}`}`);
+    throw new UserError(
+      `No such run: ${id}; ${known.length === 0 ? 'there are none yet' : `there are ${known.slice(-8).join(', ')}`}`,
+    );
   }
   return parseAs(runSchema, await store.read(paths.config(id)), paths.config(id));
 }
@@ -75,12 +90,18 @@ export async function truncateMetrics(store: Store, id: string, lastStep: number
 export async function listCheckpoints(store: Store, id: string): Promise<number[]> {
   const steps: number[] = [];
   for (const name of await store.list(paths.checkpoints(id))) {
-    if (/^\d+\/$/.test(name) && (await store.stat(`${paths.checkpoints(id)}/${name}state.json`)) !== null) steps.push(stepOf(name));
+    if (/^\d+\/$/.test(name) && (await store.stat(`${paths.checkpoints(id)}/${name}state.json`)) !== null)
+      steps.push(stepOf(name));
   }
   return steps;
 }
 
-export async function writeCheckpoint(store: Store, id: string, state: CheckpointState, filesOf: (policy: string) => Promise<FileOut[]>): Promise<void> {
+export async function writeCheckpoint(
+  store: Store,
+  id: string,
+  state: CheckpointState,
+  filesOf: (policy: string) => Promise<FileOut[]>,
+): Promise<void> {
   // A step has one outcome: what stands there already is the same, and is not put at risk.
   if ((await listCheckpoints(store, id)).includes(state.step)) return;
   const folder = paths.checkpoint(id, state.step);
@@ -105,5 +126,6 @@ export async function checkpointFiles(store: Store, id: string, step: number, po
 
 /** Keeps the newest and the best. */
 export async function pruneCheckpoints(store: Store, id: string, keep: readonly number[]): Promise<void> {
-  for (const step of await listCheckpoints(store, id)) if (!keep.includes(step)) await store.remove(paths.checkpoint(id, step));
+  for (const step of await listCheckpoints(store, id))
+    if (!keep.includes(step)) await store.remove(paths.checkpoint(id, step));
 }

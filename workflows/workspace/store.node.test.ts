@@ -62,11 +62,23 @@ describe('a workspace folder', () => {
     expect(await store.stat('f/inside-a-file')).toBeNull();
   });
 
-  it.each(['../out', 'a/../../out', '/etc/passwd', 'a\\..\\out', 'C:/x', 'a/./b', 'nul\0'])('refuses a path that leaves the workspace: %s', async (bad) => {
-    const calls: (() => Promise<unknown>)[] = [() => store.read(bad), () => store.write(bad, bytes('')), () => store.append(bad, ''), () => store.list(bad), () => store.stat(bad), () => store.remove(bad), () => store.move(bad, 'x'), () => store.move('x', bad)];
-    for (const call of calls) await expect((async () => call())()).rejects.toThrow(/leaves the workspace/);
-    expect(await readdir(folder)).toEqual([]);
-  });
+  it.each(['../out', 'a/../../out', '/etc/passwd', 'a\\..\\out', 'C:/x', 'a/./b', 'nul\0'])(
+    'refuses a path that leaves the workspace: %s',
+    async (bad) => {
+      const calls: (() => Promise<unknown>)[] = [
+        () => store.read(bad),
+        () => store.write(bad, bytes('')),
+        () => store.append(bad, ''),
+        () => store.list(bad),
+        () => store.stat(bad),
+        () => store.remove(bad),
+        () => store.move(bad, 'x'),
+        () => store.move('x', bad),
+      ];
+      for (const call of calls) await expect((async () => call())()).rejects.toThrow(/leaves the workspace/);
+      expect(await readdir(folder)).toEqual([]);
+    },
+  );
 
   it('never removes or replaces the workspace itself', async () => {
     const root = '';

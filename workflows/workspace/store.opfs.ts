@@ -28,21 +28,23 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
       return new Uint8Array(await blob.arrayBuffer());
     },
     write: (path, bytes) => inTurn(() => writeAside(root, path, bytes)),
-    append: (path, line) => inTurn(async () => {
-      const handle = await (await file(path, true)).createSyncAccessHandle();
-      try {
-        handle.write(new TextEncoder().encode(`${line}\n`), { at: handle.getSize() });
-        handle.flush();
-      } finally {
-        handle.close();
-      }
-    }),
+    append: (path, line) =>
+      inTurn(async () => {
+        const handle = await (await file(path, true)).createSyncAccessHandle();
+        try {
+          handle.write(new TextEncoder().encode(`${line}\n`), { at: handle.getSize() });
+          handle.flush();
+        } finally {
+          handle.close();
+        }
+      }),
     list: (path) => list(root, path),
     stat: (path) => stat(root, path),
-    remove: (path) => inTurn(async () => {
-      const found = await parent(root, path, false).catch(ifAbsent);
-      if (found) await found.folder.removeEntry(found.name, { recursive: true }).catch(ifAbsent);
-    }),
+    remove: (path) =>
+      inTurn(async () => {
+        const found = await parent(root, path, false).catch(ifAbsent);
+        if (found) await found.folder.removeEntry(found.name, { recursive: true }).catch(ifAbsent);
+      }),
     move: (from, to) => inTurn(() => move(root, from, to)),
   };
 }
@@ -81,7 +83,8 @@ async function list(root: Folder, path: string): Promise<string[]> {
   const folder = await folderAt(root, pathParts(path), false).catch(ifAbsent);
   const names: string[] = [];
   if (!folder) return names;
-  for await (const [name, handle] of folder.entries()) if (!name.endsWith('.tmp')) names.push(handle.kind === 'directory' ? `${name}/` : name);
+  for await (const [name, handle] of folder.entries())
+    if (!name.endsWith('.tmp')) names.push(handle.kind === 'directory' ? `${name}/` : name);
   return names.sort();
 }
 
@@ -103,7 +106,10 @@ async function move(root: Folder, from: string, to: string): Promise<void> {
   const file = await source.folder.getFileHandle(source.name).catch(ifAbsent);
   if (file) return (file as unknown as Movable).move(target.folder, target.name);
   await target.folder.removeEntry(target.name, { recursive: true }).catch(ifAbsent);
-  await moveFolder(await source.folder.getDirectoryHandle(source.name), await target.folder.getDirectoryHandle(target.name, { create: true }));
+  await moveFolder(
+    await source.folder.getDirectoryHandle(source.name),
+    await target.folder.getDirectoryHandle(target.name, { create: true }),
+  );
   await source.folder.removeEntry(source.name, { recursive: true });
 }
 

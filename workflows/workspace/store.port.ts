@@ -6,9 +6,20 @@ export function serveStore(store: Store, wire: Wire): void {
   connect<Record<string, never>, Store>(wire, store, []);
 }
 
-const calls = ['read', 'readRange', 'write', 'append', 'list', 'stat', 'remove', 'move'] as const satisfies (keyof Store)[];
+const calls = [
+  'read',
+  'readRange',
+  'write',
+  'append',
+  'list',
+  'stat',
+  'remove',
+  'move',
+] as const satisfies (keyof Store)[];
 
 export function connectStore(wire: Wire): Store {
   const remote = connect<Store, Record<string, never>>(wire, {}, []);
-  return Object.fromEntries(calls.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))])) as unknown as Store;
+  return Object.fromEntries(
+    calls.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]),
+  ) as unknown as Store;
 }

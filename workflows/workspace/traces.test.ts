@@ -10,18 +10,66 @@ import { dropTracesAfter, listTraces, readTrace, traceSteps, writeTraces } from 
 
 function record(id: string, ids: number[], extra: Partial<TraceRecord> = {}): TraceRecord {
   return {
-    id, node: id.split('#')[0], kind: 'role', title: '', turn: 0, parents: ['start#0'], inputs: { question: 'Ä 🦉?' }, outputs: { answer: 'x' }, role: 'solver', policy: 'team',
-    trainable: true, text: 'x', finish: 'stop', legal: true, length: ids.length, rewards: [{ level: 'trajectory', rule: 'f1', value: 0.5, terms: { f1: 0.5, weight: 1 } }], reward: 0.5,
-    tokens: { promptIds: [1, 2, 3], ids, pieces: ids.map((each) => `p${each}`), logprobs: ids.map(() => -0.5), entropy: ids.map(() => 0.25) },
+    id,
+    node: id.split('#')[0],
+    kind: 'role',
+    title: '',
+    turn: 0,
+    parents: ['start#0'],
+    inputs: { question: 'Ä 🦉?' },
+    outputs: { answer: 'x' },
+    role: 'solver',
+    policy: 'team',
+    trainable: true,
+    text: 'x',
+    finish: 'stop',
+    legal: true,
+    length: ids.length,
+    rewards: [{ level: 'trajectory', rule: 'f1', value: 0.5, terms: { f1: 0.5, weight: 1 } }],
+    reward: 0.5,
+    tokens: {
+      promptIds: [1, 2, 3],
+      ids,
+      pieces: ids.map((each) => `p${each}`),
+      logprobs: ids.map(() => -0.5),
+      entropy: ids.map(() => 0.25),
+    },
     ...extra,
   };
 }
 
-function trace(step: number, phase: Trace['phase'], n: number, records: TraceRecord[], extra: Partial<Trace> = {}): Trace {
+function trace(
+  step: number,
+  phase: Trace['phase'],
+  n: number,
+  records: TraceRecord[],
+  extra: Partial<Trace> = {},
+): Trace {
   return traceSchema.parse({
-    troupe: 'trace', version: 1, id: `${step}-${phase}-q${n}`, workflow: 'w', phase, step, query: { id: `q${n}`, question: `Where is Örn ${n}?`, answers: ['here'] },
-    status: 'done', answer: `answer ${n}`, score: { f1: 0.5, em: 0 },
-    records: [{ id: 'start#0', node: 'start', kind: 'input', title: '', turn: 0, parents: [], inputs: {}, outputs: { question: 'Ä 🦉?' } }, ...records], ...extra,
+    troupe: 'trace',
+    version: 1,
+    id: `${step}-${phase}-q${n}`,
+    workflow: 'w',
+    phase,
+    step,
+    query: { id: `q${n}`, question: `Where is Örn ${n}?`, answers: ['here'] },
+    status: 'done',
+    answer: `answer ${n}`,
+    score: { f1: 0.5, em: 0 },
+    records: [
+      {
+        id: 'start#0',
+        node: 'start',
+        kind: 'input',
+        title: '',
+        turn: 0,
+        parents: [],
+        inputs: {},
+        outputs: { question: 'Ä 🦉?' },
+      },
+      ...records,
+    ],
+    ...extra,
   });
 }
 
@@ -58,14 +106,22 @@ describe('traces on disk', () => {
 
   it('are listed newest step first, filtered and by page', async () => {
     await writeTraces(store, 'r', 0, [trace(0, 'eval', 0, [record('a#0', [1])])]);
-    await writeTraces(store, 'r', 12, [trace(12, 'train', 1, [record('a#0', [1], { legal: false })]), trace(12, 'train', 2, [record('a#0', [1])]), trace(12, 'eval', 0, [record('a#0', [1])])]);
-    const ids = async (filter: Parameters<typeof listTraces>[2]) => (await listTraces(store, 'r', filter)).rows.map(({ id }) => id);
+    await writeTraces(store, 'r', 12, [
+      trace(12, 'train', 1, [record('a#0', [1], { legal: false })]),
+      trace(12, 'train', 2, [record('a#0', [1])]),
+      trace(12, 'eval', 0, [record('a#0', [1])]),
+    ]);
+    const ids = async (filter: Parameters<typeof listTraces>[2]) =>
+      (await listTraces(store, 'r', filter)).rows.map(({ id }) => id);
     expect(await ids({})).toEqual(['12-train-q1', '12-train-q2', '12-eval-q0', '0-eval-q0']);
     expect(await ids({ phase: 'eval' })).toEqual(['12-eval-q0', '0-eval-q0']);
     expect(await ids({ step: 0 })).toEqual(['0-eval-q0']);
     expect(await ids({ legal: false })).toEqual(['12-train-q1']);
     expect(await ids({ text: 'öRN 2' })).toEqual(['12-train-q2']);
-    expect(await listTraces(store, 'r', { offset: 1, limit: 2 })).toMatchObject({ total: 4, rows: [{ id: '12-train-q2' }, { id: '12-eval-q0' }] });
+    expect(await listTraces(store, 'r', { offset: 1, limit: 2 })).toMatchObject({
+      total: 4,
+      rows: [{ id: '12-train-q2' }, { id: '12-eval-q0' }],
+    });
   });
 
   it('beyond a checkpoint are forgotten', async () => {
@@ -84,7 +140,10 @@ describe('traces on disk', () => {
   it.each([
     ['cut lines', (step: number) => [paths.traceLines('r', step), '{"troupe":"tr'] as const],
     ['an index of something else', (step: number) => [paths.traceIndex('r', step), '{"a": 1}'] as const],
-    ['tokens that are no safetensors', (step: number) => [paths.traceTokens('r', step), 'hello, this is not it'] as const],
+    [
+      'tokens that are no safetensors',
+      (step: number) => [paths.traceTokens('r', step), 'hello, this is not it'] as const,
+    ],
     ['tokens that are too few', null],
   ])('with %s are refused with a sentence', async (_, damage) => {
     const whole = trace(1, 'train', 0, [record('a#0', [7, 8])]);

@@ -12,17 +12,34 @@ import { recordSchema, traceSchema, type Trace, type TraceRecord, type TraceToke
 import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
 
-const placeSchema = z.object({ offset: z.int().min(0), length: z.int().min(0).max(2 ** 30) });
+const placeSchema = z.object({
+  offset: z.int().min(0),
+  length: z
+    .int()
+    .min(0)
+    .max(2 ** 30),
+});
 const rowSchema = z.object({
-  id: z.string(), step: z.int(), phase: z.enum(['train', 'eval', 'run']), question: z.string(), answer: z.string(), status: z.enum(['done', 'dropped']),
-  f1: z.number(), em: z.number(), reward: z.number(), legal: z.boolean(), place: placeSchema,
+  id: z.string(),
+  step: z.int(),
+  phase: z.enum(['train', 'eval', 'run']),
+  question: z.string(),
+  answer: z.string(),
+  status: z.enum(['done', 'dropped']),
+  f1: z.number(),
+  em: z.number(),
+  reward: z.number(),
+  legal: z.boolean(),
+  place: placeSchema,
 });
 const indexSchema = z.array(rowSchema);
 type IndexRow = TraceSummary & { place: z.infer<typeof placeSchema> };
 
 /** In a thin record, where its tokens stand in the step's arrays. */
 const range = z.tuple([z.int().min(0), z.int().min(0)]);
-const thinSchema = recordSchema.omit({ tokens: true }).extend({ span: z.object({ prompt: range, response: range }).optional(), pieces: z.array(z.string()).optional() });
+const thinSchema = recordSchema
+  .omit({ tokens: true })
+  .extend({ span: z.object({ prompt: range, response: range }).optional(), pieces: z.array(z.string()).optional() });
 const storedSchema = traceSchema.extend({ records: z.array(thinSchema) });
 type Thin = z.infer<typeof thinSchema>;
 type Span = NonNullable<Thin['span']>;
@@ -56,7 +73,12 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
 type Kept = { thin: object[]; promptIds: number[]; ids: number[]; arrays: Record<(typeof measured)[number], number[]> };
 
 function collect(traces: readonly Trace[]): Kept {
-  const kept: Kept = { thin: [], promptIds: [], ids: [], arrays: { logprobs: [], entropy: [], oldLogprobs: [], values: [], advantages: [], returns: [] } };
+  const kept: Kept = {
+    thin: [],
+    promptIds: [],
+    ids: [],
+    arrays: { logprobs: [], entropy: [], oldLogprobs: [], values: [], advantages: [], returns: [] },
+  };
   for (const trace of traces) kept.thin.push({ ...trace, records: trace.records.map((record) => thin(record, kept)) });
   return kept;
 }
@@ -70,14 +92,19 @@ function thin(record: TraceRecord, kept: Kept): object {
   };
   for (const id of tokens.promptIds) kept.promptIds.push(id);
   for (const id of tokens.ids) kept.ids.push(id);
-  for (const name of measured) for (let i = 0; i < tokens.ids.length; i++) kept.arrays[name].push(tokens[name]?.[i] ?? Number.NaN);
+  for (const name of measured)
+    for (let i = 0; i < tokens.ids.length; i++) kept.arrays[name].push(tokens[name]?.[i] ?? Number.NaN);
   return { ...rest, pieces: tokens.pieces, span };
 }
 
 /** NaN marks numbers a record does not have: an evaluation has no advantages. */
 function tokenFile(kept: Kept): Uint8Array {
   const ints = (name: string, data: number[]) => ({ name, shape: [data.length], data: Int32Array.from(data) });
-  const floats = measured.map((name) => ({ name, shape: [kept.arrays[name].length], data: Float32Array.from(kept.arrays[name]) }));
+  const floats = measured.map((name) => ({
+    name,
+    shape: [kept.arrays[name].length],
+    data: Float32Array.from(kept.arrays[name]),
+  }));
   return writeSafetensors([ints('promptIds', kept.promptIds), ints('ids', kept.ids), ...floats]);
 }
 
@@ -102,7 +129,11 @@ async function indexOf(store: Store, run: string, step: number): Promise<IndexRo
 }
 
 /** Newest step first. */
-export async function listTraces(store: Store, run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }> {
+export async function listTraces(
+  store: Store,
+  run: string,
+  filter: TraceFilter,
+): Promise<{ total: number; rows: TraceSummary[] }> {
   const steps = await traceSteps(store, run);
   const wanted = steps.filter((step) => filter.step === undefined || step === filter.step).reverse();
   const text = filter.text?.toLowerCase() ?? '';
@@ -138,7 +169,9 @@ export async function readTrace(store: Store, run: string, id: string): Promise<
 /** All traces of a step, without their token numbers. */
 export async function readThinTraces(store: Store, run: string, step: number): Promise<Trace[]> {
   const name = paths.traceLines(run, step);
-  const lines = textOf(await store.read(name)).split('\n').filter((line) => line !== '');
+  const lines = textOf(await store.read(name))
+    .split('\n')
+    .filter((line) => line !== '');
   return lines.map((line) => {
     const { records, ...rest } = parseAs(storedSchema, bytesOf(line), name);
     return { ...rest, records: records.map(({ span: _, pieces: __, ...record }) => record) };
@@ -154,7 +187,11 @@ type Columns = { promptIds: Int32Array; ids: Int32Array } & Record<(typeof measu
 
 async function readColumns(file: SafetensorsFile): Promise<Columns> {
   const floats = await Promise.all(measured.map(async (name) => [name, await readFloats(file, name)] as const));
-  return { promptIds: await readInts(file, 'promptIds'), ids: await readInts(file, 'ids'), ...(Object.fromEntries(floats) as Record<(typeof measured)[number], Float32Array>) };
+  return {
+    promptIds: await readInts(file, 'promptIds'),
+    ids: await readInts(file, 'ids'),
+    ...(Object.fromEntries(floats) as Record<(typeof measured)[number], Float32Array>),
+  };
 }
 
 function thick(record: Thin, columns: Columns): TraceRecord {
@@ -162,7 +199,12 @@ function thick(record: Thin, columns: Columns): TraceRecord {
   if (!span || !pieces) return rest;
   const part = (name: (typeof measured)[number]) => [...columns[name].subarray(...span.response)];
   const has = (numbers: number[]) => numbers.length > 0 && !numbers.some(Number.isNaN);
-  const optional = Object.fromEntries(measured.slice(2).map((name) => [name, part(name)] as const).filter(([, numbers]) => has(numbers)));
+  const optional = Object.fromEntries(
+    measured
+      .slice(2)
+      .map((name) => [name, part(name)] as const)
+      .filter(([, numbers]) => has(numbers)),
+  );
   const tokens: TraceTokens = {
     promptIds: [...columns.promptIds.subarray(...span.prompt)],
     ids: [...columns.ids.subarray(...span.response)],
@@ -171,12 +213,19 @@ function thick(record: Thin, columns: Columns): TraceRecord {
     entropy: part('entropy'),
     ...optional,
   };
-  const whole = tokens.ids.length === pieces.length && tokens.logprobs.length === pieces.length && tokens.promptIds.length === span.prompt[1] - span.prompt[0];
-  if (!whole) throw new UserError(`The token numbers of record ${record.id} are not all there; the run's traces were damaged or changed by hand`);
+  const whole =
+    tokens.ids.length === pieces.length &&
+    tokens.logprobs.length === pieces.length &&
+    tokens.promptIds.length === span.prompt[1] - span.prompt[0];
+  if (!whole)
+    throw new UserError(
+      `The token numbers of record ${record.id} are not all there; the run's traces were damaged or changed by hand`,
+    );
   return { ...rest, tokens };
 }
 
 /** A resumed run forgets what lies beyond its checkpoint. */
 export async function dropTracesAfter(store: Store, run: string, step: number): Promise<void> {
-  for (const name of await store.list(paths.traces(run))) if (stepOf(name) > step) await store.remove(`${paths.traces(run)}/${name}`);
+  for (const name of await store.list(paths.traces(run)))
+    if (stepOf(name) > step) await store.remove(`${paths.traces(run)}/${name}`);
 }
