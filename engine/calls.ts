@@ -43,5 +43,7 @@ export class Calls {
 
 function readable(error: unknown): unknown {
   if (error instanceof UserError || error instanceof Cancelled || !isOutOfMemory(error)) return error;
-  return new UserError(`${(error as Error).message}; unload a model, use LoRA instead of full fine-tuning, or shorten prompts`);
+  return new UserError(
+    `${(error as Error).message}; unload a model, use LoRA instead of full fine-tuning, or shorten prompts`,
+  );
 }

@@ -27,11 +27,32 @@ export function webWire(port: WebPort): Wire {
   };
 }
 
-const CALLS = ['open', 'devices', 'inspect', 'loadModel', 'unloadModel', 'createPolicy', 'dropPolicy', 'exportPolicy', 'importPolicy', 'encode', 'generate', 'score', 'update', 'forget', 'sft', 'memory', 'cancel', 'close'] as const satisfies (keyof EngineApi)[];
+const CALLS = [
+  'open',
+  'devices',
+  'inspect',
+  'loadModel',
+  'unloadModel',
+  'createPolicy',
+  'dropPolicy',
+  'exportPolicy',
+  'importPolicy',
+  'encode',
+  'generate',
+  'score',
+  'update',
+  'forget',
+  'sft',
+  'memory',
+  'cancel',
+  'close',
+] as const satisfies (keyof EngineApi)[];
 
 /** Calls an engine over a port. Events arrive at `events`. */
 export function connectEngine(port: WebPort | Wire, events: EngineEvents): EngineClient {
   const remote = connect<EngineApi, EngineEvents>('listen' in port ? port : webWire(port), events, []);
-  const calls = Object.fromEntries(CALLS.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]));
+  const calls = Object.fromEntries(
+    CALLS.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]),
+  );
   return { ...(calls as unknown as EngineApi), disconnect: (reason) => remote.$close(new Error(reason)) };
 }

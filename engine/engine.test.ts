@@ -14,7 +14,12 @@ const SPEC: PolicySpec = { policy: 'p', model: 'chat', method: { kind: 'full' },
 
 const PPO = ppoSettings({ parameters: 100_000, method: 'full', totalSteps: 10 });
 
-const ask = (record: string, content: string, sampling: Partial<Sampling> = {}, keep = false): GenerateRequest => ({ record, prompt: { messages: [{ role: 'user', content }] }, sampling: { ...GREEDY, ...sampling }, keep });
+const ask = (record: string, content: string, sampling: Partial<Sampling> = {}, keep = false): GenerateRequest => ({
+  record,
+  prompt: { messages: [{ role: 'user', content }] },
+  sampling: { ...GREEDY, ...sampling },
+  keep,
+});
 
 describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
   let host: NodeEngine;
@@ -42,14 +47,24 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
 
   it('reports the model and its loading', async () => {
     const info = await host.engine.inspect(await filesAt(CHAT));
-    expect(info).toMatchObject({ architecture: 'llama', format: 'safetensors', layers: 8, hidden: 512, chatTemplate: true, weightTypes: ['F16'] });
+    expect(info).toMatchObject({
+      architecture: 'llama',
+      format: 'safetensors',
+      layers: 8,
+      hidden: 512,
+      chatTemplate: true,
+      weightTypes: ['F16'],
+    });
     expect(info.memory.run).toBeGreaterThan(info.parameters * 4);
     expect(info.memory.trainFull).toBeGreaterThan(info.memory.trainLora);
     expect(progress.at(-1)).toMatch(/^load (\d+)\/\1$/);
   });
 
   it('answers in text, streams the same text, and stops at stop strings', async () => {
-    const [plain, stopped] = await host.engine.generate('p', [ask('plain', 'What is the capital of France?'), ask('stopped', 'What is the capital of France?', { stop: ['of Fr'] })]);
+    const [plain, stopped] = await host.engine.generate('p', [
+      ask('plain', 'What is the capital of France?'),
+      ask('stopped', 'What is the capital of France?', { stop: ['of Fr'] }),
+    ]);
     expect(plain.text).toContain('Paris');
     expect(plain.finish).toBe('stop');
     expect(tokens.get('plain')).toBe(plain.text);
@@ -61,7 +76,11 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
 
   it('cancels a running call and keeps what it has', async () => {
     onToken = (record) => void (record === 'endless' && host.engine.cancel('run-1'));
-    const [generation] = await host.engine.generate('p', [ask('endless', 'Tell me a long story.', { maxTokens: 400 })], 'run-1');
+    const [generation] = await host.engine.generate(
+      'p',
+      [ask('endless', 'Tell me a long story.', { maxTokens: 400 })],
+      'run-1',
+    );
     onToken = () => {};
     expect(generation.finish).toBe('cancelled');
     expect(generation.ids.length).toBeLessThan(400);
@@ -69,17 +88,28 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
   });
 
   it('scores what it generated as it generated it', async () => {
-    const [generation] = await host.engine.generate('p', [ask('scored', 'Name a colour.', { temperature: 1, maxTokens: 8 })]);
+    const [generation] = await host.engine.generate('p', [
+      ask('scored', 'Name a colour.', { temperature: 1, maxTokens: 8 }),
+    ]);
     const [scored] = await host.engine.score('p', [generation]);
     for (const [i, logprob] of generation.logprobs.entries()) expect(scored.logprobs[i]).toBeCloseTo(logprob, 3);
   });
 
   it('exports a checkpoint that another policy takes', async () => {
-    const spec: PolicySpec = { policy: 'a', model: 'tiny', method: { kind: 'lora', rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'] }, frozen: false, seed: 5 };
+    const spec: PolicySpec = {
+      policy: 'a',
+      model: 'tiny',
+      method: { kind: 'lora', rank: 2, alpha: 4, targets: ['q_proj', 'v_proj'] },
+      frozen: false,
+      seed: 5,
+    };
     expect((await host.engine.createPolicy(spec)).trainable).toBe(3 * (2 * (64 + 64) + 2 * (64 + 32)) + 65);
     await host.engine.createPolicy({ ...spec, policy: 'b', seed: 6 });
     const files = await host.engine.exportPolicy('a', 'checkpoint');
-    await host.engine.importPolicy('b', Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }])));
+    await host.engine.importPolicy(
+      'b',
+      Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }])),
+    );
     const again = await host.engine.exportPolicy('b', 'checkpoint');
     expect(again.map(({ bytes }) => [...bytes])).toEqual(files.map(({ bytes }) => [...bytes]));
   });
@@ -87,9 +117,20 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
   it('learns from kept records once, and forgets on demand', async () => {
     const { engine } = host;
     await engine.createPolicy({ policy: 'learner', model: 'tiny', method: { kind: 'full' }, frozen: false, seed: 5 });
-    const requests = Array.from({ length: 6 }, (_, i): GenerateRequest => ({ record: `k${i}`, prompt: { ids: [3, 5, 8 + i] }, sampling: { ...GREEDY, temperature: 1, maxTokens: 6, seed: i }, keep: true }));
+    const requests = Array.from({ length: 6 }, (_, i): GenerateRequest => ({
+      record: `k${i}`,
+      prompt: { ids: [3, 5, 8 + i] },
+      sampling: { ...GREEDY, temperature: 1, maxTokens: 6, seed: i },
+      keep: true,
+    }));
     const generations = await engine.generate('learner', requests);
-    const settled = generations.map(({ record, ids }) => ({ record, reward: ids[0] % 2, role: 'solver', turn: 0, group: record }));
+    const settled = generations.map(({ record, ids }) => ({
+      record,
+      reward: ids[0] % 2,
+      role: 'solver',
+      turn: 0,
+      group: record,
+    }));
     const before = await engine.score('learner', generations);
     const report = await engine.update('learner', settled, { ...PPO, lr: 1e-2 }, 0, 'update');
     expect(report.trainedTokens).toBe(generations.reduce((sum, { ids }) => sum + ids.length, 0));
@@ -103,9 +144,29 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
 
   it('fine-tunes towards demonstrations, the end of the turn included', async () => {
     const { engine } = host;
-    await engine.createPolicy({ policy: 'pupil', model: 'chat', method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] }, frozen: false, seed: 1 });
-    const examples = [{ prompt: { messages: [{ role: 'user' as const, content: 'Say the word.' }] }, response: 'purple', role: 'solver' }];
-    const settings = { lr: 1e-2, lrWarmup: 0, lrDecay: 'constant' as const, totalSteps: 12, weightDecay: 0, maxGradNorm: 1, tokenBudget: 512 };
+    await engine.createPolicy({
+      policy: 'pupil',
+      model: 'chat',
+      method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] },
+      frozen: false,
+      seed: 1,
+    });
+    const examples = [
+      {
+        prompt: { messages: [{ role: 'user' as const, content: 'Say the word.' }] },
+        response: 'purple',
+        role: 'solver',
+      },
+    ];
+    const settings = {
+      lr: 1e-2,
+      lrWarmup: 0,
+      lrDecay: 'constant' as const,
+      totalSteps: 12,
+      weightDecay: 0,
+      maxGradNorm: 1,
+      tokenBudget: 512,
+    };
     const losses: number[] = [];
     for (let step = 0; step < 12; step++) losses.push((await engine.sft('pupil', examples, settings, step)).loss);
     expect(losses.at(-1)!).toBeLessThan(losses[0] / 4);
@@ -125,12 +186,22 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
     expect(await sentence(engine.open('wasm'))).toMatch(/^UserError: A device is open already/);
     expect(await sentence(engine.generate('nobody', []))).toMatch(/^UserError: There is no policy named nobody/);
     expect(await sentence(engine.createPolicy(SPEC))).toMatch(/^UserError: A policy named p exists/);
-    expect(await sentence(engine.createPolicy({ ...SPEC, policy: 'q', model: 'none' }))).toMatch(/^UserError: No model named none/);
+    expect(await sentence(engine.createPolicy({ ...SPEC, policy: 'q', model: 'none' }))).toMatch(
+      /^UserError: No model named none/,
+    );
     expect(await sentence(engine.unloadModel('chat'))).toMatch(/^UserError: The model chat is in use by p/);
-    expect(await sentence(engine.generate('p', [ask('a', 'x'), ask('a', 'y')]))).toMatch(/^UserError: Two requests share/);
-    expect(await sentence(engine.generate('p', [ask('a', 'x', { topP: 7 })]))).toMatch(/^UserError: sampling.topP is 7/);
-    expect(await sentence(engine.generate('p', [{ ...ask('a', ''), prompt: { ids: [] } }]))).toMatch(/^UserError: The prompt is empty/);
-    expect(await sentence(engine.generate('p', [{ ...ask('a', ''), prompt: { ids: [1, 6400] } }]))).toMatch(/^UserError: Token id 6400 is outside/);
+    expect(await sentence(engine.generate('p', [ask('a', 'x'), ask('a', 'y')]))).toMatch(
+      /^UserError: Two requests share/,
+    );
+    expect(await sentence(engine.generate('p', [ask('a', 'x', { topP: 7 })]))).toMatch(
+      /^UserError: sampling.topP is 7/,
+    );
+    expect(await sentence(engine.generate('p', [{ ...ask('a', ''), prompt: { ids: [] } }]))).toMatch(
+      /^UserError: The prompt is empty/,
+    );
+    expect(await sentence(engine.generate('p', [{ ...ask('a', ''), prompt: { ids: [1, 6400] } }]))).toMatch(
+      /^UserError: Token id 6400 is outside/,
+    );
     expect(await sentence(engine.encode('tiny', { text: 'x' }))).toMatch(/^UserError: The model tiny has no tokenizer/);
     expect(await sentence(engine.loadModel('empty', {}))).toMatch(/^UserError: No model was found/);
   });

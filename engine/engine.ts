@@ -12,7 +12,20 @@ import { exportPolicy, importPolicy } from './model/checkpoint.ts';
 import { makePolicy, type BasePolicy } from './model/make-policy.ts';
 import { estimateMemory, tokensThatFit } from './model/memory.ts';
 import { checkIds, encodeExample, encodePrompt } from './prompts.ts';
-import type { EngineApi, EngineEvents, GenerateRequest, Generation, MemoryReport, ModelInfo, PolicyInfo, PolicySpec, SettledRecord, SftExample, SftReport, SftSettings } from './protocol.ts';
+import type {
+  EngineApi,
+  EngineEvents,
+  GenerateRequest,
+  Generation,
+  MemoryReport,
+  ModelInfo,
+  PolicyInfo,
+  PolicySpec,
+  SettledRecord,
+  SftExample,
+  SftReport,
+  SftSettings,
+} from './protocol.ts';
 import { generate } from './rollout/generate.ts';
 import { checkSampling } from './rollout/sample.ts';
 import { score } from './rollout/score.ts';
@@ -39,12 +52,17 @@ export function createEngine(events: EngineEvents): EngineApi {
     score: (policy, items) =>
       state.calls.exclusive(() => {
         const { base, trunk } = state.policy(policy);
-        const checked = items.map((item) => ({ promptIds: encodePrompt(base, { ids: item.promptIds }), ids: checkIds(base, item.ids) }));
+        const checked = items.map((item) => ({
+          promptIds: encodePrompt(base, { ids: item.promptIds }),
+          ids: checkIds(base, item.ids),
+        }));
         return score(trunk, state.policy(policy).using(), checked, { yieldToEvents: () => state.pause() });
       }),
-    update: (policy, records, settings, step, call) => state.calls.exclusive(() => state.update(policy, records, settings, step, call), call),
+    update: (policy, records, settings, step, call) =>
+      state.calls.exclusive(() => state.update(policy, records, settings, step, call), call),
     forget: async (policy, records) => state.forget(policy, records),
-    sft: (policy, examples, settings, step, call) => state.calls.exclusive(() => state.sft(policy, examples, settings, step, call), call),
+    sft: (policy, examples, settings, step, call) =>
+      state.calls.exclusive(() => state.sft(policy, examples, settings, step, call), call),
     memory: async () => state.memory(),
     cancel: async (call) => state.calls.cancel(call),
     close: () => state.calls.exclusive(() => state.close()),
@@ -64,8 +82,12 @@ class EngineState {
     this.#events = events;
   }
 
-  async open(choice: Parameters<EngineApi['open']>[0], remembered: Parameters<EngineApi['open']>[1]): ReturnType<EngineApi['open']> {
-    if (this.#device) throw new UserError(`A device is open already: ${this.#device.info.name}; close the engine to choose another`);
+  async open(
+    choice: Parameters<EngineApi['open']>[0],
+    remembered: Parameters<EngineApi['open']>[1],
+  ): ReturnType<EngineApi['open']> {
+    if (this.#device)
+      throw new UserError(`A device is open already: ${this.#device.info.name}; close the engine to choose another`);
     this.#device = await openDevice(choice, remembered);
     this.#device.onLost((reason) => {
       this.#abandon();
@@ -75,7 +97,8 @@ class EngineState {
   }
 
   async devices(measure: boolean): ReturnType<EngineApi['devices']> {
-    if (measure && this.#device) throw new UserError(`Devices can only be measured before one is opened; ${this.#device.info.name} is open`);
+    if (measure && this.#device)
+      throw new UserError(`Devices can only be measured before one is opened; ${this.#device.info.name} is open`);
     return probeDevices(measure);
   }
 
@@ -94,14 +117,18 @@ class EngineState {
 
   unloadModel(name: string): void {
     const base = this.model(name);
-    const users = [...this.#policies.values()].filter((policy) => policy.base === base).map((policy) => policy.spec.policy);
-    if (users.length > 0) throw new UserError(`The model ${name} is in use by ${users.join(', ')}; drop these policies first`);
+    const users = [...this.#policies.values()]
+      .filter((policy) => policy.base === base)
+      .map((policy) => policy.spec.policy);
+    if (users.length > 0)
+      throw new UserError(`The model ${name} is in use by ${users.join(', ')}; drop these policies first`);
     base.dispose();
     this.#models.delete(name);
   }
 
   createPolicy(spec: PolicySpec): PolicyInfo {
-    if (this.#policies.has(spec.policy)) throw new UserError(`A policy named ${spec.policy} exists already; drop it first`);
+    if (this.#policies.has(spec.policy))
+      throw new UserError(`A policy named ${spec.policy} exists already; drop it first`);
     const policy = makePolicy(spec, this.model(spec.model));
     this.#policies.set(spec.policy, policy);
     return { policy: spec.policy, model: spec.model, trainable: policy.trainable?.size ?? 0, bytes: policy.bytes };
@@ -120,12 +147,16 @@ class EngineState {
       return { record, promptIds: encodePrompt(policy.base, prompt), sampling };
     });
     checkUnique(orders.map(({ record }) => record));
-    const generations = await generate({ trunk: policy.trunk, using: policy.using(), tokenizer: policy.base.tokenizer }, orders, {
-      onToken: (record, ids, text) => this.#events.onToken({ record, ids, text }),
-      onProgress: (done, total) => this.#progress(call, 'generate', done, total),
-      cancelled: () => this.calls.cancelled(call),
-      yieldToEvents: () => this.pause(),
-    });
+    const generations = await generate(
+      { trunk: policy.trunk, using: policy.using(), tokenizer: policy.base.tokenizer },
+      orders,
+      {
+        onToken: (record, ids, text) => this.#events.onToken({ record, ids, text }),
+        onProgress: (done, total) => this.#progress(call, 'generate', done, total),
+        cancelled: () => this.calls.cancelled(call),
+        yieldToEvents: () => this.pause(),
+      },
+    );
     const kept = this.#keptBy(name);
     for (const [i, { record, promptIds, ids, logprobs }] of generations.entries()) {
       if (requests[i].keep) kept.set(record, { promptIds, ids, logprobs });
@@ -133,11 +164,20 @@ class EngineState {
     return generations;
   }
 
-  async update(name: string, settled: readonly SettledRecord[], settings: Parameters<EngineApi['update']>[2], step: number, call?: string): ReturnType<EngineApi['update']> {
+  async update(
+    name: string,
+    settled: readonly SettledRecord[],
+    settings: Parameters<EngineApi['update']>[2],
+    step: number,
+    call?: string,
+  ): ReturnType<EngineApi['update']> {
     const policy = this.policy(name);
     const kept = this.#keptBy(name);
     const missing = settled.find(({ record }) => !kept.has(record));
-    if (missing) throw new UserError(`The policy ${name} keeps no record ${missing.record}; generate it with keep, and update with each record once`);
+    if (missing)
+      throw new UserError(
+        `The policy ${name} keeps no record ${missing.record}; generate it with keep, and update with each record once`,
+      );
     const records = settled.map((one) => ({ ...one, ...kept.get(one.record)! }));
     for (const { record } of settled) kept.delete(record);
     const fitted = this.#fitted(policy, settings, records);
@@ -145,7 +185,13 @@ class EngineState {
     return { ...report, notes: [...this.#fitNotes(settings, fitted), ...report.notes] };
   }
 
-  async sft(name: string, examples: readonly SftExample[], settings: SftSettings, step: number, call?: string): Promise<SftReport> {
+  async sft(
+    name: string,
+    examples: readonly SftExample[],
+    settings: SftSettings,
+    step: number,
+    call?: string,
+  ): Promise<SftReport> {
     const policy = this.policy(name);
     const sequences = examples.map((example) => encodeExample(policy.base, example));
     const fitted = this.#fitted(policy, settings, sequences);
@@ -159,7 +205,11 @@ class EngineState {
     else for (const record of records) kept.delete(record);
   }
 
-  learnHooks(call?: string): { onProgress(phase: string, done: number, total: number): void; cancelled(): boolean; yieldToEvents(): Promise<void> } {
+  learnHooks(call?: string): {
+    onProgress(phase: string, done: number, total: number): void;
+    cancelled(): boolean;
+    yieldToEvents(): Promise<void>;
+  } {
     return {
       onProgress: (phase, done, total) => this.#progress(call, phase, done, total),
       cancelled: () => this.calls.cancelled(call),
@@ -195,17 +245,31 @@ class EngineState {
   }
 
   /** Settings whose micro-batches fit beside what the models and policies hold; only WebAssembly has so low a ceiling. */
-  #fitted<S extends { readonly tokenBudget: number }>(policy: BasePolicy, settings: S, sequences: readonly { readonly promptIds: ArrayLike<number>; readonly ids: ArrayLike<number> }[]): S {
+  #fitted<S extends { readonly tokenBudget: number }>(
+    policy: BasePolicy,
+    settings: S,
+    sequences: readonly { readonly promptIds: ArrayLike<number>; readonly ids: ArrayLike<number> }[],
+  ): S {
     if (this.device().info.kind !== 'wasm') return settings;
     const weights = [...this.#models.values()].reduce((sum, base) => sum + base.bytes, 0);
     const trained = [...this.#policies.values()].reduce((sum, one) => sum + (one.trainable?.size ?? 0) * 4, 0);
     const gradient = (policy.trainable?.size ?? 0) * 4;
     const longest = sequences.reduce((most, { promptIds, ids }) => Math.max(most, promptIds.length + ids.length), 1);
-    return { ...settings, tokenBudget: Math.min(settings.tokenBudget, Math.max(longest, tokensThatFit(policy.base.config, weights + trained + gradient, longest))) };
+    return {
+      ...settings,
+      tokenBudget: Math.min(
+        settings.tokenBudget,
+        Math.max(longest, tokensThatFit(policy.base.config, weights + trained + gradient, longest)),
+      ),
+    };
   }
 
   #fitNotes(wanted: { tokenBudget: number }, fitted: { tokenBudget: number }): string[] {
-    return fitted.tokenBudget < wanted.tokenBudget ? [`micro-batches of ${fitted.tokenBudget.toLocaleString('en-US')} tokens instead of ${wanted.tokenBudget.toLocaleString('en-US')}: what fits into WebAssembly memory`] : [];
+    return fitted.tokenBudget < wanted.tokenBudget
+      ? [
+          `micro-batches of ${fitted.tokenBudget.toLocaleString('en-US')} tokens instead of ${wanted.tokenBudget.toLocaleString('en-US')}: what fits into WebAssembly memory`,
+        ]
+      : [];
   }
 
   /** Lets messages run, and looks at memory on the way. */
@@ -241,7 +305,10 @@ class EngineState {
   #measure(): number {
     if (!this.#device) return 0;
     const { usedBytes, reservedBytes } = this.#device.memory();
-    const outside = [...this.#policies.values()].reduce((sum, policy) => sum + policy.hostBytes - policy.borrowedBytes, 0);
+    const outside = [...this.#policies.values()].reduce(
+      (sum, policy) => sum + policy.hostBytes - policy.borrowedBytes,
+      0,
+    );
     // WebAssembly memory never shrinks, so what it reserved is its own high-water mark.
     this.#peakBytes = Math.max(this.#peakBytes, reservedBytes + Math.max(0, outside), usedBytes + outside);
     return usedBytes + outside;

@@ -21,13 +21,19 @@ function rawIds(base: BaseModel, prompt: Prompt): number[] {
 }
 
 export function tokenizerOf(base: BaseModel): Tokenizer {
-  if (!base.tokenizer) throw new UserError(`The model ${base.name} has no tokenizer.json; download its folder again with all its files, or give token ids`);
+  if (!base.tokenizer)
+    throw new UserError(
+      `The model ${base.name} has no tokenizer.json; download its folder again with all its files, or give token ids`,
+    );
   return base.tokenizer;
 }
 
 export function checkIds(base: BaseModel, ids: readonly number[]): number[] {
   const bad = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= base.config.vocab);
-  if (bad !== undefined) throw new UserError(`Token id ${bad} is outside the vocabulary of ${base.config.vocab}; encode the text with this model's own tokenizer`);
+  if (bad !== undefined)
+    throw new UserError(
+      `Token id ${bad} is outside the vocabulary of ${base.config.vocab}; encode the text with this model's own tokenizer`,
+    );
   return [...ids];
 }
 
@@ -46,7 +52,11 @@ function endId(base: BaseModel, tokenizer: Tokenizer, { prompt, response }: SftE
   const ends = [...base.config.eosIds, ...tokenizer.eosIds];
   if (!('messages' in prompt) || ends.length < 2) return ends[0] ?? null;
   const asked = tokenizer.renderChat(prompt.messages);
-  const answered = tokenizer.renderChat([...prompt.messages, { role: 'assistant', content: response }], { addGenerationPrompt: false });
-  const [next] = answered.startsWith(asked + response) ? tokenizer.encode(answered.slice(asked.length + response.length), { addSpecial: false }) : [];
+  const answered = tokenizer.renderChat([...prompt.messages, { role: 'assistant', content: response }], {
+    addGenerationPrompt: false,
+  });
+  const [next] = answered.startsWith(asked + response)
+    ? tokenizer.encode(answered.slice(asked.length + response.length), { addSpecial: false })
+    : [];
   return next !== undefined && ends.includes(next) ? next : ends[0];
 }

@@ -93,16 +93,19 @@ export type PolicySpec = {
   readonly seed: number;
 };
 
-export type PolicyInfo = { readonly policy: string; readonly model: string; readonly trainable: number; readonly bytes: number };
+export type PolicyInfo = {
+  readonly policy: string;
+  readonly model: string;
+  readonly trainable: number;
+  readonly bytes: number;
+};
 
 // ---- generation ----------------------------------------------------------------------------------------------
 
 export type ChatMessage = { readonly role: 'system' | 'user' | 'assistant'; readonly content: string };
 
 export type Prompt =
-  | { readonly messages: readonly ChatMessage[] }
-  | { readonly text: string }
-  | { readonly ids: readonly number[] };
+  { readonly messages: readonly ChatMessage[] } | { readonly text: string } | { readonly ids: readonly number[] };
 
 export type Sampling = {
   /** 0 is greedy. */
@@ -234,7 +237,11 @@ export type SftReport = {
   readonly notes: readonly string[];
 };
 
-export type MemoryReport = { readonly usedBytes: number; readonly peakBytes: number; readonly parts: Readonly<Record<string, number>> };
+export type MemoryReport = {
+  readonly usedBytes: number;
+  readonly peakBytes: number;
+  readonly parts: Readonly<Record<string, number>>;
+};
 
 // ---- the engine ----------------------------------------------------------------------------------------------
 
@@ -263,11 +270,23 @@ export type EngineApi = {
   score(policy: string, items: readonly { promptIds: readonly number[]; ids: readonly number[] }[]): Promise<Scored[]>;
 
   /** One PPO update from kept records; those named are consumed, whatever the outcome. `step` counts from 0. */
-  update(policy: string, records: readonly SettledRecord[], settings: PpoSettings, step: number, call?: string): Promise<UpdateReport>;
+  update(
+    policy: string,
+    records: readonly SettledRecord[],
+    settings: PpoSettings,
+    step: number,
+    call?: string,
+  ): Promise<UpdateReport>;
   /** Forget kept records (a dropped query's, or all). */
   forget(policy: string, records?: readonly string[]): Promise<void>;
   /** One optimiser step of supervised fine-tuning on the responses alone. */
-  sft(policy: string, examples: readonly SftExample[], settings: SftSettings, step: number, call?: string): Promise<SftReport>;
+  sft(
+    policy: string,
+    examples: readonly SftExample[],
+    settings: SftSettings,
+    step: number,
+    call?: string,
+  ): Promise<SftReport>;
 
   memory(): Promise<MemoryReport>;
   cancel(call: string): Promise<void>;

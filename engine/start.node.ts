@@ -10,7 +10,13 @@ export type NodeEngine = { readonly engine: EngineApi; close(): Promise<void> };
 
 export async function startNodeEngine(events: EngineEvents): Promise<NodeEngine> {
   const worker = startWorker();
-  const engine = connectEngine({ post: (message, transfer) => worker.postMessage(message, transfer), listen: (receive) => void worker.on('message', receive) }, events);
+  const engine = connectEngine(
+    {
+      post: (message, transfer) => worker.postMessage(message, transfer),
+      listen: (receive) => void worker.on('message', receive),
+    },
+    events,
+  );
   let closing = false;
   const ended = (reason: string): void => {
     engine.disconnect(reason);

@@ -17,12 +17,17 @@ type Message = { e?: unknown; r?: unknown };
 const TRANSFER_FROM_BYTES = 65_536;
 
 /** `Remote` is what the other side offers, `local` what we offer it. */
-export function connect<Remote extends object, Local extends object>(wire: Wire, local: Local, eventNames: (keyof Remote)[]): BirpcReturn<Remote, Local> {
+export function connect<Remote extends object, Local extends object>(
+  wire: Wire,
+  local: Local,
+  eventNames: (keyof Remote)[],
+): BirpcReturn<Remote, Local> {
   return createBirpc<Remote, Local>(local, {
     post: (message: Message) => wire.post(message, transferable(message.r)),
     on: (receive) => wire.listen(receive),
     serialize: (message: Message) => (message.e === undefined ? message : { ...message, e: packError(message.e) }),
-    deserialize: (message: Message) => (message.e === undefined ? message : { ...message, e: unpackError(message.e as WireError) }),
+    deserialize: (message: Message) =>
+      message.e === undefined ? message : { ...message, e: unpackError(message.e as WireError) },
     eventNames,
     bind: 'functions',
     timeout: -1,
@@ -38,7 +43,8 @@ function packError(error: unknown): WireError {
 
 function unpackError({ name, message, stack }: WireError): Error {
   if (name === 'UserError') return new UserError(message);
-  const error = name === 'Cancelled' ? Object.assign(new Cancelled(''), { message }) : Object.assign(new Error(message), { name });
+  const error =
+    name === 'Cancelled' ? Object.assign(new Cancelled(''), { message }) : Object.assign(new Error(message), { name });
   if (stack) error.stack = stack;
   return error;
 }
@@ -48,7 +54,10 @@ function transferable(result: unknown): ArrayBuffer[] {
   if (!Array.isArray(result)) return [];
   const buffers = result.flatMap((item: unknown) => {
     const bytes = (item as { bytes?: unknown } | null)?.bytes;
-    const whole = bytes instanceof Uint8Array && bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength;
+    const whole =
+      bytes instanceof Uint8Array &&
+      bytes.buffer instanceof ArrayBuffer &&
+      bytes.byteLength === bytes.buffer.byteLength;
     return whole && bytes.byteLength >= TRANSFER_FROM_BYTES ? [bytes.buffer as ArrayBuffer] : [];
   });
   return [...new Set(buffers)];

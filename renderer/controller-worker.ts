@@ -5,8 +5,14 @@
  */
 export type ControllerWorker = { connect(port: MessagePort): void };
 
-export function startControllerWorker(store: MessagePort | null, onFailure: (reason: string) => void): ControllerWorker {
-  const worker = new Worker(new URL('../workflows/controller.worker.ts', import.meta.url), { type: 'module', name: 'controller' });
+export function startControllerWorker(
+  store: MessagePort | null,
+  onFailure: (reason: string) => void,
+): ControllerWorker {
+  const worker = new Worker(new URL('../workflows/controller.worker.ts', import.meta.url), {
+    type: 'module',
+    name: 'controller',
+  });
   worker.addEventListener('error', (event) => onFailure(event.message || 'the controller could not be started'));
   worker.postMessage({ type: 'open', store }, store ? [store] : []);
   return { connect: (port) => worker.postMessage({ type: 'client', port }, [port]) };

@@ -39,7 +39,10 @@ export default defineConfig({
   plugins: [svelte({ configFile: resolve(here, 'svelte.config.js') }), bundledModel()],
   worker: { format: 'es' },
   // Shared memory, and with it threads, exists only on an isolated page.
-  server: { fs: { allow: [root] }, headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' } },
+  server: {
+    fs: { allow: [root] },
+    headers: { 'Cross-Origin-Opener-Policy': 'same-origin', 'Cross-Origin-Embedder-Policy': 'require-corp' },
+  },
   build: {
     outDir: out,
     emptyOutDir: true,

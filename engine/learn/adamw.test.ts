@@ -8,9 +8,21 @@ import { adamwStep, type StepSize } from './adamw.ts';
 import { addGradients, disposeGradient, newGradient, type FlatGradient } from './gradients.ts';
 import { newMoments, readMoments, restoreMoments } from './moments.ts';
 
-const LAYOUT: Segment[] = (
-  [['a', [2, 2], 'trunk'], ['b', [3], 'trunk'], ['value_head.weight', [1, 2], 'value'], ['c', [2], 'trunk']] as const // prettier-ignore
-).reduce<Segment[]>((layout, [name, shape, part]) => [...layout, { name, shape, part, offset: layout.reduce((n, s) => n + s.size, 0), size: shape.reduce<number>((a, b) => a * b, 1) }], []);
+const LAYOUT: Segment[] =
+  ([['a', [2, 2], 'trunk'], ['b', [3], 'trunk'], ['value_head.weight', [1, 2], 'value'], ['c', [2], 'trunk']] as const) // prettier-ignore
+    .reduce<Segment[]>(
+      (layout, [name, shape, part]) => [
+        ...layout,
+        {
+          name,
+          shape,
+          part,
+          offset: layout.reduce((n, s) => n + s.size, 0),
+          size: shape.reduce<number>((a, b) => a * b, 1),
+        },
+      ],
+      [],
+    );
 const SIZE = 11;
 const VALUE = [7, 8];
 const START = Float32Array.from({ length: SIZE }, (_, i) => Math.sin(i + 1));
@@ -26,14 +38,25 @@ describe('AdamW', () => {
 
   const trainable = (): Trainable => ({ flat: tf.variable(tf.tensor1d(START)), layout: LAYOUT, size: SIZE });
   const onHost = (g: Float32Array): FlatGradient => ({ layout: LAYOUT, size: SIZE, host: g, device: null });
-  const onDevice = (g: Float32Array): FlatGradient => ({ layout: LAYOUT, size: SIZE, host: null, device: tf.tensor1d(g) });
+  const onDevice = (g: Float32Array): FlatGradient => ({
+    layout: LAYOUT,
+    size: SIZE,
+    host: null,
+    device: tf.tensor1d(g),
+  });
   const zeroTensors = (): Moments => ({ m: tf.zeros([SIZE]), v: tf.zeros([SIZE]), steps: { trunk: 0, value: 0 } });
-  const near = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).forEach((x, i) => expect(x).toBeCloseTo(b[i], 5));
+  const near = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    Array.from(a).forEach((x, i) => expect(x).toBeCloseTo(b[i], 5));
 
   it('steps the same by loop and by tensors, over changing parts', async () => {
     const [loop, tensors] = [trainable(), trainable()];
     const [m1, m2] = [newMoments(SIZE), zeroTensors()];
-    const steps: StepSize[] = [RATES, { ...RATES, rates: { trunk: null, value: 0.1 } }, { ...RATES, rates: { trunk: 0.02, value: null } }, { ...RATES, maxGradNorm: 0 }];
+    const steps: StepSize[] = [
+      RATES,
+      { ...RATES, rates: { trunk: null, value: 0.1 } },
+      { ...RATES, rates: { trunk: 0.02, value: null } },
+      { ...RATES, maxGradNorm: 0 },
+    ];
     for (const [i, size] of steps.entries()) {
       const g2 = onDevice(gradientAt(i));
       const norms = [await adamwStep(loop, m1, onHost(gradientAt(i)), size), await adamwStep(tensors, m2, g2, size)];
@@ -48,10 +71,12 @@ describe('AdamW', () => {
     expect(b.steps).toEqual(a.steps);
   });
 
-  it('moves each parameter by its part\'s rate on the first step, decay apart', async () => {
+  it("moves each parameter by its part's rate on the first step, decay apart", async () => {
     const one = trainable();
     await adamwStep(one, newMoments(SIZE), onHost(gradientAt(0)), { ...RATES, weightDecay: 0 });
-    one.flat.dataSync().forEach((p, i) => expect(Math.abs(p - START[i])).toBeCloseTo(VALUE.includes(i) ? 0.1 : 0.01, 5));
+    one.flat
+      .dataSync()
+      .forEach((p, i) => expect(Math.abs(p - START[i])).toBeCloseTo(VALUE.includes(i) ? 0.1 : 0.01, 5));
   });
 
   it('leaves a part without a rate exactly as it is', async () => {
@@ -82,7 +107,11 @@ describe('AdamW', () => {
     const expected = [2, 4, 6, 8, 0, 0, 0, 0, 0, 3, 3];
     for (const times of [1, 2])
       for (const sum of [host, onTensors]) {
-        addGradients(sum, named, () => tf.add(tf.sum(tf.square(named.a)), tf.mul(tf.sum(named.c), 3)) as tf.Scalar).dispose();
+        addGradients(
+          sum,
+          named,
+          () => tf.add(tf.sum(tf.square(named.a)), tf.mul(tf.sum(named.c), 3)) as tf.Scalar,
+        ).dispose();
         near(sum.host ?? sum.device!.dataSync(), expected.map((x) => x * times)); // prettier-ignore
       }
     disposeGradient(onTensors);

@@ -31,7 +31,12 @@ type Factors = { readonly step: number; readonly root: number; readonly decay: n
  * Returns the norm before scaling. A norm that is not finite changes nothing: the caller reports it.
  * Source: Loshchilov & Hutter 2019, algorithm 2, as torch.optim.AdamW computes it.
  */
-export async function adamwStep(trainable: Trainable, moments: Moments, gradient: FlatGradient, size: StepSize): Promise<number> {
+export async function adamwStep(
+  trainable: Trainable,
+  moments: Moments,
+  gradient: FlatGradient,
+  size: StepSize,
+): Promise<number> {
   const runs = runsOf(trainable.layout).filter((run) => size.rates[run.part] !== null);
   const norm = await globalNorm(gradient, runs);
   if (!Number.isFinite(norm)) return norm;
@@ -61,7 +66,10 @@ function factorsOf(lr: number, weightDecay: number, t: number, scale: number): F
 }
 
 /** Square root of the sum of squares over the runs, summed in float64 on the CPU. */
-export async function globalNorm(gradient: FlatGradient, runs: readonly { begin: number; end: number }[]): Promise<number> {
+export async function globalNorm(
+  gradient: FlatGradient,
+  runs: readonly { begin: number; end: number }[],
+): Promise<number> {
   if (gradient.host) {
     let squares = 0;
     const g = gradient.host;
@@ -70,7 +78,9 @@ export async function globalNorm(gradient: FlatGradient, runs: readonly { begin:
   }
   if (!gradient.device || runs.length === 0) return 0;
   const g = gradient.device;
-  const squares = tf.tidy(() => tf.addN(runs.map(({ begin, end }) => tf.sum(tf.square(tf.slice1d(g, begin, end - begin))))));
+  const squares = tf.tidy(() =>
+    tf.addN(runs.map(({ begin, end }) => tf.sum(tf.square(tf.slice1d(g, begin, end - begin))))),
+  );
   const [total] = await squares.data();
   squares.dispose();
   return Math.sqrt(total);
@@ -78,7 +88,13 @@ export async function globalNorm(gradient: FlatGradient, runs: readonly { begin:
 
 type FactorsOf = (run: Run) => Factors;
 
-function stepOnHost(trainable: Trainable, moments: Moments, g: Float32Array, runs: readonly Run[], factors: FactorsOf): void {
+function stepOnHost(
+  trainable: Trainable,
+  moments: Moments,
+  g: Float32Array,
+  runs: readonly Run[],
+  factors: FactorsOf,
+): void {
   const p = hostView(trainable.flat) as Float32Array;
   const { m, v } = moments as { m: Float32Array; v: Float32Array };
   for (const run of runs) {
@@ -92,7 +108,13 @@ function stepOnHost(trainable: Trainable, moments: Moments, g: Float32Array, run
   }
 }
 
-function stepOnDevice(trainable: Trainable, moments: Moments, gradient: tf.Tensor1D, runs: readonly Run[], factors: FactorsOf): void {
+function stepOnDevice(
+  trainable: Trainable,
+  moments: Moments,
+  gradient: tf.Tensor1D,
+  runs: readonly Run[],
+  factors: FactorsOf,
+): void {
   const state = moments as Moments & { m: tf.Tensor1D; v: tf.Tensor1D };
   for (const run of runs) {
     const { step, root, decay, scale } = factors(run);
@@ -117,6 +139,10 @@ function stepOnDevice(trainable: Trainable, moments: Moments, gradient: tf.Tenso
 /** `whole` with the run replaced; the run's tensor itself where it is everything. */
 function splice(whole: tf.Tensor1D, part: tf.Tensor, { begin, end }: Run): tf.Tensor1D {
   const size = whole.size;
-  const pieces = [begin > 0 ? tf.slice1d(whole, 0, begin) : null, part as tf.Tensor1D, end < size ? tf.slice1d(whole, end, size - end) : null];
+  const pieces = [
+    begin > 0 ? tf.slice1d(whole, 0, begin) : null,
+    part as tf.Tensor1D,
+    end < size ? tf.slice1d(whole, end, size - end) : null,
+  ];
   return tf.concat1d(pieces.filter((piece) => piece !== null));
 }

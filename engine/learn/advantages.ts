@@ -28,7 +28,11 @@ export function advantagesOf(records: readonly TrainRecord[], known: Known, sett
 }
 
 /** The record's reward on its last token; less coef · KL on every token where the KL is part of the reward. */
-function tokenRewards(records: readonly TrainRecord[], { starts, oldLogprobs, reference }: Known, { kl }: PpoSettings): Float32Array {
+function tokenRewards(
+  records: readonly TrainRecord[],
+  { starts, oldLogprobs, reference }: Known,
+  { kl }: PpoSettings,
+): Float32Array {
   const rewards = new Float32Array(starts[records.length]);
   if (kl.place === 'reward' && reference)
     for (let t = 0; t < rewards.length; t++) rewards[t] = -kl.coef * klEstimate(oldLogprobs[t], reference[t], kl.kind);
@@ -36,19 +40,31 @@ function tokenRewards(records: readonly TrainRecord[], { starts, oldLogprobs, re
   return rewards;
 }
 
-function estimate(records: readonly TrainRecord[], rewards: Float32Array, { starts, values }: Known, settings: PpoSettings): Advantages {
+function estimate(
+  records: readonly TrainRecord[],
+  rewards: Float32Array,
+  { starts, values }: Known,
+  settings: PpoSettings,
+): Advantages {
   switch (settings.estimator) {
     case 'gae':
       return gae(rewards, values, starts, settings.gamma, settings.lambda);
     case 'reinforce': {
       const returns = rewardToGo(rewards, starts, settings.gamma);
-      const baselines = meansWithin(sumsOf(rewards, starts), records.map((record) => scopeOf(record, settings.whiten)));
+      const baselines = meansWithin(
+        sumsOf(rewards, starts),
+        records.map((record) => scopeOf(record, settings.whiten)),
+      );
       return { advantages: minusPerResponse(returns, baselines, starts), returns };
     }
     case 'grpo':
     case 'dr-grpo':
     case 'rloo': {
-      const perResponse = groupAdvantages(sumsOf(rewards, starts), records.map(({ group }) => group), settings.estimator);
+      const perResponse = groupAdvantages(
+        sumsOf(rewards, starts),
+        records.map(({ group }) => group),
+        settings.estimator,
+      );
       const advantages = new Float32Array(rewards.length);
       perResponse.forEach((a, r) => advantages.fill(a, starts[r], starts[r + 1]));
       return { advantages, returns: rewardToGo(rewards, starts, settings.gamma) };
@@ -60,7 +76,9 @@ function estimate(records: readonly TrainRecord[], rewards: Float32Array, { star
 
 /** Sum of each response's token rewards. // [responses] */
 function sumsOf(rewards: Float32Array, starts: Uint32Array): Float32Array {
-  return Float32Array.from({ length: starts.length - 1 }, (_, r) => rewards.subarray(starts[r], starts[r + 1]).reduce((sum, x) => sum + x, 0));
+  return Float32Array.from({ length: starts.length - 1 }, (_, r) =>
+    rewards.subarray(starts[r], starts[r + 1]).reduce((sum, x) => sum + x, 0),
+  );
 }
 
 /** Each entry's mean over its group: the baseline of REINFORCE (Williams 1992). */

@@ -11,7 +11,8 @@ import { scopeOf, whiten } from './whiten.ts';
 const PATH = `${FIXTURES}/estimators.safetensors`;
 const absent = missing(PATH);
 
-const largestGap = (a: ArrayLike<number>, b: ArrayLike<number>): number => Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i])));
+const largestGap = (a: ArrayLike<number>, b: ArrayLike<number>): number =>
+  Math.max(...Array.from(a, (x, i) => Math.abs(x - b[i])));
 
 describe.skipIf(absent)(`golden estimators ${absent ?? ''}`, () => {
   const file = (): Promise<SafetensorsFile> => openPath(PATH).then(openSafetensors);
@@ -20,19 +21,36 @@ describe.skipIf(absent)(`golden estimators ${absent ?? ''}`, () => {
   async function masked(source: SafetensorsFile, name: string): Promise<{ flat: Float32Array; starts: Uint32Array }> {
     const [all, mask] = [await readFloats(source, name), await readFloats(source, 'mask')];
     const lengths = Array.from({ length: 6 }, (_, r) => mask.subarray(r * 20, r * 20 + 20).reduce((a, b) => a + b, 0));
-    return { flat: all.filter((_, i) => mask[i] === 1), starts: Uint32Array.from([0, ...lengths.map((_, r) => lengths.slice(0, r + 1).reduce((a, b) => a + b, 0))]) };
+    return {
+      flat: all.filter((_, i) => mask[i] === 1),
+      starts: Uint32Array.from([0, ...lengths.map((_, r) => lengths.slice(0, r + 1).reduce((a, b) => a + b, 0))]),
+    };
   }
 
-  it.each([['1.0_1.0', 1, 1], ['0.99_0.95', 0.99, 0.95]] as const)('GAE %s: advantages, returns, whitened', async (name, gamma, lambda) => { // prettier-ignore
+  it.each([
+    ['1.0_1.0', 1, 1],
+    ['0.99_0.95', 0.99, 0.95],
+  ] as const)('GAE %s: advantages, returns, whitened', async (name, gamma, lambda) => {
+    // prettier-ignore
     const source = await file();
-    const [{ flat: rewards, starts }, { flat: values }] = [await masked(source, 'rewards'), await masked(source, 'values')];
+    const [{ flat: rewards, starts }, { flat: values }] = [
+      await masked(source, 'rewards'),
+      await masked(source, 'values'),
+    ];
     const { advantages, returns } = gae(rewards, values, starts, gamma, lambda);
     expect(largestGap(advantages, (await masked(source, `gae_${name}.advantages`)).flat)).toBeLessThan(1e-5);
     expect(largestGap(returns, (await masked(source, `gae_${name}.returns`)).flat)).toBeLessThan(1e-5);
-    expect(largestGap(whiten(advantages, starts, Array(6).fill('')), (await masked(source, `gae_${name}.whitened`)).flat)).toBeLessThan(1e-5);
+    expect(
+      largestGap(whiten(advantages, starts, Array(6).fill('')), (await masked(source, `gae_${name}.whitened`)).flat),
+    ).toBeLessThan(1e-5);
   });
 
-  it.each([['grpo', 'grpo'], ['dr-grpo', 'dr_grpo'], ['rloo', 'rloo']] as const)('%s', async (estimator, name) => { // prettier-ignore
+  it.each([
+    ['grpo', 'grpo'],
+    ['dr-grpo', 'dr_grpo'],
+    ['rloo', 'rloo'],
+  ] as const)('%s', async (estimator, name) => {
+    // prettier-ignore
     const source = await file();
     const groups = Array.from(await readInts(source, 'group.ids'), String);
     const ours = groupAdvantages(await readFloats(source, 'group.scores'), groups, estimator);
@@ -42,7 +60,12 @@ describe.skipIf(absent)(`golden estimators ${absent ?? ''}`, () => {
   it.each(['k1', 'k2', 'k3'] as const)('KL %s', async (kind) => {
     const source = await file();
     const [logp, ref] = [await readFloats(source, 'kl.logp'), await readFloats(source, 'kl.ref')];
-    expect(largestGap(Array.from(logp, (x, i) => klEstimate(x, ref[i], kind)), await readFloats(source, `kl.${kind}`))).toBeLessThan(1e-5);
+    expect(
+      largestGap(
+        Array.from(logp, (x, i) => klEstimate(x, ref[i], kind)),
+        await readFloats(source, `kl.${kind}`),
+      ),
+    ).toBeLessThan(1e-5);
   });
 });
 
@@ -51,17 +74,23 @@ const finite = fc.float({ min: -100, max: 100, noNaN: true });
 describe('GAE', () => {
   it('is reward to go less value for gamma = lambda = 1, and responses never touch each other', () => {
     fc.assert(
-      fc.property(fc.array(fc.array(fc.tuple(finite, finite), { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 5 }), (responses) => {
-        const starts = Uint32Array.from([0, ...responses.map((_, r) => responses.slice(0, r + 1).reduce((n, x) => n + x.length, 0))]);
-        const rewards = Float32Array.from(responses.flat(), ([r]) => r);
-        const values = Float32Array.from(responses.flat(), ([, v]) => v);
-        const { advantages, returns } = gae(rewards, values, starts, 1, 1);
-        responses.forEach((response, r) => {
-          const alone = rewards.slice(starts[r], starts[r + 1]).reduce((a, b) => a + b, 0);
-          expect(returns[starts[r]]).toBeCloseTo(alone, 2);
-          expect(advantages[starts[r]]).toBeCloseTo(alone - response[0][1], 2);
-        });
-      }),
+      fc.property(
+        fc.array(fc.array(fc.tuple(finite, finite), { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 5 }),
+        (responses) => {
+          const starts = Uint32Array.from([
+            0,
+            ...responses.map((_, r) => responses.slice(0, r + 1).reduce((n, x) => n + x.length, 0)),
+          ]);
+          const rewards = Float32Array.from(responses.flat(), ([r]) => r);
+          const values = Float32Array.from(responses.flat(), ([, v]) => v);
+          const { advantages, returns } = gae(rewards, values, starts, 1, 1);
+          responses.forEach((response, r) => {
+            const alone = rewards.slice(starts[r], starts[r + 1]).reduce((a, b) => a + b, 0);
+            expect(returns[starts[r]]).toBeCloseTo(alone, 2);
+            expect(advantages[starts[r]]).toBeCloseTo(alone - response[0][1], 2);
+          });
+        },
+      ),
     );
   });
 
@@ -100,12 +129,25 @@ describe('whitening', () => {
 describe('group estimators', () => {
   it('sum to zero within every group of two or more, and do not mind a shift of all rewards', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: -8, max: 8 }), { minLength: 2, maxLength: 8 }), fc.constantFrom<GroupEstimator>('grpo', 'dr-grpo', 'rloo'), (scores, estimator) => {
-        const groups = scores.map(() => 'q');
-        const ours = groupAdvantages(Float32Array.from(scores), groups, estimator);
-        expect(ours.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 3);
-        expect(largestGap(ours, groupAdvantages(Float32Array.from(scores, (s) => s + 4), groups, estimator))).toBeLessThan(1e-4);
-      }),
+      fc.property(
+        fc.array(fc.integer({ min: -8, max: 8 }), { minLength: 2, maxLength: 8 }),
+        fc.constantFrom<GroupEstimator>('grpo', 'dr-grpo', 'rloo'),
+        (scores, estimator) => {
+          const groups = scores.map(() => 'q');
+          const ours = groupAdvantages(Float32Array.from(scores), groups, estimator);
+          expect(ours.reduce((a, b) => a + b, 0)).toBeCloseTo(0, 3);
+          expect(
+            largestGap(
+              ours,
+              groupAdvantages(
+                Float32Array.from(scores, (s) => s + 4),
+                groups,
+                estimator,
+              ),
+            ),
+          ).toBeLessThan(1e-4);
+        },
+      ),
     );
   });
 

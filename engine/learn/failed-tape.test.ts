@@ -14,7 +14,10 @@ describe('freeingFailedTape', () => {
       if (fails) throw new Error('no room');
       return tf.sum(y);
     };
-    const gradient = (fails: boolean): number => freeingFailedTape(() => tf.tidy(() => tf.engine().gradients(loss(fails), [x], undefined, true).grads[0].dataSync()[0]));
+    const gradient = (fails: boolean): number =>
+      freeingFailedTape(() =>
+        tf.tidy(() => tf.engine().gradients(loss(fails), [x], undefined, true).grads[0].dataSync()[0]),
+      );
     const wanted = gradient(false);
     const before = tf.memory().numTensors;
     for (let i = 0; i < 3; i++) expect(() => gradient(true)).toThrow('no room');

@@ -32,13 +32,17 @@ export type ValueHead = { readonly weight: tf.Tensor2D; readonly bias: tf.Tensor
 
 /** Values of hidden states, [n, d] -> [n]. With 'head' the gradient ends at the head and does not reach the trunk. */
 export function valuesOf(hidden: tf.Tensor2D, head: ValueHead, through: 'trunk' | 'head'): tf.Tensor1D {
-  const linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias: tf.Tensor1D) => tf.add(tf.matMul(x, weight, false, true), bias).reshape([-1]) as tf.Tensor1D;
+  const linear = (x: tf.Tensor2D, weight: tf.Tensor2D, bias: tf.Tensor1D) =>
+    tf.add(tf.matMul(x, weight, false, true), bias).reshape([-1]) as tf.Tensor1D;
   if (through === 'trunk') return linear(hidden, head.weight, head.bias);
   const op = tf.customGrad((weight, bias, save) => {
     (save as tf.GradSaveFunc)([hidden]);
     return {
       value: linear(hidden, weight as tf.Tensor2D, bias as tf.Tensor1D),
-      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => [tf.matMul(dy.reshape([1, -1]), saved[0] as tf.Tensor2D), tf.sum(dy).reshape([1])],
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => [
+        tf.matMul(dy.reshape([1, -1]), saved[0] as tf.Tensor2D),
+        tf.sum(dy).reshape([1]),
+      ],
     };
   });
   return op(head.weight, head.bias) as tf.Tensor1D;
@@ -46,11 +50,18 @@ export function valuesOf(hidden: tf.Tensor2D, head: ValueHead, through: 'trunk' 
 
 /** x as a constant: its gradient is zero. */
 export function stopGradient(x: tf.Tensor1D): tf.Tensor1D {
-  return tf.customGrad((input) => ({ value: tf.clone(input as tf.Tensor1D), gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy) }))(x) as tf.Tensor1D;
+  return tf.customGrad((input) => ({
+    value: tf.clone(input as tf.Tensor1D),
+    gradFunc: (dy: tf.Tensor) => tf.zerosLike(dy),
+  }))(x) as tf.Tensor1D;
 }
 
 /** Per-token numbers of all sequences, flat in the order given (see `flatLayout`); untouched where `indices` leaves one out. */
-export type FlatScores = { readonly logprobs: Float32Array; readonly entropy: Float32Array; readonly values: Float32Array };
+export type FlatScores = {
+  readonly logprobs: Float32Array;
+  readonly entropy: Float32Array;
+  readonly values: Float32Array;
+};
 
 export type ScorePass = {
   readonly using: ForwardWeights;
@@ -60,9 +71,20 @@ export type ScorePass = {
 };
 
 /** Scores the sequences at `indices` without gradients, in micro-batches of `budget` tokens. */
-export async function scoreSequences(policy: Policy, sequences: readonly Sequence[], indices: readonly number[], pass: ScorePass, budget: number, hooks: Hooks): Promise<FlatScores> {
+export async function scoreSequences(
+  policy: Policy,
+  sequences: readonly Sequence[],
+  indices: readonly number[],
+  pass: ScorePass,
+  budget: number,
+  hooks: Hooks,
+): Promise<FlatScores> {
   const { starts, tokens } = flatLayout(sequences);
-  const out = { logprobs: new Float32Array(tokens), entropy: new Float32Array(tokens), values: new Float32Array(tokens) };
+  const out = {
+    logprobs: new Float32Array(tokens),
+    entropy: new Float32Array(tokens),
+    values: new Float32Array(tokens),
+  };
   const micros = packMicroBatches(sequences, indices, budget);
   for (const [i, micro] of micros.entries()) {
     stopIfCancelled(hooks, pass.phase);
@@ -83,5 +105,7 @@ function scoreMicroBatch(policy: Policy, micro: MicroBatch, { using, valueHead }
   const hidden = responseHidden(policy, micro, using);
   const weight = headWeight(policy.trunk.config, using.weights);
   const { logprobs, entropy } = chosenLogprobs(hidden, weight, micro.ids, { entropyGradient: false, trainHead: false });
-  return tf.stack(valueHead ? [logprobs, entropy, valuesOf(hidden, valueHead, 'head')] : [logprobs, entropy]) as tf.Tensor2D;
+  return tf.stack(
+    valueHead ? [logprobs, entropy, valuesOf(hidden, valueHead, 'head')] : [logprobs, entropy],
+  ) as tf.Tensor2D;
 }

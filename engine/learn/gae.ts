@@ -10,7 +10,13 @@ export type Advantages = { readonly advantages: Float32Array; readonly returns: 
  * after a response's last token; returns = A + V, before any whitening.
  * Source: Schulman et al. 2016, eq. 16; with gamma = lambda = 1 this is R - V.
  */
-export function gae(rewards: Float32Array, values: Float32Array, starts: Uint32Array, gamma: number, lambda: number): Advantages {
+export function gae(
+  rewards: Float32Array,
+  values: Float32Array,
+  starts: Uint32Array,
+  gamma: number,
+  lambda: number,
+): Advantages {
   const advantages = new Float32Array(rewards.length);
   const returns = new Float32Array(rewards.length);
   for (let r = 0; r + 1 < starts.length; r++) {

@@ -10,7 +10,12 @@ import { computesOnHost, hostView } from './host.ts';
 export type NamedTensors = Readonly<Record<string, tf.Tensor>>;
 
 /** The sum of gradients so far, [size]; exactly one of the two is used. */
-export type FlatGradient = { readonly layout: readonly Segment[]; readonly size: number; host: Float32Array | null; device: tf.Tensor1D | null };
+export type FlatGradient = {
+  readonly layout: readonly Segment[];
+  readonly size: number;
+  host: Float32Array | null;
+  device: tf.Tensor1D | null;
+};
 
 export function newGradient(trainable: Trainable): FlatGradient {
   const host = computesOnHost() ? new Float32Array(trainable.size) : null;
@@ -29,7 +34,14 @@ export function disposeGradient(gradient: FlatGradient): void {
 export function addGradients(sum: FlatGradient, named: NamedTensors, loss: () => tf.Scalar): tf.Scalar {
   const segments = sum.layout.filter((segment) => named[segment.name]);
   return tf.tidy(() => {
-    const { value, grads } = freeingFailedTape(() => tf.engine().gradients(loss, segments.map((segment) => named[segment.name]), undefined, true));
+    const { value, grads } = freeingFailedTape(() =>
+      tf.engine().gradients(
+        loss,
+        segments.map((segment) => named[segment.name]),
+        undefined,
+        true,
+      ),
+    );
     const byName = new Map(segments.map((segment, i) => [segment.name, grads[i] as tf.Tensor | undefined]));
     if (sum.host) addOnHost(sum.host, sum.layout, byName);
     else addOnDevice(sum, byName);
@@ -37,7 +49,11 @@ export function addGradients(sum: FlatGradient, named: NamedTensors, loss: () =>
   });
 }
 
-function addOnHost(total: Float32Array, layout: readonly Segment[], grads: ReadonlyMap<string, tf.Tensor | undefined>): void {
+function addOnHost(
+  total: Float32Array,
+  layout: readonly Segment[],
+  grads: ReadonlyMap<string, tf.Tensor | undefined>,
+): void {
   for (const { name, offset, size } of layout) {
     const grad = grads.get(name);
     if (!grad) continue;

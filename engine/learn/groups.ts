@@ -14,7 +14,11 @@ const EPSILON = 1e-6;
  * - dr-grpo: s - mean (Liu et al., arXiv 2503.20783)
  * - rloo: s - mean of the others (Ahmadian et al., arXiv 2402.14740)
  */
-export function groupAdvantages(scores: Float32Array, groups: readonly string[], estimator: GroupEstimator): Float32Array {
+export function groupAdvantages(
+  scores: Float32Array,
+  groups: readonly string[],
+  estimator: GroupEstimator,
+): Float32Array {
   const out = scores.slice();
   for (const members of membersOf(groups).values()) {
     const n = members.length;

@@ -30,7 +30,12 @@ describe('policy loss', () => {
   });
 
   it('stops rewarding beyond the clip: no gradient for a good token at ratio 1.5 or a bad one at 0.5', () => {
-    const gradient = (lp: number, advantage: number) => read(() => tf.grad((x) => tf.sum(policyLoss(x as tf.Tensor1D, tf.tensor1d([0]), Float32Array.of(advantage), CLIPS)))(tf.tensor1d([lp])))[0];
+    const gradient = (lp: number, advantage: number) =>
+      read(() =>
+        tf.grad((x) => tf.sum(policyLoss(x as tf.Tensor1D, tf.tensor1d([0]), Float32Array.of(advantage), CLIPS)))(
+          tf.tensor1d([lp]),
+        ),
+      )[0];
     expect(gradient(Math.log(1.5), 1)).toBe(0);
     expect(gradient(Math.log(0.5), -1)).toBe(0);
     expect(gradient(Math.log(1.5), -1)).toBeCloseTo(1.5, 5);
@@ -40,12 +45,23 @@ describe('policy loss', () => {
   it('dual clip bounds a bad token that became likely: loss 3|A|, no gradient', () => {
     expect(policyLossOf(2, 0, -1, CLIPS).loss).toBeCloseTo(3, 6);
     expect(policyLossOf(2, 0, -1, { clip: 0.2, dualClip: 0 }).loss).toBeCloseTo(Math.exp(2), 6);
-    const gradient = tf.tidy(() => tf.grad((x) => tf.sum(policyLoss(x as tf.Tensor1D, tf.tensor1d([0]), Float32Array.of(-1), CLIPS)))(tf.tensor1d([2])).dataSync()[0]);
+    const gradient = tf.tidy(
+      () =>
+        tf
+          .grad((x) => tf.sum(policyLoss(x as tf.Tensor1D, tf.tensor1d([0]), Float32Array.of(-1), CLIPS)))(
+            tf.tensor1d([2]),
+          )
+          .dataSync()[0],
+    );
     expect(gradient).toBe(0);
   });
 
   it('stays finite when a log-prob falls or rises without bound', () => {
-    for (const lp of [-1e4, 1e4]) for (const a of [-1, 1]) expect(Number.isFinite(read(() => policyLoss(tf.tensor1d([lp]), tf.tensor1d([0]), Float32Array.of(a), CLIPS))[0])).toBe(true);
+    for (const lp of [-1e4, 1e4])
+      for (const a of [-1, 1])
+        expect(
+          Number.isFinite(read(() => policyLoss(tf.tensor1d([lp]), tf.tensor1d([0]), Float32Array.of(a), CLIPS))[0]),
+        ).toBe(true);
   });
 });
 
@@ -74,7 +90,10 @@ describe('KL and importance weights', () => {
   });
 
   it('cuts importance weights at the cap', () => {
-    expect(read(() => importanceWeights(tf.tensor1d([0, 0]), tf.tensor1d([-5, 1]), 2))).toEqual([2, expect.closeTo(Math.exp(-1), 5)]);
+    expect(read(() => importanceWeights(tf.tensor1d([0, 0]), tf.tensor1d([-5, 1]), 2))).toEqual([
+      2,
+      expect.closeTo(Math.exp(-1), 5),
+    ]);
   });
 });
 

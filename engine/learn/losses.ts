@@ -17,7 +17,12 @@ export type ClipSettings = { readonly clip: number; readonly dualClip: number };
  * A dual clip of 0 is off. advantages are plain numbers: they carry no gradient.
  * Source: Schulman et al. 2017, eq. 7; Ye et al. 2020 (dual clip), eq. 5.
  */
-export function policyLoss(logprobs: tf.Tensor1D, old: tf.Tensor1D, advantages: Float32Array, { clip, dualClip }: ClipSettings): tf.Tensor1D {
+export function policyLoss(
+  logprobs: tf.Tensor1D,
+  old: tf.Tensor1D,
+  advantages: Float32Array,
+  { clip, dualClip }: ClipSettings,
+): tf.Tensor1D {
   const ratio = tf.exp(tf.clipByValue(tf.sub(logprobs, old), -LOG_RATIO_LIMIT, LOG_RATIO_LIMIT));
   const negative = tf.tensor1d(advantages.map((a) => -a));
   const loss = tf.maximum(tf.mul(negative, ratio), tf.mul(negative, tf.clipByValue(ratio, 1 - clip, 1 + clip)));
@@ -67,9 +72,19 @@ export function valueLossOf(value: number, old: number, target: number, clip: nu
  * What each token's loss counts in the mini-batch's: the weighted sum is the aggregate, whatever micro-batches it is summed
  * in. responses: indices of the mini-batch's responses; starts: [all responses + 1]; writes into `weights` [n].
  */
-export function fillTokenWeights(weights: Float32Array, responses: readonly number[], starts: Uint32Array, aggregation: Aggregation): void {
+export function fillTokenWeights(
+  weights: Float32Array,
+  responses: readonly number[],
+  starts: Uint32Array,
+  aggregation: Aggregation,
+): void {
   const tokens = responses.reduce((sum, r) => sum + starts[r + 1] - starts[r], 0);
-  for (const r of responses) weights.fill(tokenWeight(aggregation, tokens, responses.length, starts[r + 1] - starts[r]), starts[r], starts[r + 1]);
+  for (const r of responses)
+    weights.fill(
+      tokenWeight(aggregation, tokens, responses.length, starts[r + 1] - starts[r]),
+      starts[r],
+      starts[r + 1],
+    );
 }
 
 function tokenWeight(aggregation: Aggregation, tokens: number, responses: number, length: number): number {

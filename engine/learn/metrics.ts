@@ -16,9 +16,29 @@ export type TokenSeen = {
   readonly pull: number;
 };
 
-type Sums = { tokens: number; weight: number; loss: number; kl: number; oldKl: number; clipped: number; entropy: number; valueLoss: number; pull: number };
+type Sums = {
+  tokens: number;
+  weight: number;
+  loss: number;
+  kl: number;
+  oldKl: number;
+  clipped: number;
+  entropy: number;
+  valueLoss: number;
+  pull: number;
+};
 
-const noSums = (): Sums => ({ tokens: 0, weight: 0, loss: 0, kl: 0, oldKl: 0, clipped: 0, entropy: 0, valueLoss: 0, pull: 0 });
+const noSums = (): Sums => ({
+  tokens: 0,
+  weight: 0,
+  loss: 0,
+  kl: 0,
+  oldKl: 0,
+  clipped: 0,
+  entropy: 0,
+  valueLoss: 0,
+  pull: 0,
+});
 
 export class Tally {
   readonly #all = noSums();
@@ -38,7 +58,11 @@ export class Tally {
   role(role: string): Record<string, number> {
     const own = this.#roles.get(role);
     if (!own) return {};
-    return { ...means(own), 'tokens/share': own.tokens / this.#all.tokens, 'gradient/share': this.#all.pull > 0 ? own.pull / this.#all.pull : 0 };
+    return {
+      ...means(own),
+      'tokens/share': own.tokens / this.#all.tokens,
+      'gradient/share': this.#all.pull > 0 ? own.pull / this.#all.pull : 0,
+    };
   }
 }
 
@@ -74,7 +98,11 @@ export function meanAndStd(numbers: readonly number[]): { mean: number; std: num
 }
 
 /** 1 - var(returns - values) / var(returns) over the chosen tokens; null where returns do not vary. */
-export function explainedVariance(values: Float32Array, returns: Float32Array, tokens: Iterable<number>): number | null {
+export function explainedVariance(
+  values: Float32Array,
+  returns: Float32Array,
+  tokens: Iterable<number>,
+): number | null {
   const chosen = [...tokens];
   const spread = meanAndStd(chosen.map((t) => returns[t])).std;
   if (spread < 1e-8) return null;

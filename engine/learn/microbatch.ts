@@ -36,7 +36,11 @@ function inputLength({ promptIds, ids }: Sequence): number {
 }
 
 /** Packs the sequences at `indices`, longest first, into micro-batches of at most `budget` tokens (at least one sequence each). */
-export function packMicroBatches(sequences: readonly Sequence[], indices: readonly number[], budget: number): MicroBatch[] {
+export function packMicroBatches(
+  sequences: readonly Sequence[],
+  indices: readonly number[],
+  budget: number,
+): MicroBatch[] {
   const step = tf.getBackend() === 'webgpu' ? GPU_LENGTH_STEP : 1;
   const padded = (i: number) => Math.ceil(inputLength(sequences[i]) / step) * step;
   const longestFirst = [...indices].sort((a, b) => padded(b) - padded(a) || a - b);
@@ -64,7 +68,12 @@ function buildMicroBatch(sequences: readonly Sequence[], members: readonly numbe
     }
   });
   const lengths = Int32Array.from(members, (index) => inputLength(sequences[index]));
-  return { batch: { ids, batch: members.length, length, lengths }, members, rows: Int32Array.from(rows), ids: Int32Array.from(responses) };
+  return {
+    batch: { ids, batch: members.length, length, lengths },
+    members,
+    rows: Int32Array.from(rows),
+    ids: Int32Array.from(responses),
+  };
 }
 
 /** The micro-batch's share of a flat per-token array. // [n] */
@@ -92,14 +101,23 @@ const knownBudgets = new WeakMap<Policy, number>();
  * anew each time and must not have changed the policy before it could fail. `longest` is the longest sequence's length:
  * below it a smaller budget cannot help, and a UserError says so.
  */
-export async function withinMemory<T>(policy: Policy, wanted: number, longest: number, notes: string[], work: (budget: number) => Promise<T>): Promise<T> {
+export async function withinMemory<T>(
+  policy: Policy,
+  wanted: number,
+  longest: number,
+  notes: string[],
+  work: (budget: number) => Promise<T>,
+): Promise<T> {
   let budget = Math.min(wanted, knownBudgets.get(policy) ?? wanted, computesOnHost() ? HOST_TOKENS : wanted);
   for (;;) {
     try {
       return await work(budget);
     } catch (error) {
       if (!isOutOfMemory(error)) throw error;
-      if (budget <= longest) throw new UserError(`Out of memory with a micro-batch of one sequence of ${longest} tokens: take a smaller model, LoRA on fewer layers, or shorter prompts.`);
+      if (budget <= longest)
+        throw new UserError(
+          `Out of memory with a micro-batch of one sequence of ${longest} tokens: take a smaller model, LoRA on fewer layers, or shorter prompts.`,
+        );
       budget = Math.max(longest, Math.floor(budget / 2));
       knownBudgets.set(policy, budget);
       notes.push(`micro-batch halved to ${budget.toLocaleString('en-US')} tokens: out of memory`);

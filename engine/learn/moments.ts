@@ -16,7 +16,8 @@ export function newMoments(size: number): Moments {
 
 /** Copies of the moments, for a checkpoint. */
 export async function readMoments(moments: Moments): Promise<SavedMoments> {
-  const read = async (x: Float32Array | tf.Tensor1D) => (x instanceof Float32Array ? x.slice() : ((await x.data()) as Float32Array));
+  const read = async (x: Float32Array | tf.Tensor1D) =>
+    x instanceof Float32Array ? x.slice() : ((await x.data()) as Float32Array);
   return { m: await read(moments.m), v: await read(moments.v), steps: { ...moments.steps } };
 }
 
@@ -24,13 +25,21 @@ export async function readMoments(moments: Moments): Promise<SavedMoments> {
 export function restoreMoments(saved: SavedMoments, size: number): Moments {
   const { trunk, value } = saved.steps;
   if (!saved.m.every(Number.isFinite) || !saved.v.every((x) => Number.isFinite(x) && x >= 0))
-    throw new UserError('The checkpoint\'s optimiser state holds numbers that no training leaves behind (not finite, or a negative second moment): load another checkpoint.');
+    throw new UserError(
+      "The checkpoint's optimiser state holds numbers that no training leaves behind (not finite, or a negative second moment): load another checkpoint.",
+    );
   if (saved.m.length !== size || saved.v.length !== size)
-    throw new UserError(`The checkpoint's optimiser state holds ${saved.m.length} and ${saved.v.length} numbers where the policy has ${size} parameters: load a checkpoint of the same model and method.`);
+    throw new UserError(
+      `The checkpoint's optimiser state holds ${saved.m.length} and ${saved.v.length} numbers where the policy has ${size} parameters: load a checkpoint of the same model and method.`,
+    );
   if (!(Number.isInteger(trunk) && trunk >= 0 && Number.isInteger(value) && value >= 0))
-    throw new UserError(`The checkpoint's optimiser step counts are not whole numbers: ${trunk}, ${value}. Load another checkpoint.`);
+    throw new UserError(
+      `The checkpoint's optimiser step counts are not whole numbers: ${trunk}, ${value}. Load another checkpoint.`,
+    );
   const steps = { trunk, value };
-  return computesOnHost() ? { m: saved.m, v: saved.v, steps } : { m: tf.tensor1d(saved.m), v: tf.tensor1d(saved.v), steps };
+  return computesOnHost()
+    ? { m: saved.m, v: saved.v, steps }
+    : { m: tf.tensor1d(saved.m), v: tf.tensor1d(saved.v), steps };
 }
 
 /** Frees what the moments hold on a device. */

@@ -46,7 +46,14 @@ export type Seen = { readonly logprobs: Float32Array; readonly entropy: Float32A
 type Outputs = { logprobs: tf.Tensor1D; entropy: tf.Tensor1D; values: tf.Tensor1D | null };
 
 /** The mini-batch's gradient (the caller disposes it); fills `seen`. */
-export async function miniBatchGradient(policy: Policy, mini: MiniBatch, seen: Seen, budget: number, hooks: Hooks, report: (done: number, total: number) => void): Promise<FlatGradient> {
+export async function miniBatchGradient(
+  policy: Policy,
+  mini: MiniBatch,
+  seen: Seen,
+  budget: number,
+  hooks: Hooks,
+  report: (done: number, total: number) => void,
+): Promise<FlatGradient> {
   const trainable = policy.trainable as Trainable;
   const sum = newGradient(trainable);
   const named = policy.cut();
@@ -68,10 +75,18 @@ export async function miniBatchGradient(policy: Policy, mini: MiniBatch, seen: S
   }
 }
 
-function gradientOfMicroBatch(policy: Policy, mini: MiniBatch, micro: MicroBatch, named: NamedTensors, sum: FlatGradient): Outputs {
+function gradientOfMicroBatch(
+  policy: Policy,
+  mini: MiniBatch,
+  micro: MicroBatch,
+  named: NamedTensors,
+  sum: FlatGradient,
+): Outputs {
   const outputs: Partial<Outputs> = {};
   try {
-    const loss = mini.criticOnly ? criticGradient(policy, mini, micro, named, sum, outputs) : addGradients(sum, named, () => microBatchLoss(policy, mini, micro, named, outputs));
+    const loss = mini.criticOnly
+      ? criticGradient(policy, mini, micro, named, sum, outputs)
+      : addGradients(sum, named, () => microBatchLoss(policy, mini, micro, named, outputs));
     loss.dispose();
     return outputs as Outputs;
   } catch (error) {
@@ -81,12 +96,27 @@ function gradientOfMicroBatch(policy: Policy, mini: MiniBatch, micro: MicroBatch
 }
 
 /** The trunk runs outside the tape: only the head's two tensors learn. */
-function criticGradient(policy: Policy, mini: MiniBatch, micro: MicroBatch, named: NamedTensors, sum: FlatGradient, outputs: Partial<Outputs>): tf.Scalar {
+function criticGradient(
+  policy: Policy,
+  mini: MiniBatch,
+  micro: MicroBatch,
+  named: NamedTensors,
+  sum: FlatGradient,
+  outputs: Partial<Outputs>,
+): tf.Scalar {
   const using = policy.using(named);
   const head = policy.valueHead(named)!;
   const hidden = tf.tidy(() => responseHidden(policy, micro, using));
   try {
-    const scores = tf.tidy(() => keepBoth(chosenLogprobs(hidden, headWeight(policy.trunk.config, using.weights), micro.ids, { entropyGradient: false, trainHead: false }), outputs));
+    const scores = tf.tidy(() =>
+      keepBoth(
+        chosenLogprobs(hidden, headWeight(policy.trunk.config, using.weights), micro.ids, {
+          entropyGradient: false,
+          trainHead: false,
+        }),
+        outputs,
+      ),
+    );
     tf.dispose(scores);
     return addGradients(sum, named, () => {
       const values = valuesOf(hidden, head, 'head');
@@ -98,28 +128,45 @@ function criticGradient(policy: Policy, mini: MiniBatch, micro: MicroBatch, name
   }
 }
 
-function keepBoth({ logprobs, entropy }: Outputs | { logprobs: tf.Tensor1D; entropy: tf.Tensor1D }, outputs: Partial<Outputs>): void {
+function keepBoth(
+  { logprobs, entropy }: Outputs | { logprobs: tf.Tensor1D; entropy: tf.Tensor1D },
+  outputs: Partial<Outputs>,
+): void {
   outputs.logprobs = tf.keep(logprobs.clone());
   outputs.entropy = tf.keep(entropy.clone());
 }
 
 /** policy loss - entropyCoef · entropy + klCoef · KL + valueCoef · value loss, of the micro-batch's share. Fills `outputs` with kept tensors. */
-function microBatchLoss(policy: Policy, mini: MiniBatch, micro: MicroBatch, named: NamedTensors, outputs: Partial<Outputs>): tf.Scalar {
+function microBatchLoss(
+  policy: Policy,
+  mini: MiniBatch,
+  micro: MicroBatch,
+  named: NamedTensors,
+  outputs: Partial<Outputs>,
+): tf.Scalar {
   const { inputs, settings } = mini;
   const using = policy.using(named);
   const hidden = responseHidden(policy, micro, using); // [n, d]
   const weight = headWeight(policy.trunk.config, using.weights);
   const trainHead = Object.values(named).includes(weight);
-  const { logprobs, entropy } = chosenLogprobs(hidden, weight, micro.ids, { entropyGradient: settings.entropyCoef !== 0, trainHead });
+  const { logprobs, entropy } = chosenLogprobs(hidden, weight, micro.ids, {
+    entropyGradient: settings.entropyCoef !== 0,
+    trainHead,
+  });
   keepBoth({ logprobs, entropy }, outputs);
   const take = (flat: Float32Array) => takeTokens(flat, inputs.starts, micro);
   const weights = tf.tensor1d(take(inputs.weights));
-  const old = mini.fresh && settings.oldLogprobs === 'recompute' ? stopGradient(logprobs) : tf.tensor1d(take(inputs.oldLogprobs));
+  const old =
+    mini.fresh && settings.oldLogprobs === 'recompute' ? stopGradient(logprobs) : tf.tensor1d(take(inputs.oldLogprobs));
   let perToken = policyLoss(logprobs, old, take(inputs.advantages), settings);
-  if (settings.importanceCap > 0) perToken = tf.mul(perToken, importanceWeights(old, tf.tensor1d(take(inputs.behaviour)), settings.importanceCap));
+  if (settings.importanceCap > 0)
+    perToken = tf.mul(perToken, importanceWeights(old, tf.tensor1d(take(inputs.behaviour)), settings.importanceCap));
   if (settings.entropyCoef !== 0) perToken = tf.sub(perToken, tf.mul(entropy, settings.entropyCoef));
   if (settings.kl.place === 'loss' && inputs.reference)
-    perToken = tf.add(perToken, tf.mul(klTensor(logprobs, tf.tensor1d(take(inputs.reference)), settings.kl.kind), settings.kl.coef));
+    perToken = tf.add(
+      perToken,
+      tf.mul(klTensor(logprobs, tf.tensor1d(take(inputs.reference)), settings.kl.kind), settings.kl.coef),
+    );
   const total = tf.sum(tf.mul(perToken, weights)) as tf.Scalar;
   if (!(settings.valueCoef > 0)) return total;
   const values = valuesOf(hidden, policy.valueHead(named)!, settings.valueGradient);
@@ -137,10 +184,18 @@ function valueTerm(values: tf.Tensor1D, { inputs, members, fresh, settings }: Mi
   const take = (flat: Float32Array) => takeTokens(flat, inputs.starts, micro);
   const old = fresh ? stopGradient(values) : tf.tensor1d(take(inputs.values));
   const tokens = members.reduce((sum, r) => sum + inputs.starts[r + 1] - inputs.starts[r], 0);
-  return tf.mul(tf.sum(valueLoss(values, old, take(inputs.returns), settings.valueClip)), settings.valueCoef / tokens) as tf.Scalar;
+  return tf.mul(
+    tf.sum(valueLoss(values, old, take(inputs.returns), settings.valueClip)),
+    settings.valueCoef / tokens,
+  ) as tf.Scalar;
 }
 
-async function keepSeen({ logprobs, entropy, values }: Outputs, seen: Seen, starts: Uint32Array, micro: MicroBatch): Promise<void> {
+async function keepSeen(
+  { logprobs, entropy, values }: Outputs,
+  seen: Seen,
+  starts: Uint32Array,
+  micro: MicroBatch,
+): Promise<void> {
   const pairs: [Float32Array, tf.Tensor1D | null][] = [[seen.logprobs, logprobs], [seen.entropy, entropy], [seen.values, values]]; // prettier-ignore
   for (const [flat, tensor] of pairs) {
     if (!tensor) continue;

@@ -37,7 +37,8 @@ export function reportOf(finished: Finished): Pick<UpdateReport, 'metrics' | 'ro
     'steps/skipped': gradNorms.length - finite.length,
   };
   const roles: Record<string, Metrics> = {};
-  for (const [role, members] of membersOf(records.map((record) => record.role))) roles[role] = { ...tally.role(role), ...recordMetrics(finished, members) };
+  for (const [role, members] of membersOf(records.map((record) => record.role)))
+    roles[role] = { ...tally.role(role), ...recordMetrics(finished, members) };
   return { metrics, roles, tokens: all.map((r) => arraysOf(finished, r)), trainedTokens: starts[records.length] };
 }
 
@@ -57,8 +58,12 @@ function recordMetrics({ records, starts, inputs, settings }: Finished, members:
     'advantages/mean': advantage.mean,
     'advantages/std': advantage.std,
     ...(explained === null ? {} : { 'losses/explained_variance': explained }),
-    ...(settings.oldLogprobs === 'recompute' ? { 'rollout/logprob_gap': mean((t) => Math.abs(oldLogprobs[t] - behaviour[t])) } : {}),
-    ...(reference ? { 'losses/reference_kl': mean((t) => klEstimate(oldLogprobs[t], reference[t], settings.kl.kind)) } : {}),
+    ...(settings.oldLogprobs === 'recompute'
+      ? { 'rollout/logprob_gap': mean((t) => Math.abs(oldLogprobs[t] - behaviour[t])) }
+      : {}),
+    ...(reference
+      ? { 'losses/reference_kl': mean((t) => klEstimate(oldLogprobs[t], reference[t], settings.kl.kind)) }
+      : {}),
   };
 }
 
@@ -74,5 +79,11 @@ function groupMetrics({ records, settings }: Finished): Metrics {
 
 function arraysOf({ records, starts, inputs }: Finished, r: number): TokenArrays {
   const cut = (flat: Float32Array) => flat.slice(starts[r], starts[r + 1]);
-  return { record: records[r].record, oldLogprobs: cut(inputs.oldLogprobs), values: cut(inputs.values), advantages: cut(inputs.advantages), returns: cut(inputs.returns) };
+  return {
+    record: records[r].record,
+    oldLogprobs: cut(inputs.oldLogprobs),
+    values: cut(inputs.values),
+    advantages: cut(inputs.advantages),
+    returns: cut(inputs.returns),
+  };
 }

@@ -21,7 +21,12 @@ describe('defaults', () => {
   });
 
   it('give way to what a person sets', () => {
-    expect(ppoSettings(SIZED, { clip: 0.1, lr: 5e-6 })).toMatchObject({ clip: 0.1, lr: 5e-6, gamma: 1, totalSteps: 10 });
+    expect(ppoSettings(SIZED, { clip: 0.1, lr: 5e-6 })).toMatchObject({
+      clip: 0.1,
+      lr: 5e-6,
+      gamma: 1,
+      totalSteps: 10,
+    });
   });
 });
 
@@ -29,7 +34,9 @@ describe('schedule', () => {
   it('rises linearly, then stays or falls to zero', () => {
     const warm = { lrWarmup: 4, lrDecay: 'constant', totalSteps: 8 } as const;
     expect([0, 1, 3, 7].map((step) => rateFactor(step, warm))).toEqual([0.25, 0.5, 1, 1]);
-    expect([0, 4, 8, 20].map((step) => rateFactor(step, { lrWarmup: 0, lrDecay: 'linear', totalSteps: 8 }))).toEqual([1, 0.5, 0, 0]);
+    expect([0, 4, 8, 20].map((step) => rateFactor(step, { lrWarmup: 0, lrDecay: 'linear', totalSteps: 8 }))).toEqual([
+      1, 0.5, 0, 0,
+    ]);
   });
 });
 

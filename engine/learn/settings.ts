@@ -31,13 +31,20 @@ export function defaultRates(parameters: number, method: TrainMethod['kind']): {
 }
 
 /** What defaults depend on: the base model's parameters, how it is trained, and the run's length in steps. */
-export type Trained = { readonly parameters: number; readonly method: TrainMethod['kind']; readonly totalSteps: number };
+export type Trained = {
+  readonly parameters: number;
+  readonly method: TrainMethod['kind'];
+  readonly totalSteps: number;
+};
 
 /**
  * `changed` over the defaults: verl's PPO defaults (ppo_trainer.yaml), except where one trunk carries both heads: the value loss counts half
  * (Schulman et al. 2017, cleanrl) and moves the value head alone, which is the nearest to verl's separate critic.
  */
-export function ppoSettings({ parameters, method, totalSteps }: Trained, changed: Partial<PpoSettings> = {}): PpoSettings {
+export function ppoSettings(
+  { parameters, method, totalSteps }: Trained,
+  changed: Partial<PpoSettings> = {},
+): PpoSettings {
   return {
     estimator: 'gae',
     gamma: 1,
@@ -68,10 +75,22 @@ export function ppoSettings({ parameters, method, totalSteps }: Trained, changed
 }
 
 /** As for PPO; supervised gradients are far less noisy and bear ten times the rate, up to 1e-3. */
-export function sftSettings({ parameters, method, totalSteps }: Trained, changed: Partial<SftSettings> = {}): SftSettings {
+export function sftSettings(
+  { parameters, method, totalSteps }: Trained,
+  changed: Partial<SftSettings> = {},
+): SftSettings {
   const rate = defaultRates(parameters, method).lr;
   const lr = Math.max(rate, Math.min(rate * 10, 1e-3));
-  return { lr, lrWarmup: 0, lrDecay: 'constant', totalSteps, weightDecay: 0.01, maxGradNorm: 1, tokenBudget: 4096, ...changed };
+  return {
+    lr,
+    lrWarmup: 0,
+    lrDecay: 'constant',
+    totalSteps,
+    weightDecay: 0.01,
+    maxGradNorm: 1,
+    tokenBudget: 4096,
+    ...changed,
+  };
 }
 
 type Schedule = Pick<PpoSettings, 'lrWarmup' | 'lrDecay' | 'totalSteps'>;
@@ -119,10 +138,18 @@ const RANGES: Readonly<Record<string, Range>> = {
 
 /** Throws a UserError for the first setting that is out of its range. */
 export function checkPpo(settings: PpoSettings): void {
-  const flat: Record<string, unknown> = { ...settings, 'kl.kind': settings.kl?.kind, 'kl.place': settings.kl?.place, 'kl.coef': settings.kl?.coef };
+  const flat: Record<string, unknown> = {
+    ...settings,
+    'kl.kind': settings.kl?.kind,
+    'kl.place': settings.kl?.place,
+    'kl.coef': settings.kl?.coef,
+  };
   for (const name of Object.keys(CHOICES)) checkChoice(name, flat[name]);
   for (const name of Object.keys(RANGES)) checkRange(name, flat[name]);
-  if (settings.dualClip > 0 && settings.dualClip <= 1) throw new UserError(`The setting dualClip must be 0 (off) or above 1, and is ${settings.dualClip}; the usual value is 3.`);
+  if (settings.dualClip > 0 && settings.dualClip <= 1)
+    throw new UserError(
+      `The setting dualClip must be 0 (off) or above 1, and is ${settings.dualClip}; the usual value is 3.`,
+    );
   checkDecay(settings);
 }
 
@@ -130,20 +157,28 @@ export function checkPpo(settings: PpoSettings): void {
 export function checkSft(settings: SftSettings): void {
   const flat: Record<string, unknown> = { ...settings };
   checkChoice('lrDecay', flat['lrDecay']);
-  for (const name of ['lr', 'lrWarmup', 'totalSteps', 'weightDecay', 'maxGradNorm', 'tokenBudget']) checkRange(name, flat[name]);
+  for (const name of ['lr', 'lrWarmup', 'totalSteps', 'weightDecay', 'maxGradNorm', 'tokenBudget'])
+    checkRange(name, flat[name]);
   checkDecay(settings);
 }
 
 function checkDecay({ lrDecay, totalSteps }: Schedule): void {
-  if (lrDecay === 'linear' && totalSteps < 1) throw new UserError(`A linearly falling learning rate needs to know its end, and totalSteps is ${totalSteps}: set totalSteps to the number of steps.`);
+  if (lrDecay === 'linear' && totalSteps < 1)
+    throw new UserError(
+      `A linearly falling learning rate needs to know its end, and totalSteps is ${totalSteps}: set totalSteps to the number of steps.`,
+    );
 }
 
 function checkChoice(name: string, value: unknown): void {
-  if (!CHOICES[name].includes(value as string)) throw new UserError(`The setting ${name} is ${JSON.stringify(value)}; choose one of ${CHOICES[name].join(', ')}.`);
+  if (!CHOICES[name].includes(value as string))
+    throw new UserError(`The setting ${name} is ${JSON.stringify(value)}; choose one of ${CHOICES[name].join(', ')}.`);
 }
 
 function checkRange(name: string, value: unknown): void {
   const { low, high, whole } = RANGES[name];
   const fits = typeof value === 'number' && value >= low && value <= high && (!whole || Number.isInteger(value));
-  if (!fits) throw new UserError(`The setting ${name} must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}, and is ${JSON.stringify(value)}.`);
+  if (!fits)
+    throw new UserError(
+      `The setting ${name} must be a ${whole ? 'whole ' : ''}number from ${low} to ${high}, and is ${JSON.stringify(value)}.`,
+    );
 }

@@ -19,22 +19,43 @@ import { checkSft, rateFactor } from './settings.ts';
 export type SftSequence = Sequence & { readonly role: string };
 
 /** `step` counts from 0 and decides the learning rate. Throws a UserError for examples or settings that cannot be trained on. */
-export async function fineTune(policy: Policy, examples: readonly SftSequence[], settings: SftSettings, step: number, hooks: Hooks): Promise<SftReport> {
+export async function fineTune(
+  policy: Policy,
+  examples: readonly SftSequence[],
+  settings: SftSettings,
+  step: number,
+  hooks: Hooks,
+): Promise<SftReport> {
   checkSft(settings);
   const trainable = policy.trainable;
-  if (!trainable) throw new UserError(`The policy ${policy.spec.policy} is frozen and cannot be fine-tuned; choose a policy that trains.`);
+  if (!trainable)
+    throw new UserError(
+      `The policy ${policy.spec.policy} is frozen and cannot be fine-tuned; choose a policy that trains.`,
+    );
   const { vocab, contextLength } = policy.trunk.config;
   examples.forEach((example, i) => checkSequence(example, `Example ${i + 1}`, vocab, contextLength));
   const chosen = examples.filter(({ ids }) => ids.length > 0);
-  if (chosen.length === 0) throw new UserError(`There is no response to learn from in ${examples.length} examples; give each example a response.`);
+  if (chosen.length === 0)
+    throw new UserError(
+      `There is no response to learn from in ${examples.length} examples; give each example a response.`,
+    );
   const notes: string[] = [];
   const logprobs = new Float32Array(flatLayout(chosen).tokens);
-  const gradient = await withinMemory(policy, settings.tokenBudget, longestInput(chosen), notes, (budget) => batchGradient(policy, trainable, chosen, logprobs, budget, hooks));
+  const gradient = await withinMemory(policy, settings.tokenBudget, longestInput(chosen), notes, (budget) =>
+    batchGradient(policy, trainable, chosen, logprobs, budget, hooks),
+  );
   policy.moments ??= newMoments(trainable.size);
   try {
     const rates = { trunk: settings.lr * rateFactor(step, settings), value: null };
-    const gradNorm = await adamwStep(trainable, policy.moments, gradient, { rates, weightDecay: settings.weightDecay, maxGradNorm: settings.maxGradNorm });
-    if (!Number.isFinite(gradNorm)) notes.push(`the step was skipped: its gradient is not finite (norm ${gradNorm}); lower the learning rate if this comes again`);
+    const gradNorm = await adamwStep(trainable, policy.moments, gradient, {
+      rates,
+      weightDecay: settings.weightDecay,
+      maxGradNorm: settings.maxGradNorm,
+    });
+    if (!Number.isFinite(gradNorm))
+      notes.push(
+        `the step was skipped: its gradient is not finite (norm ${gradNorm}); lower the learning rate if this comes again`,
+      );
     return { ...losses(chosen, logprobs), trainedTokens: logprobs.length, gradNorm, notes };
   } finally {
     disposeGradient(gradient);
@@ -42,7 +63,14 @@ export async function fineTune(policy: Policy, examples: readonly SftSequence[],
   }
 }
 
-async function batchGradient(policy: Policy, trainable: Trainable, examples: readonly SftSequence[], logprobs: Float32Array, budget: number, hooks: Hooks): Promise<FlatGradient> {
+async function batchGradient(
+  policy: Policy,
+  trainable: Trainable,
+  examples: readonly SftSequence[],
+  logprobs: Float32Array,
+  budget: number,
+  hooks: Hooks,
+): Promise<FlatGradient> {
   const { starts, tokens } = flatLayout(examples);
   const micros = packMicroBatches(examples, examples.map((_, i) => i), budget); // prettier-ignore
   const sum = newGradient(trainable);
@@ -66,7 +94,13 @@ async function batchGradient(policy: Policy, trainable: Trainable, examples: rea
 }
 
 /** Adds the micro-batch's gradient; returns its log-probs, kept. // [n] */
-function microBatchGradient(policy: Policy, micro: MicroBatch, named: NamedTensors, sum: FlatGradient, tokens: number): tf.Tensor1D {
+function microBatchGradient(
+  policy: Policy,
+  micro: MicroBatch,
+  named: NamedTensors,
+  sum: FlatGradient,
+  tokens: number,
+): tf.Tensor1D {
   let kept: tf.Tensor1D | null = null;
   try {
     const loss = addGradients(sum, named, () => {

@@ -21,7 +21,12 @@ const MODEL = `${FIXTURES}/tiny-llama`;
 const absent = missing(MODEL);
 const FULL: PolicySpec = { policy: 'p', model: 'tiny', method: { kind: 'full' }, frozen: false, seed: 5 };
 const LORA: PolicySpec = { ...FULL, method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'down_proj'] } };
-const SETTINGS: PpoSettings = { ...ppoSettings({ parameters: 1e5, method: 'full', totalSteps: 10 }), lr: 1e-3, criticLr: 1e-3, tokenBudget: 1000 };
+const SETTINGS: PpoSettings = {
+  ...ppoSettings({ parameters: 1e5, method: 'full', totalSteps: 10 }),
+  lr: 1e-3,
+  criticLr: 1e-3,
+  tokenBudget: 1000,
+};
 const REINFORCE: PpoSettings = { ...SETTINGS, estimator: 'reinforce', valueCoef: 0 };
 const HOOKS: Hooks = { onProgress: () => {}, cancelled: () => false, yieldToEvents: async () => {} };
 
@@ -30,7 +35,16 @@ function someRecords(count = 9): TrainRecord[] {
   return Array.from({ length: count }, (_, r) => {
     const ids = Array.from({ length: 1 + (r % 4) }, (_, t) => (r * 31 + t * 7 + 3) % 199);
     const promptIds = Array.from({ length: 2 + ((r * 5) % 7) }, (_, t) => (r * 13 + t * 11) % 199);
-    return { record: `r${r}`, reward: (r * 3) % 5, role: r % 2 ? 'asks' : 'answers', turn: r % 3, group: `q${r % 3}`, promptIds, ids, logprobs: ids.map(() => -5) };
+    return {
+      record: `r${r}`,
+      reward: (r * 3) % 5,
+      role: r % 2 ? 'asks' : 'answers',
+      turn: r % 3,
+      group: `q${r % 3}`,
+      promptIds,
+      ids,
+      logprobs: ids.map(() => -5),
+    };
   });
 }
 
@@ -53,8 +67,14 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
 
   const make = (spec: PolicySpec = FULL) => (made.push(makePolicy(spec, base)), made.at(-1)!);
   const weights = (policy: Policy) => Float32Array.from(policy.trainable!.flat.dataSync());
-  const gap = (a: ArrayLike<number>, b: ArrayLike<number>) => Array.from(a).reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i])), 0);
-  const run = (policy: Policy, settings: Partial<PpoSettings> = {}, records = someRecords(), step = 0): Promise<UpdateReport> => updatePolicy(policy, records, { ...SETTINGS, ...settings }, step, HOOKS);
+  const gap = (a: ArrayLike<number>, b: ArrayLike<number>) =>
+    Array.from(a).reduce((worst, x, i) => Math.max(worst, Math.abs(x - b[i])), 0);
+  const run = (
+    policy: Policy,
+    settings: Partial<PpoSettings> = {},
+    records = someRecords(),
+    step = 0,
+  ): Promise<UpdateReport> => updatePolicy(policy, records, { ...SETTINGS, ...settings }, step, HOOKS);
 
   /** The weights after the same two updates under some settings. */
   async function after(settings: PpoSettings, records = someRecords(), spec = FULL): Promise<Float32Array> {
@@ -63,7 +83,11 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     return weights(policy);
   }
 
-  it.each([['full', FULL], ['LoRA', LORA]] as const)('micro-batches never change the result: %s', async (_, spec) => { // prettier-ignore
+  it.each([
+    ['full', FULL],
+    ['LoRA', LORA],
+  ] as const)('micro-batches never change the result: %s', async (_, spec) => {
+    // prettier-ignore
     for (const settings of [SETTINGS, { ...SETTINGS, aggregation: 'seq-mean-token-mean', valueGradient: 'trunk', entropyCoef: 0.01, kl: { kind: 'k3', place: 'loss', coef: 0.1 } } as const]) {
       const [whole, cut] = [await after(settings, undefined, spec), await after({ ...settings, tokenBudget: 8 }, undefined, spec)];
       expect(gap(whole, weights(make(spec)))).toBeGreaterThan(1e-4);
@@ -79,7 +103,13 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     const [skipped, full] = [make(), make()];
     const a = await updatePolicy(skipped, someRecords(), { ...REINFORCE, epochs: 2 }, 0, HOOKS);
     // A KL reward of weight zero asks for old log-probs beforehand and adds nothing.
-    const b = await updatePolicy(full, someRecords(), { ...REINFORCE, epochs: 2, kl: { kind: 'k1', place: 'reward', coef: 0 } }, 0, HOOKS);
+    const b = await updatePolicy(
+      full,
+      someRecords(),
+      { ...REINFORCE, epochs: 2, kl: { kind: 'k1', place: 'reward', coef: 0 } },
+      0,
+      HOOKS,
+    );
     expect(gap(weights(skipped), weights(full))).toBeLessThan(2e-5);
     a.tokens.forEach(({ oldLogprobs }, r) => expect(gap(oldLogprobs, b.tokens[r].oldLogprobs)).toBeLessThan(1e-4));
   });
@@ -88,7 +118,14 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     const policy = make();
     const records = someRecords(8).map((record, r) => ({ ...record, reward: r < 4 ? 1 : -1 }));
     const likely = async () => {
-      const { logprobs } = await scoreSequences(policy, records, [...records.keys()], { using: policy.using(), valueHead: null, phase: 'test' }, 1000, HOOKS);
+      const { logprobs } = await scoreSequences(
+        policy,
+        records,
+        [...records.keys()],
+        { using: policy.using(), valueHead: null, phase: 'test' },
+        1000,
+        HOOKS,
+      );
       const good = records.slice(0, 4).reduce((n, { ids }) => n + ids.length, 0);
       const mean = (x: Float32Array) => x.reduce((a, b) => a + b, 0) / x.length;
       return [mean(logprobs.subarray(0, good)), mean(logprobs.subarray(good))];
@@ -103,7 +140,12 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
   it('the critic learns the returns it sees', async () => {
     const policy = make();
     const losses: number[] = [];
-    for (let step = 0; step < 30; step++) losses.push((await run(policy, { criticWarmup: 100, criticLr: 0.02, valueClip: 0 }, someRecords(), step)).metrics['losses/value']);
+    for (let step = 0; step < 30; step++)
+      losses.push(
+        (await run(policy, { criticWarmup: 100, criticLr: 0.02, valueClip: 0 }, someRecords(), step)).metrics[
+          'losses/value'
+        ],
+      );
     expect(losses.at(-1)!).toBeLessThan(losses[0] / 2);
   });
 
@@ -112,7 +154,10 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     const before = weights(policy);
     await run(policy, { criticWarmup: 1, miniBatches: 1 });
     const { layout } = policy.trainable!;
-    const moved = layout.filter(({ offset, size }) => gap(weights(policy).subarray(offset, offset + size), before.subarray(offset, offset + size)) > 0);
+    const moved = layout.filter(
+      ({ offset, size }) =>
+        gap(weights(policy).subarray(offset, offset + size), before.subarray(offset, offset + size)) > 0,
+    );
     expect(moved.map(({ part }) => part)).toEqual(['value', 'value']);
     expect(policy.moments!.steps).toEqual({ trunk: 0, value: 1 });
   });
@@ -124,7 +169,19 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     expect(trainedTokens).toBe(records.reduce((n, { ids }) => n + ids.length, 0));
     expect(roles['asks'].tokens + roles['answers'].tokens).toBe(trainedTokens);
     expect(roles['asks']['gradient/share'] + roles['answers']['gradient/share']).toBeCloseTo(1, 6);
-    for (const name of ['losses/policy', 'losses/value', 'losses/approx_kl', 'losses/clipfrac', 'losses/entropy', 'losses/explained_variance', 'grad_norm', 'lr', 'rollout/logprob_gap', 'reward/mean']) expect(metrics[name], name).toSatisfy(Number.isFinite);
+    for (const name of [
+      'losses/policy',
+      'losses/value',
+      'losses/approx_kl',
+      'losses/clipfrac',
+      'losses/entropy',
+      'losses/explained_variance',
+      'grad_norm',
+      'lr',
+      'rollout/logprob_gap',
+      'reward/mean',
+    ])
+      expect(metrics[name], name).toSatisfy(Number.isFinite);
     for (const { record, advantages, returns } of tokens) {
       const { ids, reward } = records.find((one) => one.record === record)!;
       expect(advantages.length).toBe(ids.length);
@@ -132,14 +189,22 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     }
   });
 
-  it.each(['gae', 'grpo', 'dr-grpo', 'rloo', 'reinforce'] as const)('estimator %s trains with every place of KL', async (estimator) => {
-    for (const place of ['none', 'reward', 'loss'] as const) {
-      const policy = make(LORA);
-      const { metrics } = await run(policy, { estimator, kl: { kind: 'k2', place, coef: 0.1 }, importanceCap: 2, epochs: 2 });
-      expect(weights(policy).every(Number.isFinite)).toBe(true);
-      expect('losses/reference_kl' in metrics).toBe(place !== 'none');
-    }
-  });
+  it.each(['gae', 'grpo', 'dr-grpo', 'rloo', 'reinforce'] as const)(
+    'estimator %s trains with every place of KL',
+    async (estimator) => {
+      for (const place of ['none', 'reward', 'loss'] as const) {
+        const policy = make(LORA);
+        const { metrics } = await run(policy, {
+          estimator,
+          kl: { kind: 'k2', place, coef: 0.1 },
+          importanceCap: 2,
+          epochs: 2,
+        });
+        expect(weights(policy).every(Number.isFinite)).toBe(true);
+        expect('losses/reference_kl' in metrics).toBe(place !== 'none');
+      }
+    },
+  );
 
   it('halves the micro-batch when memory runs out, says so, and learns the same', async () => {
     const expected = await after(SETTINGS);
@@ -163,7 +228,10 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     const live = tf.memory().numTensors;
     const first = await run(small, { tokenBudget: 100 });
     const second = await run(small, { tokenBudget: 100 }, someRecords(), 1);
-    expect(first.notes).toEqual(['micro-batch halved to 50 tokens: out of memory', 'micro-batch halved to 25 tokens: out of memory']);
+    expect(first.notes).toEqual([
+      'micro-batch halved to 50 tokens: out of memory',
+      'micro-batch halved to 25 tokens: out of memory',
+    ]);
     expect(second.notes).toEqual([]);
     expect(gap(weights(policy), expected)).toBeLessThan(2e-5);
     policy.changed();
@@ -177,7 +245,12 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     await run(policy);
     policy.changed();
     const live = tf.memory().numTensors;
-    await run(policy, { valueGradient: 'trunk', miniBatches: 3, kl: { kind: 'k3', place: 'loss', coef: 0.1 } }, someRecords(), 1);
+    await run(
+      policy,
+      { valueGradient: 'trunk', miniBatches: 3, kl: { kind: 'k3', place: 'loss', coef: 0.1 } },
+      someRecords(),
+      1,
+    );
     await run(policy, { criticWarmup: 9 }, someRecords(), 2);
     policy.changed();
     expect(tf.memory().numTensors).toBe(live);
@@ -188,7 +261,9 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     const before = weights(policy);
     let calls = 0;
     const hooks: Hooks = { ...HOOKS, cancelled: () => ++calls > 3 };
-    await expect(updatePolicy(policy, someRecords(), { ...SETTINGS, tokenBudget: 10 }, 0, hooks)).rejects.toThrow(Cancelled);
+    await expect(updatePolicy(policy, someRecords(), { ...SETTINGS, tokenBudget: 10 }, 0, hooks)).rejects.toThrow(
+      Cancelled,
+    );
     expect(weights(policy)).toEqual(before);
   });
 
@@ -223,7 +298,9 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     expect(last.loss).toBeLessThan(first.loss - 0.3);
     const { asks, answers } = first.roles;
     expect((asks.loss * asks.tokens + answers.loss * answers.tokens) / first.trainedTokens).toBeCloseTo(first.loss, 4);
-    await expect(fineTune(policy, [{ promptIds: [1], ids: [], role: 'x' }], settings, 0, HOOKS)).rejects.toThrow(/no response/);
+    await expect(fineTune(policy, [{ promptIds: [1], ids: [], role: 'x' }], settings, 0, HOOKS)).rejects.toThrow(
+      /no response/,
+    );
     expect(policy.moments!.steps).toEqual({ trunk: 12, value: 0 });
   });
 });

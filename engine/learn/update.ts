@@ -25,13 +25,25 @@ export type { KeptRecord, TrainRecord } from './records.ts';
  * Updates the policy from settled records. `step` counts from 0 and decides the shuffle and the learning rate. Throws a
  * UserError for settings or records that cannot be trained on; a cancelled update may have taken some of its steps.
  */
-export async function updatePolicy(policy: Policy, settled: readonly TrainRecord[], settings: PpoSettings, step: number, hooks: Hooks): Promise<UpdateReport> {
+export async function updatePolicy(
+  policy: Policy,
+  settled: readonly TrainRecord[],
+  settings: PpoSettings,
+  step: number,
+  hooks: Hooks,
+): Promise<UpdateReport> {
   checkPpo(settings);
   const trainable = policy.trainable;
-  if (!trainable) throw new UserError(`The policy ${policy.spec.policy} is frozen and cannot be updated; train it, or leave it out of the update.`);
+  if (!trainable)
+    throw new UserError(
+      `The policy ${policy.spec.policy} is frozen and cannot be updated; train it, or leave it out of the update.`,
+    );
   const { vocab, contextLength } = policy.trunk.config;
   const { records, empty } = orderRecords(settled, vocab, contextLength);
-  if (records.length === 0) throw new UserError(`The policy ${policy.spec.policy} has no response to learn from in ${settled.length} records; check that its roles were called and answered.`);
+  if (records.length === 0)
+    throw new UserError(
+      `The policy ${policy.spec.policy} has no response to learn from in ${settled.length} records; check that its roles were called and answered.`,
+    );
   const notes = empty > 0 ? [`${empty} records without a token were left out`] : [];
   const run = new Update(policy, trainable, records, settings, step, hooks, notes);
   return run.run();
@@ -54,7 +66,15 @@ class Update {
   readonly #tally = new Tally();
   readonly #gradNorms: number[] = [];
 
-  constructor(policy: Policy, trainable: Trainable, records: readonly TrainRecord[], settings: PpoSettings, step: number, hooks: Hooks, notes: string[]) {
+  constructor(
+    policy: Policy,
+    trainable: Trainable,
+    records: readonly TrainRecord[],
+    settings: PpoSettings,
+    step: number,
+    hooks: Hooks,
+    notes: string[],
+  ) {
     this.#policy = policy;
     this.#trainable = trainable;
     this.#records = records;
@@ -65,20 +85,46 @@ class Update {
     const { starts, tokens } = flatLayout(records);
     this.#starts = starts;
     this.#tokens = tokens;
-    this.#schedule = Array.from({ length: settings.epochs }, (_, epoch) => cutEvenly(shuffled(records.length, policy.spec.seed, step, epoch), settings.miniBatches));
+    this.#schedule = Array.from({ length: settings.epochs }, (_, epoch) =>
+      cutEvenly(shuffled(records.length, policy.spec.seed, step, epoch), settings.miniBatches),
+    );
   }
 
   async run(): Promise<UpdateReport> {
     const began = performance.now();
     const { inputs, known } = await this.#prepare();
     const prepared = performance.now();
-    const seen: Seen = { logprobs: new Float32Array(this.#tokens), entropy: new Float32Array(this.#tokens), values: new Float32Array(this.#tokens) };
+    const seen: Seen = {
+      logprobs: new Float32Array(this.#tokens),
+      entropy: new Float32Array(this.#tokens),
+      values: new Float32Array(this.#tokens),
+    };
     for (const [epoch, miniBatches] of this.#schedule.entries())
       for (const [i, members] of miniBatches.entries()) {
         const fresh = epoch === 0 && i === 0 && !known;
-        await this.#miniBatch({ sequences: this.#records, members, inputs, fresh, criticOnly: this.#criticOnly(), settings: this.#settings }, seen, epoch, i);
+        await this.#miniBatch(
+          {
+            sequences: this.#records,
+            members,
+            inputs,
+            fresh,
+            criticOnly: this.#criticOnly(),
+            settings: this.#settings,
+          },
+          seen,
+          epoch,
+          i,
+        );
       }
-    const finished: Finished = { records: this.#records, starts: this.#starts, inputs, settings: this.#settings, tally: this.#tally, gradNorms: this.#gradNorms, factor: rateFactor(this.#step, this.#settings) };
+    const finished: Finished = {
+      records: this.#records,
+      starts: this.#starts,
+      inputs,
+      settings: this.#settings,
+      tally: this.#tally,
+      gradNorms: this.#gradNorms,
+      factor: rateFactor(this.#step, this.#settings),
+    };
     const timing = { oldLogprobsMs: prepared - began, updateMs: performance.now() - prepared };
     return { ...reportOf(finished), notes: this.#notes, timing };
   }
@@ -104,8 +150,21 @@ class Update {
     const own = await this.#score(indices, 'old log-probs', false);
     const reference = kl.place === 'none' ? null : (await this.#score(all, 'reference log-probs', true)).logprobs;
     const old = recompute ? own.logprobs : behaviour;
-    const { advantages, returns } = advantagesOf(this.#records, { starts: this.#starts, oldLogprobs: old, values: own.values, reference }, this.#settings);
-    const inputs = { starts: this.#starts, oldLogprobs: old, values: own.values, behaviour, reference, advantages, returns, weights: new Float32Array(this.#tokens) };
+    const { advantages, returns } = advantagesOf(
+      this.#records,
+      { starts: this.#starts, oldLogprobs: old, values: own.values, reference },
+      this.#settings,
+    );
+    const inputs = {
+      starts: this.#starts,
+      oldLogprobs: old,
+      values: own.values,
+      behaviour,
+      reference,
+      advantages,
+      returns,
+      weights: new Float32Array(this.#tokens),
+    };
     return { inputs, known: beforehand || !sometime };
   }
 
@@ -121,7 +180,8 @@ class Update {
     const { epochs, tokenBudget } = this.#settings;
     fillTokenWeights(mini.inputs.weights, mini.members, this.#starts, this.#settings.aggregation);
     const perEpoch = this.#schedule[0].length;
-    const report = (done: number, total: number) => this.#hooks.onProgress('update', epoch * perEpoch + index + done / total, epochs * perEpoch);
+    const report = (done: number, total: number) =>
+      this.#hooks.onProgress('update', epoch * perEpoch + index + done / total, epochs * perEpoch);
     const gradient = await withinMemory(this.#policy, tokenBudget, longestInput(this.#records), this.#notes, (budget) =>
       miniBatchGradient(this.#policy, mini, seen, budget, this.#hooks, report),
     );
@@ -149,10 +209,28 @@ class Update {
     const settings = this.#settings;
     for (const r of members)
       for (let t = this.#starts[r]; t < this.#starts[r + 1]; t++) {
-        const { loss, logratio, ratio, clipped } = policyLossOf(seen.logprobs[t], inputs.oldLogprobs[t], inputs.advantages[t], settings);
-        const valueLoss = settings.valueCoef > 0 ? valueLossOf(seen.values[t], inputs.values[t], inputs.returns[t], settings.valueClip) : 0;
-        const pull = criticOnly ? 0 : inputs.weights[t] * Math.abs(inputs.advantages[t]) * ratio * (1 - Math.min(1, Math.exp(seen.logprobs[t])));
-        this.#tally.add(this.#records[r].role, { loss, weight: inputs.weights[t], logratio, clipped, entropy: seen.entropy[t], valueLoss, pull });
+        const { loss, logratio, ratio, clipped } = policyLossOf(
+          seen.logprobs[t],
+          inputs.oldLogprobs[t],
+          inputs.advantages[t],
+          settings,
+        );
+        const valueLoss =
+          settings.valueCoef > 0
+            ? valueLossOf(seen.values[t], inputs.values[t], inputs.returns[t], settings.valueClip)
+            : 0;
+        const pull = criticOnly
+          ? 0
+          : inputs.weights[t] * Math.abs(inputs.advantages[t]) * ratio * (1 - Math.min(1, Math.exp(seen.logprobs[t])));
+        this.#tally.add(this.#records[r].role, {
+          loss,
+          weight: inputs.weights[t],
+          logratio,
+          clipped,
+          entropy: seen.entropy[t],
+          valueLoss,
+          pull,
+        });
       }
   }
 
@@ -161,7 +239,10 @@ class Update {
     const factor = rateFactor(this.#step, this.#settings);
     const rates = { trunk: mini.criticOnly ? null : lr * factor, value: valueCoef > 0 ? criticLr * factor : null };
     const norm = await adamwStep(this.#trainable, this.#policy.moments!, gradient, { rates, weightDecay, maxGradNorm });
-    if (!Number.isFinite(norm)) this.#notes.push(`a step was skipped: its gradient is not finite (norm ${norm}); lower the learning rate if this comes again`);
+    if (!Number.isFinite(norm))
+      this.#notes.push(
+        `a step was skipped: its gradient is not finite (norm ${norm}); lower the learning rate if this comes again`,
+      );
     this.#gradNorms.push(norm);
   }
 }

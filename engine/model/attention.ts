@@ -41,7 +41,15 @@ export type Softmax = (scores: tf.Tensor3D) => tf.Tensor3D;
  * result does not depend on the padding.
  * q: [batch * heads, length, headDim], k and v: [batch * kvHeads, length, headDim] -> [batch * length, heads * headDim]
  */
-export function causalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, batch: number, shape: HeadShape, mask: tf.Tensor3D, softmax: Softmax): tf.Tensor2D {
+export function causalAttention(
+  q: tf.Tensor3D,
+  k: tf.Tensor3D,
+  v: tf.Tensor3D,
+  batch: number,
+  shape: HeadShape,
+  mask: tf.Tensor3D,
+  softmax: Softmax,
+): tf.Tensor2D {
   const { heads, kvHeads, headDim } = shape;
   const length = q.shape[1];
   const groupRows = (heads / kvHeads) * length;
@@ -60,7 +68,13 @@ export function causalAttention(q: tf.Tensor3D, k: tf.Tensor3D, v: tf.Tensor3D, 
  * One new token of every slot attends to its cached positions.
  * q: [slots, heads * headDim], k and v: [slots * kvHeads, capacity, headDim], mask: [slots * kvHeads | slots, 1, capacity] -> [slots, heads * headDim]
  */
-export function cachedAttention(q: tf.Tensor2D, k: tf.Tensor3D, v: tf.Tensor3D, shape: HeadShape, mask: tf.Tensor3D): tf.Tensor2D {
+export function cachedAttention(
+  q: tf.Tensor2D,
+  k: tf.Tensor3D,
+  v: tf.Tensor3D,
+  shape: HeadShape,
+  mask: tf.Tensor3D,
+): tf.Tensor2D {
   const { heads, kvHeads, headDim } = shape;
   const slots = q.shape[0];
   const capacity = k.shape[1];

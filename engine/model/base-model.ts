@@ -52,6 +52,9 @@ export async function loadBaseModel(name: string, source: ModelSource, progress:
 /** One damaged number would turn every output into NaN without a word. */
 function checkFinite(name: string, values: Float32Array): void {
   for (let i = 0; i < values.length; i++) {
-    if (!Number.isFinite(values[i])) throw new UserError(`The weight ${name} holds ${values[i]} at position ${i}; the file is damaged, download it again`);
+    if (!Number.isFinite(values[i]))
+      throw new UserError(
+        `The weight ${name} holds ${values[i]} at position ${i}; the file is damaged, download it again`,
+      );
   }
 }

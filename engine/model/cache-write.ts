@@ -8,7 +8,13 @@ import type { RowPositions } from './cache.ts';
 
 /** What we use of the WebGPU backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
 type WebGpuBackend = {
-  runWebGPUProgram(program: object, inputs: tf.TensorInfo[], dtype: string, uniforms: { type: string; data: number[] }[], output: tf.TensorInfo): tf.TensorInfo;
+  runWebGPUProgram(
+    program: object,
+    inputs: tf.TensorInfo[],
+    dtype: string,
+    uniforms: { type: string; data: number[] }[],
+    output: tf.TensorInfo,
+  ): tf.TensorInfo;
 };
 
 /**

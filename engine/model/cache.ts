@@ -23,7 +23,10 @@ export class KeyValueCache implements Cache {
     this.lengths = new Int32Array(slots);
     this.#kvHeads = config.kvHeads;
     const shape: [number, number, number] = [slots * config.kvHeads, capacity, config.headDim];
-    this.layers = Array.from({ length: config.layers }, () => ({ k: tf.keep(tf.zeros(shape)), v: tf.keep(tf.zeros(shape)) }));
+    this.layers = Array.from({ length: config.layers }, () => ({
+      k: tf.keep(tf.zeros(shape)),
+      v: tf.keep(tf.zeros(shape)),
+    }));
   }
 
   /** Takes positions 0 … length-1 of one layer. k, v: [slots * kvHeads, length, headDim] */
@@ -31,7 +34,15 @@ export class KeyValueCache implements Cache {
     const rest = this.capacity - k.shape[1];
     const place = (old: tf.Tensor3D, fresh: tf.Tensor3D): tf.Tensor3D => {
       old.dispose();
-      return tf.keep(rest === 0 ? tf.clone(fresh) : tf.pad(fresh, [[0, 0], [0, rest], [0, 0]]));
+      return tf.keep(
+        rest === 0
+          ? tf.clone(fresh)
+          : tf.pad(fresh, [
+              [0, 0],
+              [0, rest],
+              [0, 0],
+            ]),
+      );
     };
     this.layers[layer] = { k: place(this.layers[layer].k, k), v: place(this.layers[layer].v, v) };
   }
@@ -51,7 +62,8 @@ export class KeyValueCache implements Cache {
 
   select(slots: Int32Array): void {
     const rows = new Int32Array(slots.length * this.#kvHeads);
-    for (let row = 0; row < rows.length; row++) rows[row] = slots[Math.floor(row / this.#kvHeads)] * this.#kvHeads + (row % this.#kvHeads);
+    for (let row = 0; row < rows.length; row++)
+      rows[row] = slots[Math.floor(row / this.#kvHeads)] * this.#kvHeads + (row % this.#kvHeads);
     tf.tidy(() => {
       const index = tf.tensor1d(rows, 'int32');
       for (const layer of this.layers) {

@@ -42,7 +42,8 @@ describe.each(['wasm', 'cpu'] as const)('head on %s', (kind) => {
     const before = tf.memory().numTensors;
     tf.tidy(() => {
       expect(gap(ours(hidden, weight, options), plain(hidden, weight))).toBeLessThan(1e-5);
-      const gradsOf = (f: (h: tf.Tensor2D, w: tf.Tensor2D) => tf.Tensor) => tf.grads((h, w) => tf.sum(tf.mul(f(h as tf.Tensor2D, w as tf.Tensor2D), pull)))([hidden, weight]);
+      const gradsOf = (f: (h: tf.Tensor2D, w: tf.Tensor2D) => tf.Tensor) =>
+        tf.grads((h, w) => tf.sum(tf.mul(f(h as tf.Tensor2D, w as tf.Tensor2D), pull)))([hidden, weight]);
       const [dh, dw] = gradsOf((h, w) => ours(h, w, options));
       const [eh, ew] = gradsOf(plain);
       expect(gap(dh, eh)).toBeLessThan(1e-4);
@@ -53,25 +54,58 @@ describe.each(['wasm', 'cpu'] as const)('head on %s', (kind) => {
 
   it('agrees with finite differences', () => {
     const loss = (h: tf.Tensor2D) => tf.sum(tf.mul(ours(h, weight, { entropyGradient: true, trainHead: false }), pull));
-    const gradient = tf.tidy(() => tf.grad((h) => loss(h as tf.Tensor2D))(hidden).arraySync()) as number[][];
+    const gradient = tf.tidy(() =>
+      tf
+        .grad((h) => loss(h as tf.Tensor2D))(hidden)
+        .arraySync(),
+    ) as number[][];
     const at = (row: number, column: number, by: number) =>
-      tf.tidy(() => loss(tf.add(hidden, tf.buffer([n, d], 'float32', Float32Array.from({ length: n * d }, (_, i) => (i === row * d + column ? by : 0))).toTensor())).dataSync()[0]);
-    for (const [row, column] of [[0, 0], [3, 4], [6, 2]]) // prettier-ignore
+      tf.tidy(
+        () =>
+          loss(
+            tf.add(
+              hidden,
+              tf
+                .buffer(
+                  [n, d],
+                  'float32',
+                  Float32Array.from({ length: n * d }, (_, i) => (i === row * d + column ? by : 0)),
+                )
+                .toTensor(),
+            ),
+          ).dataSync()[0],
+      );
+    for (const [row, column] of [
+      [0, 0],
+      [3, 4],
+      [6, 2],
+    ])
+      // prettier-ignore
       expect((at(row, column, 1e-2) - at(row, column, -1e-2)) / 2e-2).toBeCloseTo(gradient[row][column], 1);
   });
 
   it('gives the entropy no gradient and the head none unless asked', () => {
     tf.tidy(() => {
       const options: HeadOptions = { entropyGradient: false, trainHead: false };
-      const entropyOnly = tf.grad((h) => tf.sum(chosenLogprobs(h as tf.Tensor2D, weight, ids, options).entropy))(hidden);
+      const entropyOnly = tf.grad((h) => tf.sum(chosenLogprobs(h as tf.Tensor2D, weight, ids, options).entropy))(
+        hidden,
+      );
       expect(gap(entropyOnly, tf.zerosLike(hidden))).toBe(0);
-      const { grads } = tf.engine().gradients(() => tf.sum(chosenLogprobs(hidden, weight, ids, options).logprobs), [weight], undefined, true);
+      const { grads } = tf
+        .engine()
+        .gradients(() => tf.sum(chosenLogprobs(hidden, weight, ids, options).logprobs), [weight], undefined, true);
       expect(grads[0] ?? null).toBeNull();
     });
   });
 
   it('stays finite for logits far apart', () => {
-    const { logprobs, entropy } = tf.tidy(() => chosenLogprobs(tf.mul(hidden, 1e3), weight, ids, { entropyGradient: true, trainHead: false }) as unknown as tf.NamedTensorMap);
+    const { logprobs, entropy } = tf.tidy(
+      () =>
+        chosenLogprobs(tf.mul(hidden, 1e3), weight, ids, {
+          entropyGradient: true,
+          trainHead: false,
+        }) as unknown as tf.NamedTensorMap,
+    );
     for (const x of [logprobs, entropy]) expect(x.dataSync().every(Number.isFinite)).toBe(true);
     tf.dispose([logprobs, entropy]);
   });

@@ -25,7 +25,12 @@ type Chunk = { readonly begin: number; readonly rows: number };
  * hidden: [n, d]; headWeight: [V, d]; ids: [n]; both results: [n]. Differentiable in hidden and (if asked) headWeight.
  * Backward of row i with a = dL/d logp, h = dL/dH: dz = a(1[v = id] - p) - h p (ln p + H).
  */
-export function chosenLogprobs(hidden: tf.Tensor2D, headWeight: tf.Tensor2D, ids: Int32Array, options: HeadOptions): TokenScores {
+export function chosenLogprobs(
+  hidden: tf.Tensor2D,
+  headWeight: tf.Tensor2D,
+  ids: Int32Array,
+  options: HeadOptions,
+): TokenScores {
   if (hidden.shape[0] !== ids.length) throw new Error(`${hidden.shape[0]} hidden states for ${ids.length} tokens`);
   const chunks = chunksOf(ids.length, headWeight.shape[0], options.chunkBytes ?? CHUNK_BYTES);
   // One chunk is all there may ever be, so where everything fits in it the probabilities are kept for the backward pass.
@@ -36,7 +41,10 @@ export function chosenLogprobs(hidden: tf.Tensor2D, headWeight: tf.Tensor2D, ids
     const parts = chunks.map((chunk) => tidied(() => scoreChunk(rowsOf(x, chunk), weight, idsOf(ids, chunk), whole)));
     const value = concatRows(parts.map((part) => part.scores)); // [n, 2]
     save([x, weight, value, ...parts.flatMap((part) => part.probabilities ?? [])]);
-    return { value, gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backward(dy as tf.Tensor2D, saved, ids, chunks, options) };
+    return {
+      value,
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backward(dy as tf.Tensor2D, saved, ids, chunks, options),
+    };
   });
   const scored = (options.trainHead ? op(hidden, headWeight) : op(hidden)) as tf.Tensor2D;
   return { logprobs: column(scored, 0), entropy: column(scored, 1) };
@@ -56,7 +64,13 @@ function scoreChunk(x: tf.Tensor2D, weight: tf.Tensor2D, ids: Int32Array, keepPr
   return { scores: tf.concat2d([logprobs, entropy], 1), probabilities };
 }
 
-function backward(dy: tf.Tensor2D, saved: readonly tf.Tensor[], ids: Int32Array, chunks: readonly Chunk[], options: HeadOptions): tf.Tensor[] {
+function backward(
+  dy: tf.Tensor2D,
+  saved: readonly tf.Tensor[],
+  ids: Int32Array,
+  chunks: readonly Chunk[],
+  options: HeadOptions,
+): tf.Tensor[] {
   const [hidden, weight, scores, kept] = saved as tf.Tensor2D[];
   const dHidden: tf.Tensor2D[] = [];
   let dWeight: tf.Tensor2D | null = null;
@@ -66,7 +80,10 @@ function backward(dy: tf.Tensor2D, saved: readonly tf.Tensor[], ids: Int32Array,
       const chunkIds = idsOf(ids, chunk);
       const probabilities = kept ?? (scoreChunk(x, weight, chunkIds, true).probabilities as tf.Tensor2D);
       const dz = logitGradient(rowsOf(dy, chunk), probabilities, rowsOf(scores, chunk), chunkIds, options);
-      return { dx: tf.matMul(dz, weight) as tf.Tensor2D, dw: options.trainHead ? (tf.matMul(dz, x, true) as tf.Tensor2D) : null };
+      return {
+        dx: tf.matMul(dz, weight) as tf.Tensor2D,
+        dw: options.trainHead ? (tf.matMul(dz, x, true) as tf.Tensor2D) : null,
+      };
     });
     dHidden.push(dx);
     if (dw) dWeight = addInto(dWeight, dw);
@@ -75,7 +92,13 @@ function backward(dy: tf.Tensor2D, saved: readonly tf.Tensor[], ids: Int32Array,
 }
 
 /** dz [c, V] of one chunk. */
-function logitGradient(dy: tf.Tensor2D, p: tf.Tensor2D, scores: tf.Tensor2D, ids: Int32Array, options: HeadOptions): tf.Tensor2D {
+function logitGradient(
+  dy: tf.Tensor2D,
+  p: tf.Tensor2D,
+  scores: tf.Tensor2D,
+  ids: Int32Array,
+  options: HeadOptions,
+): tf.Tensor2D {
   const a = tf.slice2d(dy, [0, 0], [-1, 1]); // [c, 1]
   // As int32 and then cast: tfjs's wasm backend writes integer ones into a float32 result.
   const chosen = tf.cast(tf.oneHot(tf.tensor1d(ids, 'int32'), p.shape[1]), 'float32'); // [c, V]
@@ -91,7 +114,10 @@ function logitGradient(dy: tf.Tensor2D, p: tf.Tensor2D, scores: tf.Tensor2D, ids
 /** x[i, ids[i]] of a [c, V] matrix, as [c, 1]. */
 function pick(x: tf.Tensor2D, ids: Int32Array): tf.Tensor2D {
   const vocab = x.shape[1];
-  const flat = tf.tensor1d(ids.map((id, row) => row * vocab + id), 'int32');
+  const flat = tf.tensor1d(
+    ids.map((id, row) => row * vocab + id),
+    'int32',
+  );
   return tf.gather(tf.reshape(x, [-1]), flat).reshape([-1, 1]);
 }
 

@@ -17,8 +17,10 @@ const RANK_MAX = 1024;
 
 export function layoutOf(spec: PolicySpec, config: ModelConfig): Segment[] {
   const shapes: [name: string, shape: readonly number[], part: Segment['part']][] = [];
-  if (spec.method.kind === 'full') for (const [name, shape] of parameterShapes(config)) shapes.push([name, shape, 'trunk']);
-  else for (const linear of loraLinears(spec.method, config)) shapes.push(...pairShapes(linear, spec.method.rank, config));
+  if (spec.method.kind === 'full')
+    for (const [name, shape] of parameterShapes(config)) shapes.push([name, shape, 'trunk']);
+  else
+    for (const linear of loraLinears(spec.method, config)) shapes.push(...pairShapes(linear, spec.method.rank, config));
   shapes.push([VALUE_WEIGHT, [1, config.hidden], 'value'], [VALUE_BIAS, [1], 'value']);
   let offset = 0;
   return shapes.map(([name, shape, part]) => {
@@ -32,12 +34,24 @@ export function layoutOf(spec: PolicySpec, config: ModelConfig): Segment[] {
 /** Linear layers that carry an adapter, by name, in layer order. Throws a UserError for settings that name none. */
 export function loraLinears(method: Lora, config: ModelConfig): string[] {
   const known = LINEAR_LAYERS.map((linear) => linear.split('.')[1]);
-  if (!Number.isInteger(method.rank) || method.rank < 1 || method.rank > RANK_MAX) throw new UserError(`LoRA rank is ${method.rank}; give a whole number from 1 to ${RANK_MAX}`);
-  if (!Number.isFinite(method.alpha) || method.alpha <= 0) throw new UserError(`LoRA alpha is ${method.alpha}; give a number above 0`);
-  for (const target of method.targets) if (!known.includes(target)) throw new UserError(`LoRA target "${target}" is no linear layer; choose among ${known.join(', ')}`);
+  if (!Number.isInteger(method.rank) || method.rank < 1 || method.rank > RANK_MAX)
+    throw new UserError(`LoRA rank is ${method.rank}; give a whole number from 1 to ${RANK_MAX}`);
+  if (!Number.isFinite(method.alpha) || method.alpha <= 0)
+    throw new UserError(`LoRA alpha is ${method.alpha}; give a number above 0`);
+  for (const target of method.targets)
+    if (!known.includes(target))
+      throw new UserError(`LoRA target "${target}" is no linear layer; choose among ${known.join(', ')}`);
   const layers = method.layers ?? Array.from({ length: config.layers }, (_, layer) => layer);
-  for (const layer of layers) if (!Number.isInteger(layer) || layer < 0 || layer >= config.layers) throw new UserError(`LoRA layer ${layer} does not exist; the model has layers 0 to ${config.layers - 1}`);
-  const names = [...new Set(layers)].sort((a, b) => a - b).flatMap((layer) => LINEAR_LAYERS.filter((linear) => method.targets.includes(linear.split('.')[1])).map((linear) => `model.layers.${layer}.${linear}`));
+  for (const layer of layers)
+    if (!Number.isInteger(layer) || layer < 0 || layer >= config.layers)
+      throw new UserError(`LoRA layer ${layer} does not exist; the model has layers 0 to ${config.layers - 1}`);
+  const names = [...new Set(layers)]
+    .sort((a, b) => a - b)
+    .flatMap((layer) =>
+      LINEAR_LAYERS.filter((linear) => method.targets.includes(linear.split('.')[1])).map(
+        (linear) => `model.layers.${layer}.${linear}`,
+      ),
+    );
   if (names.length === 0) throw new UserError('LoRA names no layer to train; choose at least one target and one layer');
   return names;
 }

@@ -18,7 +18,12 @@ const CONFIGS: readonly ModelConfig[] = [
   { ...BASE, architecture: 'qwen2', attentionBias: true, qkNorm: false, kvHeads: 6 },
   { ...BASE, architecture: 'qwen3', attentionBias: false, qkNorm: true, kvHeads: 1 },
 ];
-const BATCH = { ids: Int32Array.from({ length: 27 }, (_, i) => (i * 11) % 31), batch: 3, length: 9, lengths: Int32Array.of(9, 4, 7) };
+const BATCH = {
+  ids: Int32Array.from({ length: 27 }, (_, i) => (i * 11) % 31),
+  batch: 3,
+  length: 9,
+  lengths: Int32Array.of(9, 4, 7),
+};
 const ROWS = Int32Array.of(25, 1, 2, 12, 20);
 
 let device: Device;
@@ -29,7 +34,12 @@ afterAll(() => device.close());
 
 function weightsOf(config: ModelConfig): Record<string, tf.Tensor> {
   let seed = 1;
-  return Object.fromEntries([...parameterShapes(config)].map(([name, shape]) => [name, tf.randomNormal([...shape], name.includes('norm') ? 1 : 0, 0.3, 'float32', seed++)]));
+  return Object.fromEntries(
+    [...parameterShapes(config)].map(([name, shape]) => [
+      name,
+      tf.randomNormal([...shape], name.includes('norm') ? 1 : 0, 0.3, 'float32', seed++),
+    ]),
+  );
 }
 
 /** An adapter on some linear layers, so that layers with and without one stand side by side. */
@@ -54,7 +64,13 @@ function adapterFrom(named: Readonly<Record<string, tf.Tensor>>): Adapter {
 }
 
 /** Value and gradients of a scalar of the states, with the lean layer or the plain one. */
-function gradients(config: ModelConfig, lean: boolean, named: Record<string, tf.Tensor>, using: (named: Record<string, tf.Tensor>) => ForwardWeights, rows?: Int32Array): number[][] {
+function gradients(
+  config: ModelConfig,
+  lean: boolean,
+  named: Record<string, tf.Tensor>,
+  using: (named: Record<string, tf.Tensor>) => ForwardWeights,
+  rows?: Int32Array,
+): number[][] {
   const before = useFused(lean);
   expect(leanBlockFits(config)).toBe(lean);
   const trunk = makeTfjsTrunk(config);
@@ -83,7 +99,11 @@ describe.each(CONFIGS)('the lean layer of $architecture', (config) => {
   it.each([undefined, ROWS])('gives the plain gradients of all weights (rows %s)', (rows) => {
     const weights = weightsOf(config);
     const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
-    same(gradients(config, true, weights, using, rows), gradients(config, false, weights, using, rows), Object.keys(weights));
+    same(
+      gradients(config, true, weights, using, rows),
+      gradients(config, false, weights, using, rows),
+      Object.keys(weights),
+    );
   });
 
   it.each([undefined, ROWS])('gives the plain gradients of an adapter (rows %s)', (rows) => {

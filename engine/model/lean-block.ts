@@ -25,7 +25,15 @@ export type Layer = {
 type Named = Record<string, tf.Tensor>;
 type M = tf.Tensor2D;
 
-const LINEARS = ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj', 'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj'];
+const LINEARS = [
+  'self_attn.q_proj',
+  'self_attn.k_proj',
+  'self_attn.v_proj',
+  'self_attn.o_proj',
+  'mlp.gate_proj',
+  'mlp.up_proj',
+  'mlp.down_proj',
+];
 
 /** Whether this device and this model's shape allow it. */
 export function leanBlockFits(config: ModelConfig): boolean {
@@ -46,7 +54,13 @@ export function leanBlock(layer: Layer, x: M, using: ForwardWeights): M {
     const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]): tf.Tensor[] =>
       tf.tidy(() => {
         const grads: Named = {};
-        const dx = backward(layer, dy as M, Object.fromEntries(labels.map((label, i) => [label, saved[i]])), using, grads);
+        const dx = backward(
+          layer,
+          dy as M,
+          Object.fromEntries(labels.map((label, i) => [label, saved[i]])),
+          using,
+          grads,
+        );
         return [dx, ...names.map((name) => grads[name])];
       });
     return { value: y, gradFunc };
@@ -64,7 +78,12 @@ function trainedOf({ at }: Layer, using: ForwardWeights): Named {
     }
     return trained;
   }
-  const vectors = ['input_layernorm.weight', 'post_attention_layernorm.weight', 'self_attn.q_norm.weight', 'self_attn.k_norm.weight'];
+  const vectors = [
+    'input_layernorm.weight',
+    'post_attention_layernorm.weight',
+    'self_attn.q_norm.weight',
+    'self_attn.k_norm.weight',
+  ];
   for (const name of [...vectors, ...LINEARS.flatMap((linear) => [`${linear}.weight`, `${linear}.bias`])]) {
     if (using.weights[`${at}.${name}`]) trained[`${at}.${name}`] = using.weights[`${at}.${name}`];
   }
@@ -73,19 +92,24 @@ function trainedOf({ at }: Layer, using: ForwardWeights): Named {
 
 // ---- forward -------------------------------------------------------------------------------------------------
 
-const run = (name: string, inputs: Named, attrs: tf.NamedAttrMap = {}): tf.Tensor => tf.engine().runKernel(name, inputs as tf.NamedTensorMap, attrs) as tf.Tensor;
+const run = (name: string, inputs: Named, attrs: tf.NamedAttrMap = {}): tf.Tensor =>
+  tf.engine().runKernel(name, inputs as tf.NamedTensorMap, attrs) as tf.Tensor;
 
 function norm(x: M, weight: tf.Tensor, eps: number): [y: M, scale: tf.Tensor] {
   return tf.engine().runKernel(FUSED.rmsNorm, { x, weight }, { eps }) as unknown as [M, tf.Tensor];
 }
 
-const rotate = (x: M, heads: number, { cos, sin }: Rotation, sign: 1 | -1): M => run(FUSED.rope, { x, cos, sin }, { heads, sign }) as M;
+const rotate = (x: M, heads: number, { cos, sin }: Rotation, sign: 1 | -1): M =>
+  run(FUSED.rope, { x, cos, sin }, { heads, sign }) as M;
 
 /** [batch * heads, length, headDim] -> [batch * length, heads * headDim] */
 function mergeHeads(x: tf.Tensor3D, batch: number): M {
   const [rows, length, headDim] = x.shape;
   const heads = rows / batch;
-  return tf.reshape(tf.transpose(tf.reshape(x, [batch, heads, length, headDim]), [0, 2, 1, 3]), [batch * length, heads * headDim]);
+  return tf.reshape(tf.transpose(tf.reshape(x, [batch, heads, length, headDim]), [0, 2, 1, 3]), [
+    batch * length,
+    heads * headDim,
+  ]);
 }
 
 /** Query heads of a group as rows against their key-value head. // [batch * kvHeads, group * length, headDim] */
@@ -103,10 +127,20 @@ function forward(layer: Layer, x: M, using: ForwardWeights): { y: M; kept: Named
   const v = splitHeads(linear(n1, `${at}.self_attn.v_proj`, using), batch, config.kvHeads);
   const scores = tf.matMul(grouped(q, layer), k, false, true);
   const length = k.shape[1];
-  const p = run(FUSED.causalSoftmax, { x: tf.reshape(scores, [batch * config.heads, length, length]) }, { scale: config.headDim ** -0.5 });
-  const all = mergeHeads(tf.reshape(tf.matMul(byGroup(p, layer), v), [batch * config.heads, length, config.headDim]), batch);
+  const p = run(
+    FUSED.causalSoftmax,
+    { x: tf.reshape(scores, [batch * config.heads, length, length]) },
+    { scale: config.headDim ** -0.5 },
+  );
+  const all = mergeHeads(
+    tf.reshape(tf.matMul(byGroup(p, layer), v), [batch * config.heads, length, config.headDim]),
+    batch,
+  );
   const mixed = pick ? tf.gather(all, tf.tensor1d(pick, 'int32')) : all;
-  const a: M = tf.add(pick ? tf.gather(x, tf.tensor1d(pick, 'int32')) : x, linear(mixed, `${at}.self_attn.o_proj`, using));
+  const a: M = tf.add(
+    pick ? tf.gather(x, tf.tensor1d(pick, 'int32')) : x,
+    linear(mixed, `${at}.self_attn.o_proj`, using),
+  );
   const [n2, s2] = norm(a, weight('post_attention_layernorm'), config.rmsEps);
   const gate = linear(n2, `${at}.mlp.gate_proj`, using);
   const up = linear(n2, `${at}.mlp.up_proj`, using);
@@ -115,7 +149,14 @@ function forward(layer: Layer, x: M, using: ForwardWeights): { y: M; kept: Named
 }
 
 /** Head norm where the model has one, rotation, heads first. */
-function positioned(layer: Layer, x: M, heads: number, name: 'q_norm' | 'k_norm', using: ForwardWeights, kept: Named): tf.Tensor3D {
+function positioned(
+  layer: Layer,
+  x: M,
+  heads: number,
+  name: 'q_norm' | 'k_norm',
+  using: ForwardWeights,
+  kept: Named,
+): tf.Tensor3D {
   const { config, at, batch, rotation } = layer;
   let rows = x;
   if (config.qkNorm) {
@@ -152,8 +193,20 @@ function feedForwardBack({ config, at }: Layer, dy: M, kept: Named, using: Forwa
   const { gate, up } = kept;
   const dGated = linearBack(run(FUSED.gated, { gate, up }) as M, `${at}.mlp.down_proj`, dy, using, grads);
   const [n2] = norm(kept.a as M, weightOf(using.weights, `${at}.post_attention_layernorm.weight`), config.rmsEps);
-  const dGate = linearBack(n2, `${at}.mlp.gate_proj`, run(FUSED.gatedGrad, { gate, up, dy: dGated }, { ofGate: 1 }) as M, using, grads);
-  const dUp = linearBack(n2, `${at}.mlp.up_proj`, run(FUSED.gatedGrad, { gate, up, dy: dGated }, { ofGate: 0 }) as M, using, grads);
+  const dGate = linearBack(
+    n2,
+    `${at}.mlp.gate_proj`,
+    run(FUSED.gatedGrad, { gate, up, dy: dGated }, { ofGate: 1 }) as M,
+    using,
+    grads,
+  );
+  const dUp = linearBack(
+    n2,
+    `${at}.mlp.up_proj`,
+    run(FUSED.gatedGrad, { gate, up, dy: dGated }, { ofGate: 0 }) as M,
+    using,
+    grads,
+  );
   return tf.add(dGate, dUp);
 }
 
@@ -165,8 +218,24 @@ function attentionBack(layer: Layer, dMixed: M, kept: Named, using: ForwardWeigh
   const dp = tf.reshape(tf.matMul(d, v, false, true), kept.p.shape);
   const ds = byGroup(run(FUSED.softmaxGrad, { y: kept.p, dy: dp }, { scale: config.headDim ** -0.5 }), layer);
   const dv = tf.matMul(byGroup(kept.p, layer), d, true) as tf.Tensor3D; // [batch * kvHeads, length, headDim]
-  const dq = positionedBack(layer, tf.reshape(tf.matMul(ds, k), q.shape) as tf.Tensor3D, config.heads, 'q_norm', kept, using, grads);
-  const dk = positionedBack(layer, tf.matMul(ds, grouped(q, layer), true) as tf.Tensor3D, config.kvHeads, 'k_norm', kept, using, grads);
+  const dq = positionedBack(
+    layer,
+    tf.reshape(tf.matMul(ds, k), q.shape) as tf.Tensor3D,
+    config.heads,
+    'q_norm',
+    kept,
+    using,
+    grads,
+  );
+  const dk = positionedBack(
+    layer,
+    tf.matMul(ds, grouped(q, layer), true) as tf.Tensor3D,
+    config.kvHeads,
+    'k_norm',
+    kept,
+    using,
+    grads,
+  );
   const [n1] = norm(kept.x as M, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
   const parts = [
     linearBack(n1, `${at}.self_attn.q_proj`, dq, using, grads),
@@ -176,12 +245,23 @@ function attentionBack(layer: Layer, dMixed: M, kept: Named, using: ForwardWeigh
   return tf.addN(parts) as M;
 }
 
-function positionedBack(layer: Layer, dy: tf.Tensor3D, heads: number, name: 'q_norm' | 'k_norm', kept: Named, using: ForwardWeights, grads: Named): M {
+function positionedBack(
+  layer: Layer,
+  dy: tf.Tensor3D,
+  heads: number,
+  name: 'q_norm' | 'k_norm',
+  kept: Named,
+  using: ForwardWeights,
+  grads: Named,
+): M {
   const { config, at, batch, rotation } = layer;
   const rows = rotate(mergeHeads(dy, batch), heads, rotation, -1);
   if (!config.qkNorm) return rows;
   const x = kept[`${name}.x`] as M;
-  return tf.reshape(normBack(x, `${at}.self_attn.${name}`, kept[`${name}.scale`], tf.reshape(rows, x.shape), using, grads), rows.shape);
+  return tf.reshape(
+    normBack(x, `${at}.self_attn.${name}`, kept[`${name}.scale`], tf.reshape(rows, x.shape), using, grads),
+    rows.shape,
+  );
 }
 
 function normBack(x: M, name: string, scale: tf.Tensor, dy: M, using: ForwardWeights, grads: Named): M {

@@ -21,7 +21,8 @@ const FULL: PolicySpec = { policy: 'full', model: 'tiny', method: { kind: 'full'
 const LINEARS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 const LORA: PolicySpec = { ...FULL, policy: 'lora', method: { kind: 'lora', rank: 4, alpha: 8, targets: LINEARS } };
 
-const asSet = (files: readonly FileOut[]): FileSet => Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }]));
+const asSet = (files: readonly FileOut[]): FileSet =>
+  Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }]));
 
 describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
   let device: Device;
@@ -31,7 +32,15 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
 
   /** Final hidden states of a fixed sequence. */
   const states = (policy: BasePolicy): Float32Array =>
-    tf.tidy(() => policy.trunk.forward({ ids: Int32Array.of(3, 1, 4, 1, 5), batch: 1, length: 5, lengths: Int32Array.of(5) }, policy.using()).dataSync() as Float32Array);
+    tf.tidy(
+      () =>
+        policy.trunk
+          .forward(
+            { ids: Int32Array.of(3, 1, 4, 1, 5), batch: 1, length: 5, lengths: Int32Array.of(5) },
+            policy.using(),
+          )
+          .dataSync() as Float32Array,
+    );
 
   beforeAll(async () => {
     device = await openDevice('wasm');
@@ -50,7 +59,9 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
   });
 
   it('draw A from the seed and leave B and the value head zero', () => {
-    const [one, two, same] = [make(LORA), make({ ...LORA, seed: 4 }), make(LORA)].map((policy) => policy.trainable!.flat.dataSync() as Float32Array);
+    const [one, two, same] = [make(LORA), make({ ...LORA, seed: 4 }), make(LORA)].map(
+      (policy) => policy.trainable!.flat.dataSync() as Float32Array,
+    );
     expect(one).toEqual(same);
     expect(one).not.toEqual(two);
     for (const { name, offset, size, shape } of made.at(-1)!.trainable!.layout) {
@@ -89,9 +100,17 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
     const names = policy.trainable!.layout.filter(({ part }) => part === 'trunk').map(({ name }) => name);
     const loss = (...tensors: tf.Tensor[]): tf.Scalar => {
       const using = policy.using(Object.fromEntries(names.map((name, i) => [name, tensors[i]])));
-      const hidden = tf.reshape(policy.trunk.forward({ ids, batch: 2, length: 24, lengths }, using), [48, -1]) as tf.Tensor2D;
+      const hidden = tf.reshape(
+        policy.trunk.forward({ ids, batch: 2, length: 24, lengths }, using),
+        [48, -1],
+      ) as tf.Tensor2D;
       const targets = Int32Array.from(rows, (row) => ids[row + 1]);
-      const { logprobs } = chosenLogprobs(tf.gather(hidden, tf.tensor1d(rows, 'int32')), headWeight(base.config, using.weights), targets, { entropyGradient: false, trainHead: true });
+      const { logprobs } = chosenLogprobs(
+        tf.gather(hidden, tf.tensor1d(rows, 'int32')),
+        headWeight(base.config, using.weights),
+        targets,
+        { entropyGradient: false, trainHead: true },
+      );
       return tf.neg(tf.mean(logprobs));
     };
     const { value, grads } = tf.valueAndGrads(loss)(names.map((name) => named[name]));
@@ -110,7 +129,11 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
     const size = policy.trainable!.size;
     policy.trainable!.flat.assign(tf.randomNormal([size], 0, 0.05, 'float32', 7));
     policy.changed();
-    policy.moments = { ...newMoments(size), m: Float32Array.from({ length: size }, (_, i) => i / size), steps: { trunk: 5, value: 6 } };
+    policy.moments = {
+      ...newMoments(size),
+      m: Float32Array.from({ length: size }, (_, i) => i / size),
+      steps: { trunk: 5, value: 6 },
+    };
     const files = await exportPolicy(policy, 'checkpoint');
     const other = make({ ...spec, seed: 99 });
     await importPolicy(other, asSet(files));
@@ -140,12 +163,24 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
     await expect(importPolicy(lora, {})).rejects.toThrow(/neither a checkpoint/);
     await expect(importPolicy(make(FULL), asSet(checkpoint))).rejects.toThrow(/method "?lora/);
     await expect(importPolicy(make({ ...FULL, frozen: true }), asSet(checkpoint))).rejects.toThrow(/frozen/);
-    await expect(importPolicy(make({ ...LORA, method: { kind: 'lora', rank: 2, alpha: 8, targets: LINEARS } }), await filesAt(`${MODEL}/adapter`))).rejects.toThrow(/rank is 4/);
-    await expect(importPolicy(make({ ...LORA, method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj'] } }), await filesAt(`${MODEL}/adapter`))).rejects.toThrow(/does not train/);
+    await expect(
+      importPolicy(
+        make({ ...LORA, method: { kind: 'lora', rank: 2, alpha: 8, targets: LINEARS } }),
+        await filesAt(`${MODEL}/adapter`),
+      ),
+    ).rejects.toThrow(/rank is 4/);
+    await expect(
+      importPolicy(
+        make({ ...LORA, method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj'] } }),
+        await filesAt(`${MODEL}/adapter`),
+      ),
+    ).rejects.toThrow(/does not train/);
     await expect(exportPolicy(make(FULL), 'peft')).rejects.toThrow(/no adapter/);
     expect(lora.trainable!.flat.dataSync()).toEqual(before);
     for (const method of [{ rank: 0 }, { alpha: -1 }, { targets: ['nope'] }, { layers: [99] }, { targets: [] }]) {
-      expect(() => make({ ...LORA, method: { kind: 'lora', rank: 4, alpha: 8, targets: LINEARS, ...method } })).toThrow(/LoRA/);
+      expect(() => make({ ...LORA, method: { kind: 'lora', rank: 4, alpha: 8, targets: LINEARS, ...method } })).toThrow(
+        /LoRA/,
+      );
     }
   });
 });

@@ -35,7 +35,9 @@ export class BasePolicy implements Policy {
   cut(): Record<string, tf.Tensor> {
     const { trainable } = this;
     if (!trainable) return {};
-    return Object.fromEntries(trainable.layout.map((segment) => [segment.name, cutView(trainable.flat, segment.offset, segment.shape)]));
+    return Object.fromEntries(
+      trainable.layout.map((segment) => [segment.name, cutView(trainable.flat, segment.offset, segment.shape)]),
+    );
   }
 
   using(named?: Named): ForwardWeights {
@@ -108,6 +110,7 @@ function startOf(segment: Segment, spec: PolicySpec, base: BaseModel): tf.Tensor
 
 function adapterOf(method: Extract<PolicySpec['method'], { kind: 'lora' }>, base: BaseModel, named: Named): Adapter {
   const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
-  for (const linear of loraLinears(method, base.config)) layers[linear] = { a: named[`${linear}.lora_A`] as tf.Tensor2D, b: named[`${linear}.lora_B`] as tf.Tensor2D };
+  for (const linear of loraLinears(method, base.config))
+    layers[linear] = { a: named[`${linear}.lora_A`] as tf.Tensor2D, b: named[`${linear}.lora_B`] as tf.Tensor2D };
   return { scale: method.alpha / method.rank, layers };
 }

@@ -4,8 +4,25 @@ import type { ModelConfig } from '../formats/config.ts';
 import { cacheBytesPerToken, estimateMemory, tokensThatFit } from './memory.ts';
 
 const SMOLLM: ModelConfig = {
-  ...{ architecture: 'llama', hidden: 576, intermediate: 1536, layers: 30, heads: 9, kvHeads: 3, headDim: 64, vocab: 49152 },
-  ...{ contextLength: 8192, ropeTheta: 100_000, ropeScaling: null, rmsEps: 1e-5, tied: true, attentionBias: false, qkNorm: false },
+  ...{
+    architecture: 'llama',
+    hidden: 576,
+    intermediate: 1536,
+    layers: 30,
+    heads: 9,
+    kvHeads: 3,
+    headDim: 64,
+    vocab: 49152,
+  },
+  ...{
+    contextLength: 8192,
+    ropeTheta: 100_000,
+    ropeScaling: null,
+    rmsEps: 1e-5,
+    tied: true,
+    attentionBias: false,
+    qkNorm: false,
+  },
   ...{ eosIds: [2], bosId: 1, padId: null },
 };
 const WEIGHTS = 134_515_008 * 4;

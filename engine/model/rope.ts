@@ -42,7 +42,10 @@ export class RopeTable {
     this.#grow(positions.reduce((a, b) => Math.max(a, b), 0) + 1);
     const index = tf.tensor1d(positions, 'int32');
     const shape: [number, number, number] = [positions.length, 1, this.headDim];
-    return { cos: tf.reshape(tf.gather(this.#cos!, index), shape), sin: tf.reshape(tf.gather(this.#sin!, index), shape) };
+    return {
+      cos: tf.reshape(tf.gather(this.#cos!, index), shape),
+      sin: tf.reshape(tf.gather(this.#sin!, index), shape),
+    };
   }
 
   /**

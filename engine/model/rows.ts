@@ -10,7 +10,8 @@ export function takeRows(x: tf.Tensor2D, rows: Int32Array): tf.Tensor2D {
   rows.forEach((row, i) => (inverse[row] = i));
   const op = tf.customGrad((input) => ({
     value: tf.gather(input as tf.Tensor2D, tf.tensor1d(rows, 'int32')),
-    gradFunc: (dy: tf.Tensor2D) => tf.gather(tf.concat2d([dy, tf.zeros([1, dy.shape[1]])], 0), tf.tensor1d(inverse, 'int32')),
+    gradFunc: (dy: tf.Tensor2D) =>
+      tf.gather(tf.concat2d([dy, tf.zeros([1, dy.shape[1]])], 0), tf.tensor1d(inverse, 'int32')),
   }));
   return op(x) as tf.Tensor2D;
 }

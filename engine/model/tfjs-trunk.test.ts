@@ -18,14 +18,23 @@ type Loaded = { trunk: Trunk; using: ForwardWeights; head: tf.Tensor2D };
 async function load(name: string): Promise<Loaded> {
   const source = await openModel(await filesAt(`${FIXTURES}/${name}`));
   const weights: Record<string, tf.Tensor> = {};
-  for (const tensor of source.tensorNames) weights[tensor] = tf.tensor(await source.readTensor(tensor), [...source.shape(tensor)]);
-  return { trunk: makeTfjsTrunk(source.config), using: { weights, adapter: null }, head: headWeight(source.config, weights) };
+  for (const tensor of source.tensorNames)
+    weights[tensor] = tf.tensor(await source.readTensor(tensor), [...source.shape(tensor)]);
+  return {
+    trunk: makeTfjsTrunk(source.config),
+    using: { weights, adapter: null },
+    head: headWeight(source.config, weights),
+  };
 }
 
 async function adapterOf(name: string, trunk: Trunk): Promise<Adapter> {
   const files = await readPeft(await filesAt(`${FIXTURES}/${name}/adapter`), trunk.config);
   const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
-  for (const [module, { a, b }] of files.pairs) layers[module] = { a: tf.tensor2d(a, [files.rank, a.length / files.rank]), b: tf.tensor2d(b, [b.length / files.rank, files.rank]) };
+  for (const [module, { a, b }] of files.pairs)
+    layers[module] = {
+      a: tf.tensor2d(a, [files.rank, a.length / files.rank]),
+      b: tf.tensor2d(b, [b.length / files.rank, files.rank]),
+    };
   return { scale: files.scale, layers };
 }
 
@@ -38,7 +47,7 @@ function largestError(got: ArrayLike<number>, wanted: ArrayLike<number>): number
 
 const absent = missing(FIXTURES);
 
-describe.skipIf(absent)(`the tfjs trunk ${absent ?? ""}`, () => {
+describe.skipIf(absent)(`the tfjs trunk ${absent ?? ''}`, () => {
   let device: Device;
 
   beforeAll(async () => {
@@ -69,20 +78,31 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ""}`, () => {
     const rows = ids.length;
     const length = expected.entries.get('input_ids')!.shape[1];
     const adapter = await adapterOf(name, trunk);
-    const hidden = trunk.forward({ ids, batch: rows / length, length, lengths: new Int32Array(rows / length).fill(length) }, { ...using, adapter });
+    const hidden = trunk.forward(
+      { ids, batch: rows / length, length, lengths: new Int32Array(rows / length).fill(length) },
+      { ...using, adapter },
+    );
     const logits = tf.matMul(hidden.reshape([rows, trunk.config.hidden]), head, false, true).dataSync();
     expect(largestError(logits, wanted)).toBeLessThan(1e-3);
   });
 
   it.each(MODELS)('%s: chosen rows equal those of the whole, gradients included', async (name) => {
     const { trunk, using } = await load(name);
-    const batch = { ids: Int32Array.from({ length: 14 }, (_, i) => (i * 37) % 199), batch: 2, length: 7, lengths: Int32Array.of(7, 5) };
+    const batch = {
+      ids: Int32Array.from({ length: 14 }, (_, i) => (i * 37) % 199),
+      batch: 2,
+      length: 7,
+      lengths: Int32Array.of(7, 5),
+    };
     const rows = Int32Array.of(2, 3, 9, 11);
     const weight = 'model.layers.1.mlp.up_proj.weight';
-    const through = (states: (w: tf.Tensor) => tf.Tensor): { value: tf.Tensor; grad: tf.Tensor } => tf.valueAndGrad((w) => tf.sum(tf.square(states(w))))(using.weights[weight]);
+    const through = (states: (w: tf.Tensor) => tf.Tensor): { value: tf.Tensor; grad: tf.Tensor } =>
+      tf.valueAndGrad((w) => tf.sum(tf.square(states(w))))(using.weights[weight]);
     const own = (w: tf.Tensor): ForwardWeights => ({ weights: { ...using.weights, [weight]: w }, adapter: null });
     const some = through((w) => trunk.forwardAt(batch, rows, own(w)));
-    const all = through((w) => tf.gather(tf.reshape(trunk.forward(batch, own(w)), [14, -1]), tf.tensor1d(rows, 'int32')));
+    const all = through((w) =>
+      tf.gather(tf.reshape(trunk.forward(batch, own(w)), [14, -1]), tf.tensor1d(rows, 'int32')),
+    );
     expect(some.value.dataSync()[0]).toBeCloseTo(all.value.dataSync()[0], 3);
     expect(largestError(some.grad.dataSync(), all.grad.dataSync())).toBeLessThan(1e-4);
   });
@@ -95,7 +115,11 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ""}`, () => {
     const wanted = await readFloats(expected, 'greedy_logits');
     const vocab = trunk.config.vocab;
     const cache = trunk.openCache(1, 64);
-    let hidden = trunk.prefill(cache, { ids: prompt, batch: 1, length: prompt.length, lengths: Int32Array.of(prompt.length) }, using);
+    let hidden = trunk.prefill(
+      cache,
+      { ids: prompt, batch: 1, length: prompt.length, lengths: Int32Array.of(prompt.length) },
+      using,
+    );
     const ids: number[] = [];
     for (let step = 0; step < wantedIds.length; step++) {
       const logits = tf.matMul(hidden, head, false, true).dataSync() as Float32Array;

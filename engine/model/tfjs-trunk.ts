@@ -24,7 +24,8 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using) => prefill(config, rope, asOurs(cache), prompts, using),
     decode: (cache, ids, using) => decode(config, rope, asOurs(cache), ids, using),
-    forward: (batch, using) => tf.tidy(() => tf.reshape(forward(config, rope, batch, using), [batch.batch, batch.length, config.hidden])),
+    forward: (batch, using) =>
+      tf.tidy(() => tf.reshape(forward(config, rope, batch, using), [batch.batch, batch.length, config.hidden])),
     forwardAt: (batch, rows, using) => forward(config, rope, batch, using, rows),
     dispose: () => rope.dispose(),
   };
@@ -36,40 +37,87 @@ function asOurs(cache: Cache): KeyValueCache {
 }
 
 /** All rows, or those asked for. // [rows, hidden] */
-function forward(config: ModelConfig, rope: RopeTable, batch: TokenBatch, using: ForwardWeights, rows?: Int32Array): tf.Tensor2D {
+function forward(
+  config: ModelConfig,
+  rope: RopeTable,
+  batch: TokenBatch,
+  using: ForwardWeights,
+  rows?: Int32Array,
+): tf.Tensor2D {
   return tf.tidy(() => {
     const rotation = rope.upTo(batch.length);
     const ids = tf.tensor1d(batch.ids, 'int32');
     if (leanBlockFits(config)) {
-      return layers(config, ids, using, (x, layer, pick) => leanBlock({ config, at: `model.layers.${layer}`, batch: batch.batch, rotation, pick }, x, using), rows);
+      return layers(
+        config,
+        ids,
+        using,
+        (x, layer, pick) =>
+          leanBlock({ config, at: `model.layers.${layer}`, batch: batch.batch, rotation, pick }, x, using),
+        rows,
+      );
     }
     const mask = causalMask(batch.length);
     const mix: Mix = (_, q, k, v) => attendWithin(config, batch.batch, mask, q, k, v);
-    return layers(config, ids, using, (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick), rows);
+    return layers(
+      config,
+      ids,
+      using,
+      (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick),
+      rows,
+    );
   });
 }
 
-function prefill(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, prompts: TokenBatch, using: ForwardWeights): tf.Tensor2D {
+function prefill(
+  config: ModelConfig,
+  rope: RopeTable,
+  cache: KeyValueCache,
+  prompts: TokenBatch,
+  using: ForwardWeights,
+): tf.Tensor2D {
   if (prompts.batch !== cache.slots) throw new Error(`${prompts.batch} prompts for ${cache.slots} cache slots`);
-  if (prompts.length > cache.capacity) throw new Error(`prompts of ${prompts.length} tokens in a cache of ${cache.capacity}`);
+  if (prompts.length > cache.capacity)
+    throw new Error(`prompts of ${prompts.length} tokens in a cache of ${cache.capacity}`);
   return tf.tidy(() => {
     const mask = causalMask(prompts.length);
     const mix: Mix = (layer, q, k, v) => {
       const keys = splitHeads(k, prompts.batch, config.kvHeads);
       const values = splitHeads(v, prompts.batch, config.kvHeads);
       cache.fill(layer, keys, values);
-      return causalAttention(splitHeads(q, prompts.batch, config.heads), keys, values, prompts.batch, config, mask, exactSoftmax);
+      return causalAttention(
+        splitHeads(q, prompts.batch, config.heads),
+        keys,
+        values,
+        prompts.batch,
+        config,
+        mask,
+        exactSoftmax,
+      );
     };
     const last = Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1);
     const rotation = rope.upTo(prompts.length);
-    const states = layers(config, tf.tensor1d(prompts.ids, 'int32'), using, (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick), last);
+    const states = layers(
+      config,
+      tf.tensor1d(prompts.ids, 'int32'),
+      using,
+      (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick),
+      last,
+    );
     cache.lengths.set(prompts.lengths);
     return states;
   });
 }
 
-function decode(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D {
-  if (cache.lengths.some((length) => length >= cache.capacity)) throw new Error(`KV cache full: ${cache.capacity} positions`);
+function decode(
+  config: ModelConfig,
+  rope: RopeTable,
+  cache: KeyValueCache,
+  ids: tf.Tensor1D,
+  using: ForwardWeights,
+): tf.Tensor2D {
+  if (cache.lengths.some((length) => length >= cache.capacity))
+    throw new Error(`KV cache full: ${cache.capacity} positions`);
   return tf.tidy(() => {
     const rows = cache.nextPositions();
     const mask = cacheMask(cache.lengths, cache.capacity);
@@ -91,7 +139,13 @@ type RunLayer = (x: tf.Tensor2D, layer: number, pick?: Int32Array) => tf.Tensor2
  * Embedding, all layers, final norm. ids: [rows] -> [rows, hidden]; with `pick`, only those rows leave the last layer's
  * attention, since the others would be thrown away.
  */
-function layers(config: ModelConfig, ids: tf.Tensor1D, using: ForwardWeights, run: RunLayer, pick?: Int32Array): tf.Tensor2D {
+function layers(
+  config: ModelConfig,
+  ids: tf.Tensor1D,
+  using: ForwardWeights,
+  run: RunLayer,
+  pick?: Int32Array,
+): tf.Tensor2D {
   let x = tf.gather(weightOf(using.weights, 'model.embed_tokens.weight') as tf.Tensor2D, ids); // [rows, hidden]
   for (let layer = 0; layer < config.layers; layer++) {
     const rows = x;
@@ -100,18 +154,51 @@ function layers(config: ModelConfig, ids: tf.Tensor1D, using: ForwardWeights, ru
   return rmsNorm(x, weightOf(using.weights, 'model.norm.weight'), config.rmsEps);
 }
 
-function block(config: ModelConfig, rope: RopeTable, layer: number, x: tf.Tensor2D, rotation: Rotation, using: ForwardWeights, mix: Mix, pick?: Int32Array): tf.Tensor2D {
+function block(
+  config: ModelConfig,
+  rope: RopeTable,
+  layer: number,
+  x: tf.Tensor2D,
+  rotation: Rotation,
+  using: ForwardWeights,
+  mix: Mix,
+  pick?: Int32Array,
+): tf.Tensor2D {
   const at = `model.layers.${layer}`;
   const normed = rmsNorm(x, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
-  const q = rope.rotate(headNorm(config, linear(normed, `${at}.self_attn.q_proj`, using), config.heads, `${at}.self_attn.q_norm`, using), config.heads, rotation);
-  const k = rope.rotate(headNorm(config, linear(normed, `${at}.self_attn.k_proj`, using), config.kvHeads, `${at}.self_attn.k_norm`, using), config.kvHeads, rotation);
+  const q = rope.rotate(
+    headNorm(config, linear(normed, `${at}.self_attn.q_proj`, using), config.heads, `${at}.self_attn.q_norm`, using),
+    config.heads,
+    rotation,
+  );
+  const k = rope.rotate(
+    headNorm(config, linear(normed, `${at}.self_attn.k_proj`, using), config.kvHeads, `${at}.self_attn.k_norm`, using),
+    config.kvHeads,
+    rotation,
+  );
   const mixed = mix(layer, q, k, linear(normed, `${at}.self_attn.v_proj`, using));
-  const attended: tf.Tensor2D = tf.add(pick ? takeRows(x, pick) : x, linear(pick ? takeRows(mixed, pick) : mixed, `${at}.self_attn.o_proj`, using));
-  return tf.add(attended, feedForward(rmsNorm(attended, weightOf(using.weights, `${at}.post_attention_layernorm.weight`), config.rmsEps), `${at}.mlp`, using));
+  const attended: tf.Tensor2D = tf.add(
+    pick ? takeRows(x, pick) : x,
+    linear(pick ? takeRows(mixed, pick) : mixed, `${at}.self_attn.o_proj`, using),
+  );
+  return tf.add(
+    attended,
+    feedForward(
+      rmsNorm(attended, weightOf(using.weights, `${at}.post_attention_layernorm.weight`), config.rmsEps),
+      `${at}.mlp`,
+      using,
+    ),
+  );
 }
 
 /** Qwen3 normalises every head of q and k before the rotation. x: [rows, heads * headDim] */
-function headNorm(config: ModelConfig, x: tf.Tensor2D, heads: number, name: string, using: ForwardWeights): tf.Tensor2D {
+function headNorm(
+  config: ModelConfig,
+  x: tf.Tensor2D,
+  heads: number,
+  name: string,
+  using: ForwardWeights,
+): tf.Tensor2D {
   if (!config.qkNorm) return x;
   const split = tf.reshape(x, [x.shape[0] * heads, config.headDim]);
   return tf.reshape(rmsNorm(split, weightOf(using.weights, `${name}.weight`), config.rmsEps), x.shape);
@@ -125,6 +212,21 @@ function feedForward(x: tf.Tensor2D, at: string, using: ForwardWeights): tf.Tens
   return linear(gated, `${at}.down_proj`, using);
 }
 
-function attendWithin(config: ModelConfig, batch: number, mask: tf.Tensor3D, q: tf.Tensor2D, k: tf.Tensor2D, v: tf.Tensor2D): tf.Tensor2D {
-  return causalAttention(splitHeads(q, batch, config.heads), splitHeads(k, batch, config.kvHeads), splitHeads(v, batch, config.kvHeads), batch, config, mask, tf.softmax);
+function attendWithin(
+  config: ModelConfig,
+  batch: number,
+  mask: tf.Tensor3D,
+  q: tf.Tensor2D,
+  k: tf.Tensor2D,
+  v: tf.Tensor2D,
+): tf.Tensor2D {
+  return causalAttention(
+    splitHeads(q, batch, config.heads),
+    splitHeads(k, batch, config.kvHeads),
+    splitHeads(v, batch, config.kvHeads),
+    batch,
+    config,
+    mask,
+    tf.softmax,
+  );
 }

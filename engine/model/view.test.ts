@@ -16,7 +16,12 @@ describe.each(['wasm', 'cpu'] as const)('cuts on %s', (kind) => {
     hostView(flat)![4] = 40;
     expect([...cut.dataSync()]).toEqual([3, 40, 5, 6, 7, 8]);
     const product = tf.tidy(() => tf.matMul(cutView(flat, 3, [2, 3]) as tf.Tensor2D, tf.reshape(cut, [3, 2])));
-    expect([...product.dataSync()]).toEqual([3 * 3 + 40 * 5 + 5 * 7, 3 * 40 + 40 * 6 + 5 * 8, 6 * 3 + 7 * 5 + 8 * 7, 6 * 40 + 7 * 6 + 8 * 8]);
+    expect([...product.dataSync()]).toEqual([
+      3 * 3 + 40 * 5 + 5 * 7,
+      3 * 40 + 40 * 6 + 5 * 8,
+      6 * 3 + 7 * 5 + 8 * 7,
+      6 * 40 + 7 * 6 + 8 * 8,
+    ]);
     for (let i = 0; i < 50; i++) cutView(flat, i % 6, [6]).dispose();
     tf.dispose([cut, product]);
     const reused = Array.from({ length: 20 }, () => tf.fill([12], 7)); // would land in memory freed by mistake

@@ -16,7 +16,10 @@ export const roundUp = (length: number, step: number): number => Math.ceil(lengt
 
 /** Positions a cache must have for these jobs. */
 export function capacityOf(jobs: readonly Job[]): number {
-  return roundUp(jobs.reduce((most, job) => Math.max(most, job.promptLength + job.newTokens), 1), LENGTH_STEP);
+  return roundUp(
+    jobs.reduce((most, job) => Math.max(most, job.promptLength + job.newTokens), 1),
+    LENGTH_STEP,
+  );
 }
 
 /** Splits jobs into batches, each within the budget; a single job that exceeds it stands alone. */

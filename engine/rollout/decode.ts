@@ -18,12 +18,27 @@ export type DecodeHooks = {
   yieldToEvents?(): Promise<void>;
 };
 
-export type Decoding = { readonly trunk: Trunk; readonly using: ForwardWeights; readonly cache: Cache; readonly ends: ReadonlySet<number> };
+export type Decoding = {
+  readonly trunk: Trunk;
+  readonly using: ForwardWeights;
+  readonly cache: Cache;
+  readonly ends: ReadonlySet<number>;
+};
 
 /** Takes over `hidden`, the prefilled batch's last states. // [sequences, hidden] */
-export async function decodeToEnd(decoding: Decoding, sequences: readonly Sequence[], hidden: tf.Tensor2D, hooks: DecodeHooks): Promise<void> {
-  const whole = sequences.every(({ order: { sampling } }) => sampling.temperature === 0 || (sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0));
-  return whole && !computesOnHost() ? decodeAhead(decoding, sequences, hidden, hooks) : decodeInStep(decoding, sequences, hidden, hooks);
+export async function decodeToEnd(
+  decoding: Decoding,
+  sequences: readonly Sequence[],
+  hidden: tf.Tensor2D,
+  hooks: DecodeHooks,
+): Promise<void> {
+  const whole = sequences.every(
+    ({ order: { sampling } }) =>
+      sampling.temperature === 0 || (sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0),
+  );
+  return whole && !computesOnHost()
+    ? decodeAhead(decoding, sequences, hidden, hooks)
+    : decodeInStep(decoding, sequences, hidden, hooks);
 }
 
 function logitsOf({ trunk, using }: Decoding, hidden: tf.Tensor2D): tf.Tensor2D {
@@ -38,7 +53,12 @@ async function afterStep(active: readonly Sequence[], hooks: DecodeHooks): Promi
 
 // ---- the host draws ------------------------------------------------------------------------------------------
 
-async function decodeInStep(decoding: Decoding, sequences: readonly Sequence[], start: tf.Tensor2D, hooks: DecodeHooks): Promise<void> {
+async function decodeInStep(
+  decoding: Decoding,
+  sequences: readonly Sequence[],
+  start: tf.Tensor2D,
+  hooks: DecodeHooks,
+): Promise<void> {
   const { trunk, using, cache } = decoding;
   let active = [...sequences];
   let hidden: tf.Tensor2D | null = start;
@@ -65,10 +85,20 @@ async function decodeInStep(decoding: Decoding, sequences: readonly Sequence[], 
   }
 }
 
-function takeFromLogits(active: readonly Sequence[], logits: Float32Array, vocab: number, ends: ReadonlySet<number>, hooks: DecodeHooks): void {
+function takeFromLogits(
+  active: readonly Sequence[],
+  logits: Float32Array,
+  vocab: number,
+  ends: ReadonlySet<number>,
+  hooks: DecodeHooks,
+): void {
   for (const [slot, sequence] of active.entries()) {
     if (sequence.finish !== null) continue;
-    sequence.take(chooseToken(logits.subarray(slot * vocab, (slot + 1) * vocab), sequence.order.sampling, sequence.position), ends, hooks.onToken);
+    sequence.take(
+      chooseToken(logits.subarray(slot * vocab, (slot + 1) * vocab), sequence.order.sampling, sequence.position),
+      ends,
+      hooks.onToken,
+    );
     if (sequence.finish !== null) hooks.onFinished?.();
   }
 }
@@ -76,12 +106,20 @@ function takeFromLogits(active: readonly Sequence[], logits: Float32Array, vocab
 // ---- the device draws ----------------------------------------------------------------------------------------
 
 /** One step is always in flight beyond the one being read; what it drew for sequences that have ended is thrown away. */
-async function decodeAhead(decoding: Decoding, sequences: readonly Sequence[], start: tf.Tensor2D, hooks: DecodeHooks): Promise<void> {
+async function decodeAhead(
+  decoding: Decoding,
+  sequences: readonly Sequence[],
+  start: tf.Tensor2D,
+  hooks: DecodeHooks,
+): Promise<void> {
   const { trunk, using, cache } = decoding;
   const launch = (hidden: tf.Tensor2D, ahead: number): Draw => {
     const logits = logitsOf(decoding, hidden);
     hidden.dispose();
-    const draw = drawOnDevice(logits, active.map(({ order, position }) => ({ sampling: order.sampling, position: position + ahead })));
+    const draw = drawOnDevice(
+      logits,
+      active.map(({ order, position }) => ({ sampling: order.sampling, position: position + ahead })),
+    );
     logits.dispose();
     return draw;
   };
@@ -116,7 +154,12 @@ async function decodeAhead(decoding: Decoding, sequences: readonly Sequence[], s
 }
 
 /** numbers: id, log-prob, entropy of every slot. // [slots, 3] */
-function takeFromDraw(active: readonly Sequence[], numbers: Float32Array, ends: ReadonlySet<number>, hooks: DecodeHooks): void {
+function takeFromDraw(
+  active: readonly Sequence[],
+  numbers: Float32Array,
+  ends: ReadonlySet<number>,
+  hooks: DecodeHooks,
+): void {
   for (const [slot, sequence] of active.entries()) {
     if (sequence.finish !== null) continue;
     const [id, logprob, entropy] = numbers.subarray(slot * 3, slot * 3 + 3);

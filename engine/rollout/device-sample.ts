@@ -17,7 +17,8 @@ const ID_MAX = 2 ** 24;
 /** logits: [rows, vocab]. Rows may not truncate (top-k, top-p, min-p) unless greedy. */
 export function drawOnDevice(logits: tf.Tensor2D, rows: readonly RowSampling[]): Draw {
   const [count, vocab] = logits.shape;
-  if (vocab > ID_MAX) throw new UserError(`The vocabulary of ${vocab} is too large to sample on a GPU; run the model on wasm`);
+  if (vocab > ID_MAX)
+    throw new UserError(`The vocabulary of ${vocab} is too large to sample on a GPU; run the model on wasm`);
   return tf.tidy(() => {
     const shifted = tf.sub(logits, tf.max(logits, 1, true)); // [rows, vocab], at most 0
     const weights = tf.exp(shifted);
@@ -25,9 +26,18 @@ export function drawOnDevice(logits: tf.Tensor2D, rows: readonly RowSampling[]):
     const logSums = tf.log(sums);
     const entropy = tf.sub(logSums, tf.div(tf.sum(tf.mul(weights, shifted), 1, true), sums));
     const ids = chooseIds(logits, shifted, rows);
-    const flat = tf.add(ids, tf.tensor1d(Int32Array.from({ length: count }, (_, row) => row * vocab), 'int32'));
+    const flat = tf.add(
+      ids,
+      tf.tensor1d(
+        Int32Array.from({ length: count }, (_, row) => row * vocab),
+        'int32',
+      ),
+    );
     const logprobs = tf.sub(tf.reshape(tf.gather(tf.reshape(shifted, [count * vocab]), flat), [count, 1]), logSums);
-    const numbers = tf.concat2d([tf.reshape(tf.cast(ids, 'float32'), [count, 1]), logprobs as tf.Tensor2D, entropy as tf.Tensor2D], 1);
+    const numbers = tf.concat2d(
+      [tf.reshape(tf.cast(ids, 'float32'), [count, 1]), logprobs as tf.Tensor2D, entropy as tf.Tensor2D],
+      1,
+    );
     return { ids, numbers };
   });
 }

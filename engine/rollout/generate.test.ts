@@ -12,7 +12,15 @@ import { score } from './score.ts';
 
 const CONFIG: ModelConfig = {
   ...{ architecture: 'qwen3', hidden: 48, intermediate: 88, layers: 3, heads: 6, kvHeads: 2, headDim: 20, vocab: 211 },
-  ...{ contextLength: 300, ropeTheta: 10_000, ropeScaling: null, rmsEps: 1e-6, tied: true, attentionBias: false, qkNorm: true },
+  ...{
+    contextLength: 300,
+    ropeTheta: 10_000,
+    ropeScaling: null,
+    rmsEps: 1e-6,
+    tied: true,
+    attentionBias: false,
+    qkNorm: true,
+  },
   ...{ eosIds: [7], bosId: null, padId: null },
 };
 const SAMPLING: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 24, stop: [], seed: 5 };
@@ -32,7 +40,10 @@ beforeAll(async () => {
   device = await openDevice('wasm');
   const weights: Record<string, tf.Tensor> = {};
   let seed = 1;
-  for (const [name, shape] of parameterShapes(CONFIG)) weights[name] = name.includes('norm') ? tf.ones([...shape]) : tf.randomNormal([...shape], 0, 0.15, 'float32', seed++);
+  for (const [name, shape] of parameterShapes(CONFIG))
+    weights[name] = name.includes('norm')
+      ? tf.ones([...shape])
+      : tf.randomNormal([...shape], 0, 0.15, 'float32', seed++);
   speaker = { trunk: makeTfjsTrunk(CONFIG), using: { weights, adapter: null }, tokenizer: null };
 });
 afterAll(() => device.close());
@@ -48,9 +59,15 @@ describe('generate', () => {
 
   it('gives the same whatever stands beside it and however the budget cuts the batch', async () => {
     const [first] = await generate(speaker, orders(1));
-    const long: Order = { record: 'long', promptIds: Array.from({ length: 230 }, (_, i) => i % CONFIG.vocab), sampling: SAMPLING };
+    const long: Order = {
+      record: 'long',
+      promptIds: Array.from({ length: 230 }, (_, i) => i % CONFIG.vocab),
+      sampling: SAMPLING,
+    };
     expect((await generate(speaker, [long, ...orders(9)]))[1]).toEqual(first);
-    expect((await generate(speaker, orders(9), { budget: { cacheBytes: 2e9, prefillBytes: 2e9, slots: 2 } }))[0]).toEqual(first);
+    expect(
+      (await generate(speaker, orders(9), { budget: { cacheBytes: 2e9, prefillBytes: 2e9, slots: 2 } }))[0],
+    ).toEqual(first);
   });
 
   it('agrees with whole-sequence scoring', async () => {
@@ -78,7 +95,11 @@ describe('generate', () => {
     for (const { ids } of ended) expect(ids.indexOf(7)).toBe(ids.length - 1);
     const full = generations.filter(({ finish }) => finish === 'length');
     for (const { ids } of full) expect(ids.length).toBe(24);
-    const near: Order = { record: 'near', promptIds: Array.from({ length: 298 }, (_, i) => (i % 200) + 8), sampling: SAMPLING };
+    const near: Order = {
+      record: 'near',
+      promptIds: Array.from({ length: 298 }, (_, i) => (i % 200) + 8),
+      sampling: SAMPLING,
+    };
     const over: Order = { record: 'over', promptIds: Array.from({ length: 300 }, () => 9), sampling: SAMPLING };
     const [nearly, none] = await generate(speaker, [near, over]);
     expect(['context', 'stop']).toContain(nearly.finish);
@@ -88,8 +109,13 @@ describe('generate', () => {
 
   it('stops when cancelled and keeps what it has', async () => {
     let tokens = 0;
-    const generations = await generate(speaker, orders(3), { onToken: () => void tokens++, cancelled: () => tokens >= 9 });
-    expect(generations.every(({ finish, ids }) => finish === 'stop' || (finish === 'cancelled' && ids.length <= 3))).toBe(true);
+    const generations = await generate(speaker, orders(3), {
+      onToken: () => void tokens++,
+      cancelled: () => tokens >= 9,
+    });
+    expect(
+      generations.every(({ finish, ids }) => finish === 'stop' || (finish === 'cancelled' && ids.length <= 3)),
+    ).toBe(true);
     expect(generations.some(({ finish }) => finish === 'cancelled')).toBe(true);
   });
 });
@@ -98,9 +124,14 @@ describe('planBatches', () => {
   const jobs = [90, 10, 12, 95, 11].map((promptLength, index): Job => ({ index, promptLength, newTokens: 5 }));
   it('puts like lengths together within the budget and loses none', () => {
     const batches = planBatches(jobs, CONFIG, { cacheBytes: 2e9, prefillBytes: 2e9, slots: 3 });
-    expect(batches.map((batch) => batch.map((job) => job.promptLength))).toEqual([[10, 11, 12], [90, 95]]);
+    expect(batches.map((batch) => batch.map((job) => job.promptLength))).toEqual([
+      [10, 11, 12],
+      [90, 95],
+    ]);
   });
   it('lets a job that exceeds the budget stand alone', () => {
-    expect(planBatches(jobs, CONFIG, { cacheBytes: 1, prefillBytes: 1, slots: 3 }).map((batch) => batch.length)).toEqual([1, 1, 1, 1, 1]);
+    expect(
+      planBatches(jobs, CONFIG, { cacheBytes: 1, prefillBytes: 1, slots: 3 }).map((batch) => batch.length),
+    ).toEqual([1, 1, 1, 1, 1]);
   });
 });

@@ -30,7 +30,11 @@ export type GenerateHooks = Omit<DecodeHooks, 'onFinished'> & {
  * Answers every order, in their order. Cancelled sequences come back with what they have and finish 'cancelled'; prompts
  * that leave no room in the context come back empty with finish 'context'.
  */
-export async function generate(speaker: Speaker, orders: readonly Order[], hooks: GenerateHooks = {}): Promise<Generation[]> {
+export async function generate(
+  speaker: Speaker,
+  orders: readonly Order[],
+  hooks: GenerateHooks = {},
+): Promise<Generation[]> {
   const sequences = orders.map((order) => new Sequence(order, speaker.trunk.config.contextLength, speaker.tokenizer));
   const jobs = sequences.flatMap((sequence, index) => (sequence.finish === null ? [jobOf(sequence, index)] : []));
   let done = sequences.length - jobs.length;
@@ -41,7 +45,11 @@ export async function generate(speaker: Speaker, orders: readonly Order[], hooks
   return sequences.map((sequence) => sequence.result());
 }
 
-const jobOf = ({ order, limit }: Sequence, index: number): Job => ({ index, promptLength: order.promptIds.length, newTokens: limit });
+const jobOf = ({ order, limit }: Sequence, index: number): Job => ({
+  index,
+  promptLength: order.promptIds.length,
+  newTokens: limit,
+});
 
 /** Decodes one batch; when memory runs out before its first token, in two halves. */
 async function runBatch(speaker: Speaker, sequences: readonly Sequence[], hooks: DecodeHooks): Promise<void> {
@@ -60,7 +68,11 @@ async function runBatch(speaker: Speaker, sequences: readonly Sequence[], hooks:
   }
 }
 
-async function prefillAndDecode({ trunk, using, tokenizer }: Speaker, sequences: readonly Sequence[], hooks: DecodeHooks): Promise<void> {
+async function prefillAndDecode(
+  { trunk, using, tokenizer }: Speaker,
+  sequences: readonly Sequence[],
+  hooks: DecodeHooks,
+): Promise<void> {
   const ends = new Set([...trunk.config.eosIds, ...(tokenizer?.eosIds ?? [])]);
   const cache = trunk.openCache(sequences.length, capacityOf(sequences.map(jobOf)));
   try {

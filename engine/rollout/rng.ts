@@ -27,7 +27,10 @@ function mulHigh(a: number, b: number): number {
 }
 
 /** Four unsigned 32-bit words for a counter and a key of 32-bit words. */
-export function philox(counter: readonly [number, number, number, number], key: readonly [number, number]): [number, number, number, number] {
+export function philox(
+  counter: readonly [number, number, number, number],
+  key: readonly [number, number],
+): [number, number, number, number] {
   let [c0, c1, c2, c3] = counter.map((word) => word >>> 0) as [number, number, number, number];
   let k0 = key[0] >>> 0;
   let k1 = key[1] >>> 0;
@@ -50,7 +53,14 @@ export function uniform(seed: number, position: number, purpose: Purpose): numbe
 }
 
 /** Uniform in [low, high), one number per index, for initial weights. `stream` separates tensors of one seed. */
-export function uniformArray(size: number, low: number, high: number, seed: number, stream: number, purpose: Purpose): Float32Array {
+export function uniformArray(
+  size: number,
+  low: number,
+  high: number,
+  seed: number,
+  stream: number,
+  purpose: Purpose,
+): Float32Array {
   const out = new Float32Array(size);
   for (let i = 0; i < size; i += 4) {
     const words = philox([i, stream, 0, 0], [seed, purpose]);

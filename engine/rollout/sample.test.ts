@@ -18,7 +18,7 @@ const CASES: readonly [name: string, warp: Warp][] = [
 
 const absent = missing(FIXTURE);
 
-describe.skipIf(absent)(`warping as Hugging Face does it ${absent ?? ""}`, () => {
+describe.skipIf(absent)(`warping as Hugging Face does it ${absent ?? ''}`, () => {
   it.each(CASES)('%s', async (name, warp) => {
     const file = await openSafetensors(await openPath(FIXTURE));
     const [rows, vocab] = file.entries.get(name)!.shape;
@@ -39,7 +39,10 @@ describe('chooseToken', () => {
     const counts = new Array<number>(5).fill(0);
     const draws = 20_000;
     for (let position = 0; position < draws; position++) counts[chooseToken(logits, PLAIN, position).id]++;
-    const chiSquare = counts.reduce((sum, count, i) => sum + (count - draws * probabilities[i]) ** 2 / (draws * probabilities[i]), 0);
+    const chiSquare = counts.reduce(
+      (sum, count, i) => sum + (count - draws * probabilities[i]) ** 2 / (draws * probabilities[i]),
+      0,
+    );
     expect(chiSquare).toBeLessThan(18.5); // 4 degrees of freedom, p = 0.001
   });
 
@@ -54,7 +57,8 @@ describe('chooseToken', () => {
 
   it('is greedy at temperature 0', () => expect(chooseToken(logits, { ...PLAIN, temperature: 0 }, 9).id).toBe(2));
 
-  it('says when the model is broken', () => expect(() => chooseToken(Float32Array.from([NaN, NaN]), PLAIN, 0)).toThrow(/no finite logits/));
+  it('says when the model is broken', () =>
+    expect(() => chooseToken(Float32Array.from([NaN, NaN]), PLAIN, 0)).toThrow(/no finite logits/));
 });
 
 describe('inverseCdf', () => {

@@ -16,13 +16,34 @@ export function checkSampling(sampling: Sampling): void {
   const rule = (ok: boolean, name: string, value: unknown, want: string): void => {
     if (!ok) throw new UserError(`sampling.${name} is ${String(value)}; give ${want}`);
   };
-  rule(Number.isFinite(sampling.temperature) && sampling.temperature >= 0, 'temperature', sampling.temperature, 'a number of 0 (greedy) or more');
-  rule(Number.isInteger(sampling.topK) && sampling.topK >= 0, 'topK', sampling.topK, 'a whole number, 0 to keep every token');
+  rule(
+    Number.isFinite(sampling.temperature) && sampling.temperature >= 0,
+    'temperature',
+    sampling.temperature,
+    'a number of 0 (greedy) or more',
+  );
+  rule(
+    Number.isInteger(sampling.topK) && sampling.topK >= 0,
+    'topK',
+    sampling.topK,
+    'a whole number, 0 to keep every token',
+  );
   rule(sampling.topP > 0 && sampling.topP <= 1, 'topP', sampling.topP, 'a number above 0 and up to 1');
   rule(sampling.minP >= 0 && sampling.minP < 1, 'minP', sampling.minP, 'a number from 0 to below 1');
-  rule(Number.isInteger(sampling.maxTokens) && sampling.maxTokens >= 1, 'maxTokens', sampling.maxTokens, 'a whole number of 1 or more');
+  rule(
+    Number.isInteger(sampling.maxTokens) && sampling.maxTokens >= 1,
+    'maxTokens',
+    sampling.maxTokens,
+    'a whole number of 1 or more',
+  );
   rule(Number.isInteger(sampling.seed), 'seed', sampling.seed, 'a whole number');
-  rule(Array.isArray(sampling.stop) && sampling.stop.every((s) => typeof s === 'string' && s.length > 0 && s.length <= 1000), 'stop', JSON.stringify(sampling.stop)?.slice(0, 80), 'a list of strings of 1 to 1,000 characters');
+  rule(
+    Array.isArray(sampling.stop) &&
+      sampling.stop.every((s) => typeof s === 'string' && s.length > 0 && s.length <= 1000),
+    'stop',
+    JSON.stringify(sampling.stop)?.slice(0, 80),
+    'a list of strings of 1 to 1,000 characters',
+  );
 }
 
 /**
@@ -102,7 +123,10 @@ export function chooseToken(logits: Float32Array, sampling: Sampling, position: 
       best = i;
     }
   }
-  if (!Number.isFinite(max)) throw new UserError(`The model gives no finite logits (largest is ${max}): its weights are damaged or training diverged; go back to an earlier checkpoint`);
+  if (!Number.isFinite(max))
+    throw new UserError(
+      `The model gives no finite logits (largest is ${max}): its weights are damaged or training diverged; go back to an earlier checkpoint`,
+    );
   let sum = 0;
   let weighted = 0;
   const plain = sampling.temperature === 1 && sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0;
@@ -119,7 +143,14 @@ export function chooseToken(logits: Float32Array, sampling: Sampling, position: 
   return { id, logprob: logits[id] - max - logSum, entropy: logSum - weighted / sum };
 }
 
-function pick(logits: Float32Array, sampling: Sampling, position: number, best: number, weights: Float64Array | null, sum: number): number {
+function pick(
+  logits: Float32Array,
+  sampling: Sampling,
+  position: number,
+  best: number,
+  weights: Float64Array | null,
+  sum: number,
+): number {
   if (sampling.temperature === 0) return best;
   const u = uniform(sampling.seed, position, PURPOSE.sample);
   // Untruncated weights need no second pass: compare against u times their sum.

@@ -13,11 +13,22 @@ export type ScoreItem = { readonly promptIds: readonly number[]; readonly ids: r
 export type ScoreHooks = { readonly budget?: Budget; yieldToEvents?(): Promise<void> };
 
 /** One result per item, in order; an empty response scores as empty arrays. Prompts have at least one token. */
-export async function score(trunk: Trunk, using: ForwardWeights, items: readonly ScoreItem[], hooks: ScoreHooks = {}): Promise<Scored[]> {
+export async function score(
+  trunk: Trunk,
+  using: ForwardWeights,
+  items: readonly ScoreItem[],
+  hooks: ScoreHooks = {},
+): Promise<Scored[]> {
   const results: Scored[] = items.map(() => ({ logprobs: [], entropy: [] }));
-  const jobs = items.flatMap((item, index): Job[] => (item.ids.length > 0 ? [{ index, promptLength: item.promptIds.length + item.ids.length, newTokens: 0 }] : []));
+  const jobs = items.flatMap((item, index): Job[] =>
+    item.ids.length > 0 ? [{ index, promptLength: item.promptIds.length + item.ids.length, newTokens: 0 }] : [],
+  );
   for (const batch of planBatches(jobs, trunk.config, hooks.budget ?? DEFAULT_BUDGET)) {
-    const scored = await scoreBatch(trunk, using, batch.map((job) => items[job.index]));
+    const scored = await scoreBatch(
+      trunk,
+      using,
+      batch.map((job) => items[job.index]),
+    );
     for (const [i, job] of batch.entries()) results[job.index] = scored[i];
     await hooks.yieldToEvents?.();
   }
@@ -30,7 +41,10 @@ async function scoreBatch(trunk: Trunk, using: ForwardWeights, items: readonly S
   const ids = Int32Array.from(items.flatMap((item) => [...item.ids]));
   const { logprobs, entropy } = tf.tidy(() => {
     const hidden = trunk.forwardAt(batch, Int32Array.from(rows), using);
-    const scores = chosenLogprobs(hidden, headWeight(trunk.config, using.weights), ids, { entropyGradient: false, trainHead: false });
+    const scores = chosenLogprobs(hidden, headWeight(trunk.config, using.weights), ids, {
+      entropyGradient: false,
+      trainHead: false,
+    });
     return { logprobs: scores.logprobs, entropy: scores.entropy };
   });
   const [chosen, spread] = [await logprobs.data(), await entropy.data()];

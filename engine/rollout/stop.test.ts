@@ -6,9 +6,15 @@ import { checkSampling } from './sample.ts';
 import { ResponseText } from './stop.ts';
 
 /** A tokenizer whose ids are positions in a list of pieces. */
-const speaking = (pieces: readonly string[]): Tokenizer => ({ stream: () => ({ push: (ids: readonly number[]) => ids.map((id) => pieces[id]).join(''), end: () => '' }) }) as unknown as Tokenizer;
+const speaking = (pieces: readonly string[]): Tokenizer =>
+  ({
+    stream: () => ({ push: (ids: readonly number[]) => ids.map((id) => pieces[id]).join(''), end: () => '' }),
+  }) as unknown as Tokenizer;
 
-function run(pieces: readonly string[], stops: readonly string[]): { shown: string[]; text: string; stoppedAt: number } {
+function run(
+  pieces: readonly string[],
+  stops: readonly string[],
+): { shown: string[]; text: string; stoppedAt: number } {
   const response = new ResponseText(speaking(pieces), stops);
   const shown: string[] = [];
   for (let id = 0; id < pieces.length; id++) {

@@ -13,7 +13,15 @@ import { chooseToken } from './sample.ts';
 
 const CONFIG: ModelConfig = {
   ...{ architecture: 'llama', hidden: 32, intermediate: 72, layers: 2, heads: 4, kvHeads: 2, headDim: 8, vocab: 101 },
-  ...{ contextLength: 120, ropeTheta: 10_000, ropeScaling: null, rmsEps: 1e-6, tied: false, attentionBias: false, qkNorm: false },
+  ...{
+    contextLength: 120,
+    ropeTheta: 10_000,
+    ropeScaling: null,
+    rmsEps: 1e-6,
+    tied: false,
+    attentionBias: false,
+    qkNorm: false,
+  },
   ...{ eosIds: [7, 8, 9], bosId: null, padId: null },
 };
 const SAMPLING: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 12, stop: [], seed: 5 };
@@ -26,7 +34,10 @@ async function speakOn(kind: DeviceKind, use: (speaker: Speaker) => Promise<void
   const weights: Record<string, tf.Tensor> = {};
   for (const [name, shape] of parameterShapes(CONFIG)) {
     const size = shape.reduce((product, d) => product * d, 1);
-    weights[name] = tf.tensor(Float32Array.from({ length: size }, (_, i) => (name.includes('norm') ? 1 : 0.4 * Math.sin(i * 12.9898 + size))), [...shape]);
+    weights[name] = tf.tensor(
+      Float32Array.from({ length: size }, (_, i) => (name.includes('norm') ? 1 : 0.4 * Math.sin(i * 12.9898 + size))),
+      [...shape],
+    );
   }
   await use({ trunk: makeTfjsTrunk(CONFIG), using: { weights, adapter: null }, tokenizer: null });
   await device.close();
@@ -36,7 +47,13 @@ const orders = (change: Partial<Sampling>): Order[] =>
   Array.from({ length: 9 }, (_, i) => ({
     record: `r${i}`,
     promptIds: Array.from({ length: 2 + i * 5 }, (_, j) => 10 + ((i * 31 + j * 17) % 90)),
-    sampling: { ...SAMPLING, seed: i, temperature: i % 3 === 0 ? 0 : 0.5 + 0.2 * i, maxTokens: 3 + ((i * 5) % 12), ...change },
+    sampling: {
+      ...SAMPLING,
+      seed: i,
+      temperature: i % 3 === 0 ? 0 : 0.5 + 0.2 * i,
+      maxTokens: 3 + ((i * 5) % 12),
+      ...change,
+    },
   }));
 
 const near = (got: readonly number[], wanted: readonly number[]): void => {
@@ -48,7 +65,10 @@ describe('drawOnDevice', () => {
   it('draws what the host draws, greedy and tempered rows mixed', async () => {
     await speakOn('wasm', async () => {
       const logits = Float32Array.from({ length: 40 * 53 }, (_, i) => 3 * Math.sin(i * 7.31));
-      const rows = Array.from({ length: 40 }, (_, row) => ({ sampling: { ...SAMPLING, seed: row, temperature: row % 4 === 0 ? 0 : 0.4 + row / 20 }, position: row * 3 }));
+      const rows = Array.from({ length: 40 }, (_, row) => ({
+        sampling: { ...SAMPLING, seed: row, temperature: row % 4 === 0 ? 0 : 0.4 + row / 20 },
+        position: row * 3,
+      }));
       const draw = drawOnDevice(tf.tensor2d(logits, [40, 53]), rows);
       const numbers = draw.numbers.dataSync();
       for (const [row, { sampling, position }] of rows.entries()) {
@@ -68,7 +88,9 @@ describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
     await speakOn('wasm', async (speaker) => void (wanted = await generate(speaker, orders(change))));
     await speakOn('webgpu', async (speaker) => {
       const got = await generate(speaker, orders(change));
-      expect(got.map(({ ids, finish }) => ({ ids, finish }))).toEqual(wanted.map(({ ids, finish }) => ({ ids, finish })));
+      expect(got.map(({ ids, finish }) => ({ ids, finish }))).toEqual(
+        wanted.map(({ ids, finish }) => ({ ids, finish })),
+      );
       for (const [i, { logprobs, entropy }] of got.entries()) {
         near(logprobs, wanted[i].logprobs);
         near(entropy, wanted[i].entropy);

@@ -11,7 +11,11 @@ export class Commands {
   on(action: ShortcutAction, handler: Handler): () => void {
     const handlers = this.#handlers.get(action) ?? [];
     this.#handlers.set(action, [...handlers, handler]);
-    return () => this.#handlers.set(action, (this.#handlers.get(action) ?? []).filter((one) => one !== handler));
+    return () =>
+      this.#handlers.set(
+        action,
+        (this.#handlers.get(action) ?? []).filter((one) => one !== handler),
+      );
   }
 
   /** True when somebody answered. */

@@ -2,7 +2,18 @@ import { describe, expect, it } from 'vitest';
 import type { Job } from '../../workflows/protocol.ts';
 import { foremost, isStalled, progress, timeLeft } from './job-status.ts';
 
-const job: Job = { run: 'a', title: 'A', state: 'running', step: 4, steps: 10, phase: 'rollout', done: 16, total: 32, etaMs: 240_000, movedAt: 1_000 };
+const job: Job = {
+  run: 'a',
+  title: 'A',
+  state: 'running',
+  step: 4,
+  steps: 10,
+  phase: 'rollout',
+  done: 16,
+  total: 32,
+  etaMs: 240_000,
+  movedAt: 1_000,
+};
 
 describe('job status', () => {
   it('says stalled only after ten seconds without movement', () => {

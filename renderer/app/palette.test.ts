@@ -11,7 +11,9 @@ describe('palette', () => {
     expect(fit('nrt', 'Training')).toBeNull();
   });
   it('puts beginnings of words and runs of letters first', () => {
-    const names = ranked([item('Contrast theme'), item('Open QD-Answer'), item('Training'), item('Traces')], 'tra').map((found) => found.label);
+    const names = ranked([item('Contrast theme'), item('Open QD-Answer'), item('Training'), item('Traces')], 'tra').map(
+      (found) => found.label,
+    );
     expect(names.slice(0, 2).sort()).toEqual(['Traces', 'Training']);
   });
   it('also looks at the detail, after the labels', () => {

@@ -29,7 +29,10 @@ export function fit(query: string, text: string): number | null {
 export function ranked(items: readonly PaletteItem[], query: string, limit = 50): PaletteItem[] {
   if (query.trim() === '') return items.slice(0, limit);
   return items
-    .map((item) => ({ item, points: fit(query, item.label) ?? (fit(query, `${item.label} ${item.detail}`) ?? NaN) - 2 }))
+    .map((item) => ({
+      item,
+      points: fit(query, item.label) ?? (fit(query, `${item.label} ${item.detail}`) ?? NaN) - 2,
+    }))
     .filter(({ points }) => !Number.isNaN(points))
     .sort((a, b) => b.points - a.points)
     .slice(0, limit)

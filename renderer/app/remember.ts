@@ -6,7 +6,11 @@ const prefix = 'troupe.';
 
 export type Memory = Pick<Storage, 'getItem' | 'setItem' | 'removeItem'>;
 
-export function recall<T>(key: string, accept: (value: unknown) => value is T, memory: Memory = localStorage): T | null {
+export function recall<T>(
+  key: string,
+  accept: (value: unknown) => value is T,
+  memory: Memory = localStorage,
+): T | null {
   try {
     const text = memory.getItem(prefix + key);
     if (text === null) return null;

@@ -8,7 +8,12 @@ const route: fc.Arbitrary<Route> = fc.oneof(
   fc.constant({ screen: 'models' } as const),
   fc.record({ screen: fc.constant('team' as const), workflow: fc.option(name) }),
   fc.record({ screen: fc.constant('training' as const), run: fc.option(name) }),
-  fc.record({ screen: fc.constant('traces' as const), run: name, trace: fc.option(name), step: fc.option(fc.nat(999_999_999)) }),
+  fc.record({
+    screen: fc.constant('traces' as const),
+    run: name,
+    trace: fc.option(name),
+    step: fc.option(fc.nat(999_999_999)),
+  }),
 );
 
 describe('routes', () => {

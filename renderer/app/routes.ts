@@ -8,7 +8,12 @@ export type Route =
   | { readonly screen: 'home' }
   | { readonly screen: 'team'; readonly workflow: string | null }
   | { readonly screen: 'training'; readonly run: string | null }
-  | { readonly screen: 'traces'; readonly run: string | null; readonly trace: string | null; readonly step: number | null }
+  | {
+      readonly screen: 'traces';
+      readonly run: string | null;
+      readonly trace: string | null;
+      readonly step: number | null;
+    }
   | { readonly screen: 'models' };
 
 export const screens: readonly Screen[] = ['home', 'team', 'traces', 'training', 'models'];
@@ -59,6 +64,9 @@ export function routeHash(route: Route): string {
     case 'training':
       return joined('training', route.run);
     case 'traces':
-      return joined('traces', route.run, route.run === null ? null : route.trace) + (route.step === null ? '' : `?step=${route.step}`);
+      return (
+        joined('traces', route.run, route.run === null ? null : route.trace) +
+        (route.step === null ? '' : `?step=${route.step}`)
+      );
   }
 }

@@ -5,7 +5,15 @@
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
 import type { DeviceInfo } from '../../engine/protocol.ts';
-import type { ControllerApi, ControllerEvents, Job, ModelEntry, RunSummary, TaskSummary, WorkflowSummary } from '../../workflows/protocol.ts';
+import type {
+  ControllerApi,
+  ControllerEvents,
+  Job,
+  ModelEntry,
+  RunSummary,
+  TaskSummary,
+  WorkflowSummary,
+} from '../../workflows/protocol.ts';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
@@ -58,7 +66,13 @@ export class Session {
     this.api = api;
     setInterval(() => (this.now = Date.now()), 1_000);
     void this.attempt(async () => (this.device = await api.device()));
-    await Promise.all([this.refreshWorkflows(), this.refreshTasks(), this.refreshModels(), this.refreshRuns(), this.refreshJobs()]);
+    await Promise.all([
+      this.refreshWorkflows(),
+      this.refreshTasks(),
+      this.refreshModels(),
+      this.refreshRuns(),
+      this.refreshJobs(),
+    ]);
     this.#watchMemory(api);
   }
 
@@ -133,7 +147,10 @@ export class Session {
 
   #stepDone(run: string, metrics: StepMetrics): void {
     const evaluation = metrics.eval;
-    if (evaluation) this.runs = this.runs.map((one) => (one.id === run ? { ...one, step: metrics.step, before: one.before ?? evaluation, latest: evaluation } : one));
+    if (evaluation)
+      this.runs = this.runs.map((one) =>
+        one.id === run ? { ...one, step: metrics.step, before: one.before ?? evaluation, latest: evaluation } : one,
+      );
     this.#stepListeners.forEach((listen) => listen(run, metrics));
   }
 

@@ -53,7 +53,9 @@ export function pressed(event: KeyPress, mac: boolean): string {
 /** The action a key press asks for on a screen. `typing`: the focus is where keys have a meaning of their own. */
 export function shortcutFor(event: KeyPress, screen: Screen, typing: boolean, mac: boolean): ShortcutAction | null {
   const keys = pressed(event, mac);
-  const found = shortcuts.find((shortcut) => shortcut.keys.includes(keys) && (shortcut.where === null || shortcut.where === screen));
+  const found = shortcuts.find(
+    (shortcut) => shortcut.keys.includes(keys) && (shortcut.where === null || shortcut.where === screen),
+  );
   if (!found) return null;
   const needsModifier = /^(mod|alt)\+/.test(keys);
   if (typing && (!needsModifier || found.action === 'undo' || found.action === 'redo')) return null;
@@ -62,7 +64,13 @@ export function shortcutFor(event: KeyPress, screen: Screen, typing: boolean, ma
 
 /** "mod+shift+z" as the keys a person sees on the keyboard. */
 export function keyLabels(keys: string, mac: boolean): string[] {
-  const names: Record<string, string> = { mod: mac ? '⌘' : 'Ctrl', alt: mac ? '⌥' : 'Alt', shift: 'Shift', ArrowLeft: '←', ArrowRight: '→' };
+  const names: Record<string, string> = {
+    mod: mac ? '⌘' : 'Ctrl',
+    alt: mac ? '⌥' : 'Alt',
+    shift: 'Shift',
+    ArrowLeft: '←',
+    ArrowRight: '→',
+  };
   return keys.split('+').map((key) => names[key] ?? (key.length === 1 ? key.toUpperCase() : key));
 }
 
@@ -72,5 +80,9 @@ export function isMac(platform = navigator.platform): boolean {
 
 /** Whether keys belong to the focused element: text fields, and widgets that use arrows themselves. */
 export function takesKeys(element: Element | null): boolean {
-  return element?.closest('input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable=true], [data-own-keys]') !== null && element !== null;
+  return (
+    element?.closest(
+      'input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable=true], [data-own-keys]',
+    ) !== null && element !== null
+  );
 }

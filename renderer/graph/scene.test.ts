@@ -51,8 +51,13 @@ describe('scene', () => {
   it('leads a wire around a card that was dragged into its way', () => {
     const places = { a: { x: 0, y: 0 }, b: { x: 200, y: 5 }, c: { x: 400, y: 0 } };
     const lane = laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, places, ['a', 'c']);
-    expect(lane).toEqual([{ x: 150, y: -31 }, { x: 250, y: -31 }]);
-    expect(laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, { ...places, b: { x: 200, y: 90 } }, ['a', 'c'])).toBeNull();
+    expect(lane).toEqual([
+      { x: 150, y: -31 },
+      { x: 250, y: -31 },
+    ]);
+    expect(
+      laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, { ...places, b: { x: 200, y: 90 } }, ['a', 'c']),
+    ).toBeNull();
   });
   it('turns a long chain to the way that fills the canvas', () => {
     const scene = { cards, wires, places: {} };
@@ -62,9 +67,19 @@ describe('scene', () => {
     expect(places.a.y).toBeLessThan(places.b.y);
   });
   it('draws a path from end to end', () => {
-    expect(svgPath({ x: 0, y: 0 }, { x: 9, y: 9 }, [{ x: 4, y: 0 }, { x: 6, y: 9 }])).toBe('M0 0Q4 0 5 4.5Q6 9 9 9');
+    expect(
+      svgPath({ x: 0, y: 0 }, { x: 9, y: 9 }, [
+        { x: 4, y: 0 },
+        { x: 6, y: 9 },
+      ]),
+    ).toBe('M0 0Q4 0 5 4.5Q6 9 9 9');
   });
   it('bounds all cards', () => {
-    expect(bounds([card('a'), card('b')], { a: { x: 0, y: 0 }, b: { x: 200, y: 100 } })).toEqual({ x: -50, y: -20, width: 300, height: 140 });
+    expect(bounds([card('a'), card('b')], { a: { x: 0, y: 0 }, b: { x: 200, y: 100 } })).toEqual({
+      x: -50,
+      y: -20,
+      width: 300,
+      height: 140,
+    });
   });
 });

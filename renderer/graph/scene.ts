@@ -53,10 +53,18 @@ function backward(cards: readonly SceneCard[], wires: readonly SceneWire[]): Set
 
 export type Direction = 'LR' | 'TB';
 /** Where cards stand, and for wires that pass other ranks the lane kept free for them: its two ends. */
-export type Layout = { readonly places: Record<string, Point>; readonly lanes: Record<string, readonly [Point, Point]> };
+export type Layout = {
+  readonly places: Record<string, Point>;
+  readonly lanes: Record<string, readonly [Point, Point]>;
+};
 
 /** Layered layout (dagre, network simplex); wires into the past (loops) are turned round for the layering. */
-export function layOut(cards: readonly SceneCard[], wires: readonly SceneWire[], spacing: Spacing = usual, direction: Direction = 'LR'): Layout {
+export function layOut(
+  cards: readonly SceneCard[],
+  wires: readonly SceneWire[],
+  spacing: Spacing = usual,
+  direction: Direction = 'LR',
+): Layout {
   const graph = new Graph({ multigraph: true });
   graph.setGraph({ rankdir: direction, nodesep: spacing.between, ranksep: spacing.ranks, edgesep: spacing.between });
   graph.setDefaultEdgeLabel(() => ({}));
@@ -81,24 +89,56 @@ export function layOut(cards: readonly SceneCard[], wires: readonly SceneWire[],
 }
 
 /** dagre puts points on every rank a wire passes and between ranks; the lane spans the cards of the passed ranks. */
-function laneOf(points: readonly Point[], cards: readonly SceneCard[], places: Record<string, Point>, from: string, to: string, direction: Direction): readonly [Point, Point] | null {
+function laneOf(
+  points: readonly Point[],
+  cards: readonly SceneCard[],
+  places: Record<string, Point>,
+  from: string,
+  to: string,
+  direction: Direction,
+): readonly [Point, Point] | null {
   const along = direction === 'LR' ? 'x' : 'y';
   const size = direction === 'LR' ? 'width' : 'height';
-  const passed = cards.filter(({ id }) => id !== from && id !== to && places[id][along] > places[from][along] + 1 && places[id][along] < places[to][along] - 1);
+  const passed = cards.filter(
+    ({ id }) =>
+      id !== from &&
+      id !== to &&
+      places[id][along] > places[from][along] + 1 &&
+      places[id][along] < places[to][along] - 1,
+  );
   if (passed.length === 0 || points.length === 0) return null;
   const start = Math.min(...passed.map((card) => places[card.id][along] - card[size] / 2));
   const end = Math.max(...passed.map((card) => places[card.id][along] + card[size] / 2));
   const across = points[Math.floor(points.length / 2)][along === 'x' ? 'y' : 'x'];
-  return along === 'x' ? [{ x: start, y: across }, { x: end, y: across }] : [{ x: across, y: start }, { x: across, y: end }];
+  return along === 'x'
+    ? [
+        { x: start, y: across },
+        { x: end, y: across },
+      ]
+    : [
+        { x: across, y: start },
+        { x: across, y: end },
+      ];
 }
 
 const CLEAR = 16;
 
 /** A lane around the cards a straight wire would run under, above or below them, whichever is nearer; null when none is in the way. */
-export function laneAround(from: Point, to: Point, cards: readonly SceneCard[], places: Readonly<Record<string, Point>>, ends: readonly [string, string]): readonly [Point, Point] | null {
+export function laneAround(
+  from: Point,
+  to: Point,
+  cards: readonly SceneCard[],
+  places: Readonly<Record<string, Point>>,
+  ends: readonly [string, string],
+): readonly [Point, Point] | null {
   const boxes = cards
     .filter(({ id }) => !ends.includes(id) && places[id])
-    .map(({ id, width, height }) => ({ left: places[id].x - width / 2, right: places[id].x + width / 2, top: places[id].y - height / 2, bottom: places[id].y + height / 2 }))
+    .map(({ id, width, height }) => ({
+      left: places[id].x - width / 2,
+      right: places[id].x + width / 2,
+      top: places[id].y - height / 2,
+      bottom: places[id].y + height / 2,
+    }))
     .filter((box) => box.left > from.x && box.right < to.x);
   const inWay = boxes.filter((box) => {
     const y = from.y + ((to.y - from.y) * ((box.left + box.right) / 2 - from.x)) / (to.x - from.x);
@@ -113,7 +153,12 @@ export function laneAround(from: Point, to: Point, cards: readonly SceneCard[], 
     .flatMap((box) => [box.top - CLEAR, box.bottom + CLEAR])
     .filter(free)
     .sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))[0];
-  return y === undefined ? null : [{ x: left, y }, { x: right, y }];
+  return y === undefined
+    ? null
+    : [
+        { x: left, y },
+        { x: right, y },
+      ];
 }
 
 function pointOf(node: { x?: number; y?: number }): Point {
@@ -130,7 +175,9 @@ export function arrange(scene: Scene, spacing?: Spacing, direction?: Direction):
   const fresh = scene.cards.filter((card) => !scene.places[card.id]);
   const lowest = Math.max(...fixed.map((card) => scene.places[card.id].y + card.height));
   const top = Math.min(...fresh.map((card) => laid.places[card.id].y - card.height / 2));
-  const below = Object.fromEntries(fresh.map(({ id }) => [id, { x: laid.places[id].x, y: laid.places[id].y - top + lowest }]));
+  const below = Object.fromEntries(
+    fresh.map(({ id }) => [id, { x: laid.places[id].x, y: laid.places[id].y - top + lowest }]),
+  );
   return { places: { ...scene.places, ...below }, lanes: {} };
 }
 
@@ -150,11 +197,19 @@ export type Curve = { readonly weights: readonly number[]; readonly distances: r
  * Drawn as quadratic pieces joined at the middles of successive control points, so paired points lie level on the lane.
  */
 export function bends(from: Point, to: Point, direction: Direction, lane?: readonly [Point, Point]): Point[] {
-  if (direction === 'TB') return bends(turned(from), turned(to), 'LR', lane && [turned(lane[0]), turned(lane[1])]).map(turned);
+  if (direction === 'TB')
+    return bends(turned(from), turned(to), 'LR', lane && [turned(lane[0]), turned(lane[1])]).map(turned);
   const level = (point: Point, by: number): Point => ({ x: point.x + by, y: point.y });
   if (lane) {
     const room = Math.max(8, Math.min(24, (lane[0].x - from.x) / 2.5));
-    return [level(from, room), level(lane[0], -room), level(lane[0], room), level(lane[1], -room), level(lane[1], room), level(to, -room)];
+    return [
+      level(from, room),
+      level(lane[0], -room),
+      level(lane[0], room),
+      level(lane[1], -room),
+      level(lane[1], room),
+      level(to, -room),
+    ];
   }
   const dx = to.x - from.x;
   // Half way keeps a forward wire free of wobble; a backward one swings out far enough to be seen.
@@ -184,7 +239,9 @@ export function curve(from: Point, to: Point, points: readonly Point[]): Curve {
 
 /** The same wire as an SVG path. */
 export function svgPath(from: Point, to: Point, points: readonly Point[]): string {
-  const middles = points.slice(1).map((point, at) => ({ x: (point.x + points[at].x) / 2, y: (point.y + points[at].y) / 2 }));
+  const middles = points
+    .slice(1)
+    .map((point, at) => ({ x: (point.x + points[at].x) / 2, y: (point.y + points[at].y) / 2 }));
   const pieces = points.map((point, at) => {
     const end = middles[at] ?? to;
     return `Q${point.x} ${point.y} ${end.x} ${end.y}`;
@@ -193,7 +250,10 @@ export function svgPath(from: Point, to: Point, points: readonly Point[]): strin
 }
 
 /** The smallest box around all cards. */
-export function bounds(cards: readonly SceneCard[], places: Readonly<Record<string, Point>>): { x: number; y: number; width: number; height: number } {
+export function bounds(
+  cards: readonly SceneCard[],
+  places: Readonly<Record<string, Point>>,
+): { x: number; y: number; width: number; height: number } {
   if (cards.length === 0) return { x: 0, y: 0, width: 0, height: 0 };
   const left = Math.min(...cards.map((card) => places[card.id].x - card.width / 2));
   const right = Math.max(...cards.map((card) => places[card.id].x + card.width / 2));

@@ -68,7 +68,8 @@ export function shortened(text: string, length: number): string {
 export function valueText(value: unknown): string {
   if (typeof value === 'string') return value;
   if (Array.isArray(value) && value.every((item) => typeof item === 'string')) return value.join('\n');
-  if (Array.isArray(value) && value.every(isPassage)) return value.map((item) => `${item.title}: ${item.text}`).join('\n');
+  if (Array.isArray(value) && value.every(isPassage))
+    return value.map((item) => `${item.title}: ${item.text}`).join('\n');
   return JSON.stringify(value, null, 1) ?? String(value);
 }
 

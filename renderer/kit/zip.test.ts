@@ -26,7 +26,12 @@ describe('zip', () => {
     if (nodeCrc32) expect(crc32(text('Ostra'))).toBe(nodeCrc32('Ostra'));
   });
   it('stores names and bytes as they are, with a directory that points at them', async () => {
-    const bytes = new Uint8Array(await zip([{ name: 'a/config.json', bytes: text('{}') }, { name: 'ä.bin', bytes: text('xyz') }]).arrayBuffer());
+    const bytes = new Uint8Array(
+      await zip([
+        { name: 'a/config.json', bytes: text('{}') },
+        { name: 'ä.bin', bytes: text('xyz') },
+      ]).arrayBuffer(),
+    );
     const view = new DataView(bytes.buffer);
     const end = bytes.length - 22;
     expect(view.getUint32(end, true)).toBe(0x06054b50);
@@ -42,9 +47,23 @@ describe('zip', () => {
     const folder = mkdtempSync(join(tmpdir(), 'troupe-zip-'));
     try {
       const path = join(folder, 'out.zip');
-      writeFileSync(path, new Uint8Array(await zip([{ name: 'm/model.safetensors', bytes: new Uint8Array(70_000).fill(7) }, { name: 'm/ä.json', bytes: text('{}') }]).arrayBuffer()));
-      const script = 'import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); print(z.testzip(), [i.filename for i in z.infolist()], len(z.read("m/model.safetensors")))';
-      expect(execFileSync(python as string, ['-c', script, path], { encoding: 'utf8', env: { ...process.env, PYTHONIOENCODING: 'utf8' } }).trim()).toBe("None ['m/model.safetensors', 'm/ä.json'] 70000");
+      writeFileSync(
+        path,
+        new Uint8Array(
+          await zip([
+            { name: 'm/model.safetensors', bytes: new Uint8Array(70_000).fill(7) },
+            { name: 'm/ä.json', bytes: text('{}') },
+          ]).arrayBuffer(),
+        ),
+      );
+      const script =
+        'import sys, zipfile; z = zipfile.ZipFile(sys.argv[1]); print(z.testzip(), [i.filename for i in z.infolist()], len(z.read("m/model.safetensors")))';
+      expect(
+        execFileSync(python as string, ['-c', script, path], {
+          encoding: 'utf8',
+          env: { ...process.env, PYTHONIOENCODING: 'utf8' },
+        }).trim(),
+      ).toBe("None ['m/model.safetensors', 'm/ä.json'] 70000");
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -37,13 +37,27 @@ function record(fields: readonly Field[]): Uint8Array<ArrayBuffer> {
 
 /** The fields that a file's local header and its entry in the directory share: version, UTF-8 names, stored, date, sizes. */
 function shared(crc: number, size: number, nameBytes: number): Field[] {
-  return [[2, 20], [2, 0x0800], [2, 0], [2, 0], [2, DATE], [4, crc], [4, size], [4, size], [2, nameBytes], [2, 0]];
+  return [
+    [2, 20],
+    [2, 0x0800],
+    [2, 0],
+    [2, 0],
+    [2, DATE],
+    [4, crc],
+    [4, size],
+    [4, size],
+    [2, nameBytes],
+    [2, 0],
+  ];
 }
 
 /** All files in one archive. Throws a UserError beyond the format's limits. */
 export function zip(files: readonly ZipFile[]): Blob {
   const total = files.reduce((sum, file) => sum + file.bytes.length + 2 * file.name.length + 128, 0);
-  if (total > LIMIT || files.length > 0xffff) throw new UserError(`Too much for one ZIP file: ${files.length} files, ${total} bytes; export from the terminal instead`);
+  if (total > LIMIT || files.length > 0xffff)
+    throw new UserError(
+      `Too much for one ZIP file: ${files.length} files, ${total} bytes; export from the terminal instead`,
+    );
   const parts: Uint8Array<ArrayBuffer>[] = [];
   const directory: Uint8Array<ArrayBuffer>[] = [];
   let offset = 0;
@@ -56,6 +70,15 @@ export function zip(files: readonly ZipFile[]): Blob {
     offset += header.length + encoded.length + bytes.length;
   }
   const size = directory.reduce((sum, part) => sum + part.length, 0);
-  const end = record([[4, 0x06054b50], [2, 0], [2, 0], [2, files.length], [2, files.length], [4, size], [4, offset], [2, 0]]);
+  const end = record([
+    [4, 0x06054b50],
+    [2, 0],
+    [2, 0],
+    [2, files.length],
+    [2, files.length],
+    [4, size],
+    [4, offset],
+    [2, 0],
+  ]);
   return new Blob([...parts, ...directory, end], { type: 'application/zip' });
 }

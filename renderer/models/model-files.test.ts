@@ -9,7 +9,14 @@ function file(path: string): File {
 
 describe('picked files', () => {
   it('take a model folder and leave the rest', () => {
-    const picked = pickFolder(['SmolLM2 135M/config.json', 'SmolLM2 135M/model-00001-of-00002.safetensors', 'SmolLM2 135M/README.md', 'SmolLM2 135M/onnx/config.json'].map(file));
+    const picked = pickFolder(
+      [
+        'SmolLM2 135M/config.json',
+        'SmolLM2 135M/model-00001-of-00002.safetensors',
+        'SmolLM2 135M/README.md',
+        'SmolLM2 135M/onnx/config.json',
+      ].map(file),
+    );
     expect(picked?.name).toBe('smollm2-135m');
     expect(Object.keys(picked?.files ?? {})).toEqual(['config.json', 'model-00001-of-00002.safetensors']);
   });

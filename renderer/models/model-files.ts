@@ -3,7 +3,8 @@ import type { DeviceKind, FileSet, ModelInfo } from '../../engine/protocol.ts';
 
 export type Picked = { readonly name: string; readonly files: FileSet };
 
-const taken = /^(config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|chat_template\.(jinja|json)|model.*\.safetensors|model\.safetensors\.index\.json)$/;
+const taken =
+  /^(config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|chat_template\.(jinja|json)|model.*\.safetensors|model\.safetensors\.index\.json)$/;
 
 /** A name the workspace accepts: letters, digits, dots, - and _. */
 export function modelName(from: string): string {
@@ -19,11 +20,16 @@ type FileLike = Blob & { readonly name: string; readonly webkitRelativePath?: st
 
 /** The files of a Hugging Face folder; deeper folders and other files are left out. null when it is no model. */
 export function pickFolder(files: readonly FileLike[]): Picked | null {
-  const top = files.filter((file) => (file.webkitRelativePath ?? file.name).split('/').length <= 2 && taken.test(file.name));
+  const top = files.filter(
+    (file) => (file.webkitRelativePath ?? file.name).split('/').length <= 2 && taken.test(file.name),
+  );
   const names = new Set(top.map((file) => file.name));
   if (!names.has('config.json') || ![...names].some((name) => name.endsWith('.safetensors'))) return null;
   const folder = (top[0]?.webkitRelativePath ?? '').split('/')[0];
-  return { name: modelName(folder) || 'model', files: Object.fromEntries(top.map((file) => [file.name, { kind: 'blob', blob: file }])) };
+  return {
+    name: modelName(folder) || 'model',
+    files: Object.fromEntries(top.map((file) => [file.name, { kind: 'blob', blob: file }])),
+  };
 }
 
 export function pickGguf(file: FileLike): Picked {
@@ -49,7 +55,11 @@ export type Fit = 'fits' | 'smaller' | 'tooLarge' | 'unknown';
  * Whether running or training fits. The estimates count a full micro-batch of 4,096 tokens, which the engine halves when
  * memory runs out; what cannot shrink are the weights and, for full training, gradients and two moments (16 bytes each).
  */
-export function fitOf(info: Pick<ModelInfo, 'memory' | 'parameters'>, use: 'run' | 'trainLora' | 'trainFull', memory: number | null): Fit {
+export function fitOf(
+  info: Pick<ModelInfo, 'memory' | 'parameters'>,
+  use: 'run' | 'trainLora' | 'trainFull',
+  memory: number | null,
+): Fit {
   if (memory === null) return 'unknown';
   if (info.memory[use] <= memory) return 'fits';
   const least = use === 'trainFull' ? info.parameters * 16 : info.memory.run;

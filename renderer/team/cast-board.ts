@@ -21,7 +21,14 @@ export function baseFor(entry: ModelEntry): Base {
   const small = (entry.info?.parameters ?? 0) < FULL_BELOW_PARAMETERS;
   return {
     model: entry.name,
-    method: small ? { kind: 'full' } : { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] },
+    method: small
+      ? { kind: 'full' }
+      : {
+          kind: 'lora',
+          rank: 16,
+          alpha: 32,
+          targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+        },
   };
 }
 
@@ -79,14 +86,19 @@ export function removePolicy(board: Cast, policy: string): Cast {
 export function changePolicy(board: Cast, policy: string, change: Partial<PolicyChoice>): Cast {
   const now = board.policies[policy];
   if (!now) return board;
-  return named({ ...board, policies: { ...board.policies, [policy]: { ...now, ...change } } }, Object.keys(board.roles));
+  return named(
+    { ...board, policies: { ...board.policies, [policy]: { ...now, ...change } } },
+    Object.keys(board.roles),
+  );
 }
 
 /** Keeps a remembered board true to its workflow: roles that are gone leave, new ones join the first policy. */
 export function fitted(board: Cast, roles: readonly string[]): Cast | null {
   const first = Object.keys(board.policies)[0];
   if (first === undefined) return null;
-  const kept = Object.fromEntries(roles.map((role) => [role, board.policies[board.roles[role]] ? board.roles[role] : first]));
+  const kept = Object.fromEntries(
+    roles.map((role) => [role, board.policies[board.roles[role]] ? board.roles[role] : first]),
+  );
   return named({ ...board, roles: kept }, roles);
 }
 
@@ -107,8 +119,17 @@ export type Meaning = {
 export function meaning(board: Cast, models: readonly ModelEntry[], queries: number): Meaning {
   const used = playing(board);
   const roles = Object.keys(board.roles);
-  const samples = Object.fromEntries(used.map((policy) => [policy, roles.filter((role) => board.roles[role] === policy).length * queries]));
-  return { policies: used.length, trainBytes: trainBytes(used.map((policy) => board.policies[policy]), models), samples };
+  const samples = Object.fromEntries(
+    used.map((policy) => [policy, roles.filter((role) => board.roles[role] === policy).length * queries]),
+  );
+  return {
+    policies: used.length,
+    trainBytes: trainBytes(
+      used.map((policy) => board.policies[policy]),
+      models,
+    ),
+    samples,
+  };
 }
 
 function trainBytes(policies: readonly PolicyChoice[], models: readonly ModelEntry[]): number | null {

@@ -25,7 +25,13 @@ export function edit<T>(history: History<T>, present: T, kind: string, now: numb
 export function undo<T>(history: History<T>): History<T> {
   const before = history.past.at(-1);
   if (before === undefined) return history;
-  return { past: history.past.slice(0, -1), present: before, future: [history.present, ...history.future], kind: '', at: 0 };
+  return {
+    past: history.past.slice(0, -1),
+    present: before,
+    future: [history.present, ...history.future],
+    kind: '',
+    at: 0,
+  };
 }
 
 export function redo<T>(history: History<T>): History<T> {

@@ -34,7 +34,10 @@ export class TeamDoc {
     const shown = draft ?? workflow;
     const roles = Object.keys(shown.roles);
     const board = boardOf(name);
-    this.history = begin({ workflow: shown, cast: (board && fitted(board, roles)) ?? sharedCast(shown, baseOf(this.#session.models)) });
+    this.history = begin({
+      workflow: shown,
+      cast: (board && fitted(board, roles)) ?? sharedCast(shown, baseOf(this.#session.models)),
+    });
     if (draft) this.#session.notify('info', words.team.restored);
   }
 
@@ -47,7 +50,10 @@ export class TeamDoc {
   changeRole(role: string, change: Partial<Role>, kind: string): void {
     const workflow = this.team?.workflow;
     if (!workflow) return;
-    this.change({ workflow: { ...workflow, roles: { ...workflow.roles, [role]: { ...workflow.roles[role], ...change } } } }, `${kind} of ${role}`);
+    this.change(
+      { workflow: { ...workflow, roles: { ...workflow.roles, [role]: { ...workflow.roles[role], ...change } } } },
+      `${kind} of ${role}`,
+    );
   }
 
   undo(): void {
@@ -68,7 +74,13 @@ export class TeamDoc {
     if (!team) return null;
     const builtIn = this.#session.workflows.find((one) => one.name === team.workflow.name)?.template ?? false;
     const taken = this.#session.workflows.map((one) => one.name);
-    const workflow = builtIn ? { ...team.workflow, name: copyName(team.workflow.name, taken), title: `${team.workflow.title} (copy)`.slice(0, 120) } : team.workflow;
+    const workflow = builtIn
+      ? {
+          ...team.workflow,
+          name: copyName(team.workflow.name, taken),
+          title: `${team.workflow.title} (copy)`.slice(0, 120),
+        }
+      : team.workflow;
     const done = await this.#session.attempt(async (api) => {
       await api.saveWorkflow(workflow);
       return true;

@@ -30,10 +30,14 @@ function detailOf(workflow: Workflow, node: WorkflowNode): string {
     case 'role': {
       const parser = workflow.roles[node.role]?.parser;
       if (!parser) return '';
-      return parser.kind === 'tags' ? `${words.team.parser.tags(parser.tag)}${parser.max > 1 ? ` ${parser.min}–${parser.max}` : ''}` : words.team.parser.text;
+      return parser.kind === 'tags'
+        ? `${words.team.parser.tags(parser.tag)}${parser.max > 1 ? ` ${parser.min}–${parser.max}` : ''}`
+        : words.team.parser.text;
     }
     case 'tool':
-      return Object.entries(node.settings).map(([name, value]) => `${name} ${JSON.stringify(value)}`).join(' · ');
+      return Object.entries(node.settings)
+        .map(([name, value]) => `${name} ${JSON.stringify(value)}`)
+        .join(' · ');
     case 'loop':
       return `${words.team.node.limit.toLowerCase()} ${node.limit}`;
     case 'compute':

@@ -2,7 +2,20 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ModelEntry } from '../../workflows/protocol.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
-import { addPolicy, assign, baseOf, changePolicy, fitted, forRun, meaning, playing, presetOf, removePolicy, separateCast, sharedCast } from './cast-board.ts';
+import {
+  addPolicy,
+  assign,
+  baseOf,
+  changePolicy,
+  fitted,
+  forRun,
+  meaning,
+  playing,
+  presetOf,
+  removePolicy,
+  separateCast,
+  sharedCast,
+} from './cast-board.ts';
 import { copyName } from './copy-name.ts';
 import { begin, edit, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
@@ -34,19 +47,31 @@ describe('cast board', () => {
   });
   it('always gives every role a policy that exists', () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(fc.constantFrom('add', 'assign', 'remove'), fc.constantFrom(...roles), fc.nat(4))), (moves) => {
-        let board = sharedCast(sampleWorkflow, base);
-        for (const [move, role, at] of moves) {
-          const name = Object.keys(board.policies)[at % Object.keys(board.policies).length];
-          board = move === 'add' ? addPolicy(board, base) : move === 'assign' ? assign(board, role, name) : removePolicy(board, name);
-        }
-        for (const role of roles) expect(board.policies[board.roles[role]]).toBeDefined();
-      }),
+      fc.property(
+        fc.array(fc.tuple(fc.constantFrom('add', 'assign', 'remove'), fc.constantFrom(...roles), fc.nat(4))),
+        (moves) => {
+          let board = sharedCast(sampleWorkflow, base);
+          for (const [move, role, at] of moves) {
+            const name = Object.keys(board.policies)[at % Object.keys(board.policies).length];
+            board =
+              move === 'add'
+                ? addPolicy(board, base)
+                : move === 'assign'
+                  ? assign(board, role, name)
+                  : removePolicy(board, name);
+          }
+          for (const role of roles) expect(board.policies[board.roles[role]]).toBeDefined();
+        },
+      ),
     );
   });
   it('starts a policy whole on a small model and as an adapter on a large one', () => {
-    const entry = (name: string, parameters: number, bundled: boolean): ModelEntry => ({ name, bundled, info: { parameters } }) as ModelEntry;
-    expect(baseOf([entry('big', 5e8, false), entry('nano', 1e6, true)])).toEqual({ model: 'nano', method: { kind: 'full' } });
+    const entry = (name: string, parameters: number, bundled: boolean): ModelEntry =>
+      ({ name, bundled, info: { parameters } }) as ModelEntry;
+    expect(baseOf([entry('big', 5e8, false), entry('nano', 1e6, true)])).toEqual({
+      model: 'nano',
+      method: { kind: 'full' },
+    });
     expect(baseOf([entry('big', 5e8, false)]).method.kind).toBe('lora');
     expect(baseOf([{ name: 'broken', bundled: true, info: null }]).model).toBe('nano');
   });
@@ -56,12 +81,19 @@ describe('cast board', () => {
     expect(copyName('a'.repeat(64), [])).toHaveLength(60);
   });
   it('follows a workflow that changed', () => {
-    expect(fitted(separateCast(sampleWorkflow, base), ['answerer', 'critic'])?.roles).toEqual({ answerer: 'answerer', critic: 'decomposer' });
+    expect(fitted(separateCast(sampleWorkflow, base), ['answerer', 'critic'])?.roles).toEqual({
+      answerer: 'answerer',
+      critic: 'decomposer',
+    });
   });
   it('counts shared bases once and adapters each', () => {
     const lora = { model: 'big', method: { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj'] } as const };
     const models = [model('nano', 1, 10, 4), model('big', 100, 900, 130)];
-    expect(meaning(sharedCast(sampleWorkflow, base), models, 8)).toEqual({ policies: 1, trainBytes: 10, samples: { team: 16 } });
+    expect(meaning(sharedCast(sampleWorkflow, base), models, 8)).toEqual({
+      policies: 1,
+      trainBytes: 10,
+      samples: { team: 16 },
+    });
     const mutable = { model: lora.model, method: { ...lora.method, targets: [...lora.method.targets] } };
     expect(meaning(separateCast(sampleWorkflow, mutable), models, 8).trainBytes).toBe(100 + 2 * 30);
     expect(meaning(sharedCast(sampleWorkflow, { ...base, model: 'gone' }), models, 8).trainBytes).toBeNull();
@@ -93,7 +125,10 @@ describe('workflow drawing', () => {
     const tool = sampleWorkflow.nodes.find((node) => node.kind === 'tool');
     if (tool?.kind !== 'tool') throw new Error('the sample has a tool');
     expect(portsOf(sampleWorkflow, tool).inputs.map((port) => port.name)).toContain('queries');
-    expect(portsOf(sampleWorkflow, { ...tool, tool: 'unheard-of' })).toEqual({ inputs: [{ name: 'queries', type: null }], outputs: [{ name: 'passages', type: null }] });
+    expect(portsOf(sampleWorkflow, { ...tool, tool: 'unheard-of' })).toEqual({
+      inputs: [{ name: 'queries', type: null }],
+      outputs: [{ name: 'passages', type: null }],
+    });
   });
   it('starts wires at the ports they leave', () => {
     const scene = teamScene(sampleWorkflow, sharedCast(sampleWorkflow, base));
@@ -102,6 +137,8 @@ describe('workflow drawing', () => {
     expect(scene.cards.find((card) => card.id === 'answer')?.policy).toBe('team');
   });
   it('finds references that no input fills', () => {
-    expect(unknownReferences('Q: {{question}} {{ evidence }} {{memory}}', ['question', 'evidence'])).toEqual(['memory']);
+    expect(unknownReferences('Q: {{question}} {{ evidence }} {{memory}}', ['question', 'evidence'])).toEqual([
+      'memory',
+    ]);
   });
 });

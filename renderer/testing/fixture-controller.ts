@@ -24,11 +24,40 @@ export function metricsTo(last: number, gain = 0.55): StepMetrics[] {
   return Array.from({ length: last + 1 }, (_, step): StepMetrics => ({
     step,
     rollout: { dropped: step === 7 ? 2 : 0 },
-    roles: step === 0 ? {} : { decomposer: { reward: -0.2 + (gain + 0.2) * (1 - Math.exp(-step / 15)) + wave(step, 1) * 0.05, legal: Math.min(1, 0.72 + step / 110 + wave(step, 4) * 0.02) }, answerer: { reward: -0.05 + gain * (1 - Math.exp(-step / 20)) + wave(step, 3) * 0.05, legal: Math.min(1, 0.86 + step / 240 + wave(step, 6) * 0.02) } },
-    policies: step === 0 ? {} : { team: { 'losses/approx_kl': 0.004 + wave(step, 5) * 0.0015, 'losses/clipfrac': 0.06 + wave(step, 8) * 0.02, 'losses/entropy': 0.9 * Math.exp(-step / 50) + wave(step, 9) * 0.02 } },
+    roles:
+      step === 0
+        ? {}
+        : {
+            decomposer: {
+              reward: -0.2 + (gain + 0.2) * (1 - Math.exp(-step / 15)) + wave(step, 1) * 0.05,
+              legal: Math.min(1, 0.72 + step / 110 + wave(step, 4) * 0.02),
+            },
+            answerer: {
+              reward: -0.05 + gain * (1 - Math.exp(-step / 20)) + wave(step, 3) * 0.05,
+              legal: Math.min(1, 0.86 + step / 240 + wave(step, 6) * 0.02),
+            },
+          },
+    policies:
+      step === 0
+        ? {}
+        : {
+            team: {
+              'losses/approx_kl': 0.004 + wave(step, 5) * 0.0015,
+              'losses/clipfrac': 0.06 + wave(step, 8) * 0.02,
+              'losses/entropy': 0.9 * Math.exp(-step / 50) + wave(step, 9) * 0.02,
+            },
+          },
     eval: step % 5 === 0 ? evaluation(step, gain) : undefined,
     notes: step === 3 ? ['micro-batch halved to 1,024 tokens: out of memory'] : [],
-    timing: step === 0 ? { evalMs: 900 } : { rolloutMs: 640 + wave(step, 1) * 60, updateMs: 420 + wave(step, 2) * 40, stepMs: 1_100, tokensPerSecond: 2_310 + wave(step, 3) * 160 },
+    timing:
+      step === 0
+        ? { evalMs: 900 }
+        : {
+            rolloutMs: 640 + wave(step, 1) * 60,
+            updateMs: 420 + wave(step, 2) * 40,
+            stepMs: 1_100,
+            tokensPerSecond: 2_310 + wave(step, 3) * 160,
+          },
   }));
 }
 
@@ -50,7 +79,14 @@ function config(id: string, title: string, cast: 'shared' | 'separate'): RunConf
 
 export function sampleTrace(at: number): Trace {
   const good = at % 3 !== 1;
-  const role = (node: string, name: string, text: string, port: string, value: string | string[], parents: string[]): object => ({
+  const role = (
+    node: string,
+    name: string,
+    text: string,
+    port: string,
+    value: string | string[],
+    parents: string[],
+  ): object => ({
     id: `${node}#0`,
     node,
     kind: 'role',
@@ -71,8 +107,20 @@ export function sampleTrace(at: number): Trace {
     legal: good || name === 'answerer',
     problem: good || name === 'answerer' ? undefined : 'no <q>…</q>',
     length: 6,
-    tokens: { promptIds: [1, 2, 3], ids: [4, 5, 6, 7, 8, 9], pieces: text.match(/<\/?\w+>|\s?[^<\s]+/g)?.slice(0, 6) ?? [text], logprobs: [-0.01, -0.4, -2.6, -0.2, -0.03, -0.001], entropy: [0.05, 0.9, 2.1, 0.6, 0.1, 0.01], oldLogprobs: [-0.01, -0.42, -2.4, -0.21, -0.03, -0.001], values: [0.3, 0.3, 0.35, 0.4, 0.4, 0.5], advantages: good ? [0.9, 0.9, 0.85, 0.8, 0.8, 0.7] : [-1, -1, -0.9, -0.8, -0.8, -0.7] },
-    rewards: [{ level: 'trajectory', rule: 'f1', value: good ? 1 : 0, terms: { f1: good ? 1 : 0, weight: 1 } }, { level: 'role', rule: 'format', value: good || name === 'answerer' ? 0 : -1, terms: { legal: Number(good) } }],
+    tokens: {
+      promptIds: [1, 2, 3],
+      ids: [4, 5, 6, 7, 8, 9],
+      pieces: text.match(/<\/?\w+>|\s?[^<\s]+/g)?.slice(0, 6) ?? [text],
+      logprobs: [-0.01, -0.4, -2.6, -0.2, -0.03, -0.001],
+      entropy: [0.05, 0.9, 2.1, 0.6, 0.1, 0.01],
+      oldLogprobs: [-0.01, -0.42, -2.4, -0.21, -0.03, -0.001],
+      values: [0.3, 0.3, 0.35, 0.4, 0.4, 0.5],
+      advantages: good ? [0.9, 0.9, 0.85, 0.8, 0.8, 0.7] : [-1, -1, -0.9, -0.8, -0.8, -0.7],
+    },
+    rewards: [
+      { level: 'trajectory', rule: 'f1', value: good ? 1 : 0, terms: { f1: good ? 1 : 0, weight: 1 } },
+      { level: 'role', rule: 'format', value: good || name === 'answerer' ? 0 : -1, terms: { legal: Number(good) } },
+    ],
     reward: good ? 1 : name === 'answerer' ? 0 : -1,
   });
   return traceSchema.parse({
@@ -87,22 +135,99 @@ export function sampleTrace(at: number): Trace {
     answer: good ? 'Ostra' : 'Mira',
     score: { f1: good ? 1 : 0, em: good ? 1 : 0 },
     records: [
-      { id: 'question#0', node: 'question', kind: 'input', title: 'Question', turn: 0, parents: [], inputs: {}, outputs: { question: 'Where does the friend of Mira live?' } },
-      role('decompose', 'decomposer', '<q>friend of Mira</q> <q>Tom lives in</q>', 'queries', ['friend of Mira', 'Tom lives in'], ['question#0']),
-      { id: 'retrieve#0', node: 'retrieve', kind: 'tool', title: 'Retrieve', turn: 0, parents: ['decompose#0'], inputs: { queries: ['friend of Mira', 'Tom lives in'] }, outputs: { passages: [{ title: 'Mira', text: 'is the friend of Tom' }, { title: 'Tom', text: 'lives in Ostra' }] } },
+      {
+        id: 'question#0',
+        node: 'question',
+        kind: 'input',
+        title: 'Question',
+        turn: 0,
+        parents: [],
+        inputs: {},
+        outputs: { question: 'Where does the friend of Mira live?' },
+      },
+      role(
+        'decompose',
+        'decomposer',
+        '<q>friend of Mira</q> <q>Tom lives in</q>',
+        'queries',
+        ['friend of Mira', 'Tom lives in'],
+        ['question#0'],
+      ),
+      {
+        id: 'retrieve#0',
+        node: 'retrieve',
+        kind: 'tool',
+        title: 'Retrieve',
+        turn: 0,
+        parents: ['decompose#0'],
+        inputs: { queries: ['friend of Mira', 'Tom lives in'] },
+        outputs: {
+          passages: [
+            { title: 'Mira', text: 'is the friend of Tom' },
+            { title: 'Tom', text: 'lives in Ostra' },
+          ],
+        },
+      },
       role('answer', 'answerer', '<a> Ostra </a>', 'answer', good ? 'Ostra' : 'Mira', ['question#0', 'retrieve#0']),
-      { id: 'result#0', node: 'result', kind: 'output', title: 'Answer', turn: 0, parents: ['answer#0'], inputs: { answer: good ? 'Ostra' : 'Mira' }, outputs: {} },
+      {
+        id: 'result#0',
+        node: 'result',
+        kind: 'output',
+        title: 'Answer',
+        turn: 0,
+        parents: ['answer#0'],
+        inputs: { answer: good ? 'Ostra' : 'Mira' },
+        outputs: {},
+      },
     ],
   });
 }
 
 const memory = { run: 18e6, trainFull: 240e6, trainLora: 120e6 };
-const info = { architecture: 'llama', format: 'safetensors', parameters: 1_240_000, layers: 4, hidden: 128, heads: 4, kvHeads: 2, vocab: 512, contextLength: 512, weightTypes: ['F16'], bytesOnDisk: 2_480_000, chatTemplate: true, memory } as const;
+const info = {
+  architecture: 'llama',
+  format: 'safetensors',
+  parameters: 1_240_000,
+  layers: 4,
+  hidden: 128,
+  heads: 4,
+  kvHeads: 2,
+  vocab: 512,
+  contextLength: 512,
+  weightTypes: ['F16'],
+  bytesOnDisk: 2_480_000,
+  chatTemplate: true,
+  memory,
+} as const;
 
 export function fixtureController(events: ControllerEvents): ControllerApi {
   const traces = Array.from({ length: 400 }, (_, at) => sampleTrace(at));
-  const job: Job = { run: 'one', title: 'QD-Answer · shared · nano', state: 'running', step: 42, steps, phase: 'rollout 24 of 64', done: 24, total: 64, etaMs: 21_000, movedAt: Date.now() };
-  const runs: RunSummary[] = (['one', 'two'] as const).map((id) => ({ id, title: id === 'one' ? 'QD-Answer · shared · nano' : 'QD-Answer · separate · nano', created: config(id, '', 'shared').created, workflow: 'qd-answer', cast: id === 'one' ? 'shared' : 'separate', task: 'village-qa', model: 'nano', step: id === 'one' ? 42 : 60, steps, state: id === 'one' ? 'running' : 'done', before: evaluation(0, 0), latest: evaluation(id === 'one' ? 40 : 60, id === 'one' ? 0.55 : 0.6) }));
+  const job: Job = {
+    run: 'one',
+    title: 'QD-Answer · shared · nano',
+    state: 'running',
+    step: 42,
+    steps,
+    phase: 'rollout 24 of 64',
+    done: 24,
+    total: 64,
+    etaMs: 21_000,
+    movedAt: Date.now(),
+  };
+  const runs: RunSummary[] = (['one', 'two'] as const).map((id) => ({
+    id,
+    title: id === 'one' ? 'QD-Answer · shared · nano' : 'QD-Answer · separate · nano',
+    created: config(id, '', 'shared').created,
+    workflow: 'qd-answer',
+    cast: id === 'one' ? 'shared' : 'separate',
+    task: 'village-qa',
+    model: 'nano',
+    step: id === 'one' ? 42 : 60,
+    steps,
+    state: id === 'one' ? 'running' : 'done',
+    before: evaluation(0, 0),
+    latest: evaluation(id === 'one' ? 40 : 60, id === 'one' ? 0.55 : 0.6),
+  }));
   const metrics = metricsTo(42);
   setInterval(() => job.state === 'running' && events.onJob({ ...job, movedAt: Date.now() }), 1_000);
   const move = (state: Job['state']) => async (): Promise<void> => {
@@ -111,26 +236,77 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
   };
   let saved = { ...sampleWorkflow };
   return {
-    device: async () => ({ kind: 'wasm', name: 'WebAssembly SIMD, 2 threads', software: false, threads: 2, features: [], maxBufferBytes: null, reason: 'No graphics adapter was found.' }),
+    device: async () => ({
+      kind: 'wasm',
+      name: 'WebAssembly SIMD, 2 threads',
+      software: false,
+      threads: 2,
+      features: [],
+      maxBufferBytes: null,
+      reason: 'No graphics adapter was found.',
+    }),
     devices: async () => [],
     memory: async () => ({ usedBytes: 212e6, peakBytes: 388e6 }),
     workflows: async () => [
-      { name: 'qd-answer', title: 'QD-Answer', description: sampleWorkflow.description, roles: ['decomposer', 'answerer'], template: true },
-      { name: 'mine', title: 'My two roles', description: 'A copy with another prompt.', roles: ['decomposer', 'answerer'], template: false },
+      {
+        name: 'qd-answer',
+        title: 'QD-Answer',
+        description: sampleWorkflow.description,
+        roles: ['decomposer', 'answerer'],
+        template: true,
+      },
+      {
+        name: 'mine',
+        title: 'My two roles',
+        description: 'A copy with another prompt.',
+        roles: ['decomposer', 'answerer'],
+        template: false,
+      },
     ],
     workflow: async (name) => ({ ...saved, name, title: name === 'mine' ? 'My two roles' : 'QD-Answer' }),
     saveWorkflow: async (workflow) => void (saved = workflow),
-    tasks: async () => [{ name: 'village-qa', title: 'Village', description: 'A made-up village.', train: 2_000, heldOut: 200, examples: ['Where does the friend of Mira live?', 'What does Tom work as?'] }],
+    tasks: async () => [
+      {
+        name: 'village-qa',
+        title: 'Village',
+        description: 'A made-up village.',
+        train: 2_000,
+        heldOut: 200,
+        examples: ['Where does the friend of Mira live?', 'What does Tom work as?'],
+      },
+    ],
     models: async () => [
       { name: 'nano', bundled: true, info },
-      { name: 'smollm2-135m-instruct', bundled: false, info: { ...info, format: 'gguf', parameters: 134_515_008, contextLength: 8_192, weightTypes: ['Q4_1', 'F32'], bytesOnDisk: 97e6, memory: { run: 540e6, trainFull: 3.4e9, trainLora: 1.4e9 } } },
-      { name: 'broken', bundled: false, info: null, problem: 'model.safetensors ends too early: 812 of 4,096 bytes; copy it again' },
+      {
+        name: 'smollm2-135m-instruct',
+        bundled: false,
+        info: {
+          ...info,
+          format: 'gguf',
+          parameters: 134_515_008,
+          contextLength: 8_192,
+          weightTypes: ['Q4_1', 'F32'],
+          bytesOnDisk: 97e6,
+          memory: { run: 540e6, trainFull: 3.4e9, trainLora: 1.4e9 },
+        },
+      },
+      {
+        name: 'broken',
+        bundled: false,
+        info: null,
+        problem: 'model.safetensors ends too early: 812 of 4,096 bytes; copy it again',
+      },
     ],
     addModel: async (name) => ({ name, bundled: false, info }),
     removeModel: async () => {},
     chat: async () => ({ text: 'Tom lives in Ostra.', tokens: 6, ms: 120 }),
     runs: async () => runs,
-    run: async (id) => ({ config: config(id, runs.find((run) => run.id === id)?.title ?? id, id === 'one' ? 'shared' : 'separate'), state: id === 'one' ? job.state : 'done', metrics: id === 'one' ? metrics : metricsTo(60, 0.6), checkpoints: [10, 20, 30, 40] }),
+    run: async (id) => ({
+      config: config(id, runs.find((run) => run.id === id)?.title ?? id, id === 'one' ? 'shared' : 'separate'),
+      state: id === 'one' ? job.state : 'done',
+      metrics: id === 'one' ? metrics : metricsTo(60, 0.6),
+      checkpoints: [10, 20, 30, 40],
+    }),
     removeRun: async () => {},
     train: async () => ({ run: 'one' }),
     pause: move('paused'),

@@ -10,13 +10,19 @@ export const sampleWorkflow: Workflow = workflowSchema.parse({
   roles: {
     decomposer: {
       title: 'Decomposer',
-      prompt: { system: 'You split a question into the searches that would answer it.', user: 'Question: {{question}}\nWrite one or two searches, each in <q>…</q>.' },
+      prompt: {
+        system: 'You split a question into the searches that would answer it.',
+        user: 'Question: {{question}}\nWrite one or two searches, each in <q>…</q>.',
+      },
       parser: { kind: 'tags', tag: 'q', port: 'queries', min: 1, max: 2, unique: true },
       sampling: { maxTokens: 32 },
     },
     answerer: {
       title: 'Answerer',
-      prompt: { system: 'You answer from the passages.', user: '{{evidence}}\nQuestion: {{question}}\nAnswer in <a>…</a>.' },
+      prompt: {
+        system: 'You answer from the passages.',
+        user: '{{evidence}}\nQuestion: {{question}}\nAnswer in <a>…</a>.',
+      },
       parser: { kind: 'tags', tag: 'a', port: 'answer' },
       sampling: { maxTokens: 16 },
     },

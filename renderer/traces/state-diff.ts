@@ -9,7 +9,10 @@ export type TraceState = ReadonlyMap<string, unknown>;
 export type Change =
   | { readonly kind: 'added'; readonly key: string; readonly after: string }
   | { readonly kind: 'changed'; readonly key: string; readonly before: string; readonly after: string };
-export type StateDiff = { readonly changes: readonly Change[]; readonly unchanged: readonly { key: string; value: string }[] };
+export type StateDiff = {
+  readonly changes: readonly Change[];
+  readonly unchanged: readonly { key: string; value: string }[];
+};
 
 function write(into: Map<string, unknown>, record: TraceRecord): void {
   for (const [port, value] of Object.entries(record.outputs)) into.set(`${record.node}.${port}`, value);
@@ -32,9 +35,12 @@ export function diffAt(trace: Pick<Trace, 'records'>, at: number): StateDiff {
   for (const [key, value] of given) {
     const after = valueText(value);
     if (!before.has(key)) changes.push({ kind: 'added', key, after });
-    else if (valueText(before.get(key)) !== after) changes.push({ kind: 'changed', key, before: valueText(before.get(key)), after });
+    else if (valueText(before.get(key)) !== after)
+      changes.push({ kind: 'changed', key, before: valueText(before.get(key)), after });
   }
   const touched = new Set(changes.map((change) => change.key));
-  const unchanged = [...before].filter(([key]) => !touched.has(key)).map(([key, value]) => ({ key, value: valueText(value) }));
+  const unchanged = [...before]
+    .filter(([key]) => !touched.has(key))
+    .map(([key, value]) => ({ key, value: valueText(value) }));
   return { changes, unchanged };
 }

@@ -68,6 +68,7 @@ export function tokenFacts(tokens: TraceTokens, at: number): string[] {
   ];
   if (tokens.advantages?.[at] !== undefined) facts.push(`${names.advantage} ${signed(tokens.advantages[at])}`);
   if (tokens.values?.[at] !== undefined) facts.push(`${names.value} ${signed(tokens.values[at])}`);
-  if (tokens.oldLogprobs?.[at] !== undefined) facts.push(`${names.ratio} ${signed(tokens.oldLogprobs[at] - tokens.logprobs[at], 3)}`);
+  if (tokens.oldLogprobs?.[at] !== undefined)
+    facts.push(`${names.ratio} ${signed(tokens.oldLogprobs[at] - tokens.logprobs[at], 3)}`);
   return facts;
 }

@@ -6,7 +6,12 @@ import type { TraceFilter, TraceSummary } from '../../workflows/protocol.ts';
 
 export const PAGE = 100;
 
-export type Filters = { readonly text: string; readonly step: number | null; readonly phase: 'any' | 'train' | 'eval' | 'run'; readonly legality: 'any' | 'legal' | 'illegal' };
+export type Filters = {
+  readonly text: string;
+  readonly step: number | null;
+  readonly phase: 'any' | 'train' | 'eval' | 'run';
+  readonly legality: 'any' | 'legal' | 'illegal';
+};
 export const noFilters: Filters = { text: '', step: null, phase: 'any', legality: 'any' };
 
 export function filterOf(filters: Filters, page: number): TraceFilter {
@@ -22,7 +27,8 @@ export function filterOf(filters: Filters, page: number): TraceFilter {
 export function missingPages(first: number, last: number, total: number, known: ReadonlySet<number>): number[] {
   if (total === 0 || last < first) return [];
   const pages: number[] = [];
-  for (let page = Math.floor(first / PAGE); page <= Math.floor(Math.min(last, total - 1) / PAGE); page++) if (!known.has(page)) pages.push(page);
+  for (let page = Math.floor(first / PAGE); page <= Math.floor(Math.min(last, total - 1) / PAGE); page++)
+    if (!known.has(page)) pages.push(page);
   return pages;
 }
 

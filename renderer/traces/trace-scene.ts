@@ -13,14 +13,17 @@ const height = 66;
 export function detailOf(record: TraceRecord): string {
   if (record.error) return shortened(record.error, 60);
   const values = Object.values(record.outputs);
-  if (values.length === 0) return record.kind === 'output' ? shortened(Object.values(record.inputs).map(valueText).join(' '), 60) : '';
+  if (values.length === 0)
+    return record.kind === 'output' ? shortened(Object.values(record.inputs).map(valueText).join(' '), 60) : '';
   const [first] = values;
   if (Array.isArray(first) && first.length > 1) return `${first.length} × ${shortened(valueText([first[0]]), 40)}`;
   return shortened(valueText(first), 60);
 }
 
 export function recordName(record: TraceRecord): string {
-  return record.turn > 0 ? `${record.title || record.node}, ${words.traces.turn(record.turn)}` : record.title || record.node;
+  return record.turn > 0
+    ? `${record.title || record.node}, ${words.traces.turn(record.turn)}`
+    : record.title || record.node;
 }
 
 function spoken(record: TraceRecord, at: number): string {
@@ -34,9 +37,19 @@ function spoken(record: TraceRecord, at: number): string {
 export function traceScene(trace: Trace): Scene<TraceCard> {
   const known = new Set(trace.records.map((record) => record.id));
   return {
-    cards: trace.records.map((record, place) => ({ id: record.id, width, height, label: spoken(record, place), record, place, detail: detailOf(record) })),
+    cards: trace.records.map((record, place) => ({
+      id: record.id,
+      width,
+      height,
+      label: spoken(record, place),
+      record,
+      place,
+      detail: detailOf(record),
+    })),
     wires: trace.records.flatMap((record) =>
-      record.parents.filter((parent) => known.has(parent)).map((parent) => ({ id: `${parent}>${record.id}`, from: parent, to: record.id })),
+      record.parents
+        .filter((parent) => known.has(parent))
+        .map((parent) => ({ id: `${parent}>${record.id}`, from: parent, to: record.id })),
     ),
     places: {},
   };

@@ -6,7 +6,13 @@ import { available, scaleOf, STRONGEST, tint, tokenFacts, visible } from './toke
 import { filterOf, missingPages, noFilters, PAGE, rowAt } from './trace-list.ts';
 import { detailOf, ring, traceScene } from './trace-scene.ts';
 
-function record(node: string, turn: number, parents: string[], outputs: Record<string, unknown>, more: object = {}): object {
+function record(
+  node: string,
+  turn: number,
+  parents: string[],
+  outputs: Record<string, unknown>,
+  more: object = {},
+): object {
   return { id: `${node}#${turn}`, node, kind: 'role', title: node, turn, parents, inputs: {}, outputs, ...more };
 }
 const trace: Trace = traceSchema.parse({
@@ -67,11 +73,15 @@ describe('token colours', () => {
   const tokens = { promptIds: [1], ids: [2, 3], pieces: ['a', ' b'], logprobs: [-0.1, -6], entropy: [0.2, 2] };
   it('never let the tone drown the text', () => {
     fc.assert(
-      fc.property(fc.constantFrom('logprob' as const, 'entropy' as const, 'advantage' as const), fc.double(), (quantity, value) => {
-        const { percent } = tint(quantity, value, scaleOf(quantity, [0]));
-        expect(percent).toBeGreaterThanOrEqual(0);
-        expect(percent).toBeLessThanOrEqual(STRONGEST);
-      }),
+      fc.property(
+        fc.constantFrom('logprob' as const, 'entropy' as const, 'advantage' as const),
+        fc.double(),
+        (quantity, value) => {
+          const { percent } = tint(quantity, value, scaleOf(quantity, [0]));
+          expect(percent).toBeGreaterThanOrEqual(0);
+          expect(percent).toBeLessThanOrEqual(STRONGEST);
+        },
+      ),
     );
   });
   it('grow with how improbable the token was', () => {
@@ -81,8 +91,18 @@ describe('token colours', () => {
   });
   it('offer only quantities that were kept', () => {
     expect(available(tokens)).toEqual(['logprob', 'entropy']);
-    expect(available({ ...tokens, oldLogprobs: [-0.1, -5.5], advantages: [1, 1] })).toEqual(['logprob', 'entropy', 'advantage', 'ratio']);
-    expect(tokenFacts({ ...tokens, advantages: [1, -1] }, 1)).toEqual(['log-prob −6.00', 'probability 0.2 %', 'entropy 2.00', 'advantage −1.00']);
+    expect(available({ ...tokens, oldLogprobs: [-0.1, -5.5], advantages: [1, 1] })).toEqual([
+      'logprob',
+      'entropy',
+      'advantage',
+      'ratio',
+    ]);
+    expect(tokenFacts({ ...tokens, advantages: [1, -1] }, 1)).toEqual([
+      'log-prob −6.00',
+      'probability 0.2 %',
+      'entropy 2.00',
+      'advantage −1.00',
+    ]);
   });
   it('show blanks', () => {
     expect(visible(' b\n')).toBe('·b↵');
@@ -93,7 +113,14 @@ describe('token colours', () => {
 describe('trace list', () => {
   it('asks only for what is filtered and missing', () => {
     expect(filterOf(noFilters, 2)).toEqual({ offset: 2 * PAGE, limit: PAGE });
-    expect(filterOf({ text: ' x ', step: 0, phase: 'eval', legality: 'illegal' }, 0)).toEqual({ offset: 0, limit: PAGE, text: 'x', step: 0, phase: 'eval', legal: false });
+    expect(filterOf({ text: ' x ', step: 0, phase: 'eval', legality: 'illegal' }, 0)).toEqual({
+      offset: 0,
+      limit: PAGE,
+      text: 'x',
+      step: 0,
+      phase: 'eval',
+      legal: false,
+    });
     expect(missingPages(50, 250, 100_000, new Set([1]))).toEqual([0, 2]);
     expect(missingPages(0, 30, 0, new Set())).toEqual([]);
     expect(missingPages(0, 500, 120, new Set())).toEqual([0, 1]);

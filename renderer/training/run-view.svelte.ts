@@ -18,7 +18,8 @@ export class RunView {
   open(): () => void {
     void this.load();
     return this.#session.onStep((run, metrics) => {
-      if (run === this.#id && this.detail) this.detail = { ...this.detail, metrics: withStep(this.detail.metrics, metrics) };
+      if (run === this.#id && this.detail)
+        this.detail = { ...this.detail, metrics: withStep(this.detail.metrics, metrics) };
     });
   }
 

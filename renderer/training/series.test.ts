@@ -8,7 +8,10 @@ function step(at: number, f1?: number): StepMetrics {
     step: at,
     rollout: {},
     roles: at === 0 ? {} : { answerer: { reward: at / 10, legal: 1 }, decomposer: { reward: -0.5, legal: 0.25 } },
-    policies: at === 0 ? {} : { shared: { 'losses/approx_kl': 0.001 * at, 'losses/clipfrac': 0.1, 'losses/entropy': Number.NaN } },
+    policies:
+      at === 0
+        ? {}
+        : { shared: { 'losses/approx_kl': 0.001 * at, 'losses/clipfrac': 0.1, 'losses/entropy': Number.NaN } },
     eval: f1 === undefined ? undefined : { f1, em: f1 / 2, legal: 1, n: 50, roles: {} },
     notes: [],
     timing: at === 0 ? {} : { rolloutMs: 2_000, updateMs: 1_000, tokensPerSecond: 400 },
@@ -45,7 +48,9 @@ describe('charts', () => {
     expect(chart('rate').lines[0].values[2]).toBe(400);
   });
   it('say in words what they show', () => {
-    expect(summary(chart('f1'))).toBe('F1 from 0.30 at step 0 to 0.55 at step 2, highest 0.55. exact match from 0.15 at step 0 to 0.28 at step 2, highest 0.28.');
+    expect(summary(chart('f1'))).toBe(
+      'F1 from 0.30 at step 0 to 0.55 at step 2, highest 0.55. exact match from 0.15 at step 0 to 0.28 at step 2, highest 0.28.',
+    );
     expect(summary(chart('f1', [step(0, 0.3)]))).toContain('F1 0.30 at step 0.');
     expect(valuesAt(chart('reward'), 1)).toBe('decomposer -0.50, answerer 0.10');
     expect(valuesAt(chart('reward'), 0)).toBe('decomposer no value, answerer no value');
@@ -75,7 +80,11 @@ describe('steps', () => {
     expect(withStep(metrics, step(3)).map((one) => one.step)).toEqual([0, 1, 2, 3]);
   });
   it('give speed and drops without inventing any', () => {
-    const timed = [step(0, 0.3), { ...step(1), rollout: { dropped: 2 }, timing: { stepMs: 1_000, tokensPerSecond: 50 } }, { ...step(2), timing: { stepMs: 3_000, tokensPerSecond: 70 } }];
+    const timed = [
+      step(0, 0.3),
+      { ...step(1), rollout: { dropped: 2 }, timing: { stepMs: 1_000, tokensPerSecond: 50 } },
+      { ...step(2), timing: { stepMs: 3_000, tokensPerSecond: 70 } },
+    ];
     expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2 });
     expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0 });
   });

@@ -81,8 +81,16 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
   const byRole = (key: string): Line[] =>
     roleNames.map((role, at) => line(role, roleToken(roles, role), at, metrics, (step) => step.roles[role]?.[key]));
   const byPolicy = (key: string): Line[] =>
-    policies.map((policy, at) => line(policy, policyTone(policy, at, roles), at, metrics, (step) => step.policies[policy]?.[key]));
-  const make = (id: string, title: string, lines: Line[], range: ChartSpec['range'], write: ChartSpec['write'] = metric): ChartSpec => ({
+    policies.map((policy, at) =>
+      line(policy, policyTone(policy, at, roles), at, metrics, (step) => step.policies[policy]?.[key]),
+    );
+  const make = (
+    id: string,
+    title: string,
+    lines: Line[],
+    range: ChartSpec['range'],
+    write: ChartSpec['write'] = metric,
+  ): ChartSpec => ({
     id,
     title,
     steps,
@@ -92,18 +100,34 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
   });
   const chart = words.chart;
   return [
-    make('f1', chart.f1, [line(chart.f1Line, 'accent', 0, metrics, (step) => step.eval?.f1), line(chart.emLine, 'zero', 1, metrics, (step) => step.eval?.em)], [0, 1], (value) => score(value)),
+    make(
+      'f1',
+      chart.f1,
+      [
+        line(chart.f1Line, 'accent', 0, metrics, (step) => step.eval?.f1),
+        line(chart.emLine, 'zero', 1, metrics, (step) => step.eval?.em),
+      ],
+      [0, 1],
+      (value) => score(value),
+    ),
     make('reward', chart.reward, byRole('reward'), [null, null], (value) => score(value)),
     make('legal', chart.legal, byRole('legal'), [0, 1], (value) => score(value)),
     make('kl', chart.kl, byPolicy('losses/approx_kl'), [null, null]),
     make('clip', chart.clip, byPolicy('losses/clipfrac'), [0, null]),
     make('entropy', chart.entropy, byPolicy('losses/entropy'), [0, null]),
-    make('rate', chart.rate, [line(chart.rate.toLowerCase(), 'role-3', 0, metrics, (step) => step.timing.tokensPerSecond)], [0, null]),
+    make(
+      'rate',
+      chart.rate,
+      [line(chart.rate.toLowerCase(), 'role-3', 0, metrics, (step) => step.timing.tokensPerSecond)],
+      [0, null],
+    ),
     make(
       'time',
       chart.time,
       phasesOf(metrics).map((key, at) =>
-        line(phaseLabel(key), phaseTones[at % phaseTones.length], at, metrics, (step) => (step.timing[key] === undefined ? undefined : step.timing[key] / 1_000)),
+        line(phaseLabel(key), phaseTones[at % phaseTones.length], at, metrics, (step) =>
+          step.timing[key] === undefined ? undefined : step.timing[key] / 1_000,
+        ),
       ),
       [0, null],
     ),
@@ -121,10 +145,18 @@ export type Foreign = { readonly label: string; readonly metrics: readonly StepM
 /** Adds other runs' held-out lines to a chart, over the union of all steps. */
 export function withForeign(spec: ChartSpec, foreign: readonly Foreign[]): ChartSpec {
   if (foreign.length === 0) return spec;
-  const tested = foreign.map(({ label, metrics }) => ({ label, points: new Map(metrics.flatMap((step) => (step.eval ? [[step.step, step.eval.f1] as const] : []))) }));
-  const steps = [...new Set([...spec.steps, ...tested.flatMap(({ points }) => [...points.keys()])])].sort((a, b) => a - b);
+  const tested = foreign.map(({ label, metrics }) => ({
+    label,
+    points: new Map(metrics.flatMap((step) => (step.eval ? [[step.step, step.eval.f1] as const] : []))),
+  }));
+  const steps = [...new Set([...spec.steps, ...tested.flatMap(({ points }) => [...points.keys()])])].sort(
+    (a, b) => a - b,
+  );
   const place = new Map(spec.steps.map((step, at) => [step, at]));
-  const own = spec.lines.map((one) => ({ ...one, values: steps.map((step) => one.values[place.get(step) ?? -1] ?? null) }));
+  const own = spec.lines.map((one) => ({
+    ...one,
+    values: steps.map((step) => one.values[place.get(step) ?? -1] ?? null),
+  }));
   const others = tested.map(({ label, points }, at) => ({
     label,
     tone: ['role-4', 'role-3', 'role-2', 'role-6'][at % 4],
@@ -148,25 +180,37 @@ export function summary(spec: ChartSpec): string {
     if (!first || !last) return '';
     if (points.length === 1) return words.chart.single(one.label, spec.write(first.value), first.step);
     const best = Math.max(...points.map((point) => point.value));
-    return words.chart.summary(one.label, spec.write(first.value), first.step, spec.write(last.value), last.step, spec.write(best));
+    return words.chart.summary(
+      one.label,
+      spec.write(first.value),
+      first.step,
+      spec.write(last.value),
+      last.step,
+      spec.write(best),
+    );
   });
   return sentences.filter(Boolean).join(' ') || words.chart.empty;
 }
 
 /** All lines at one step: "decomposer 0.42, answerer 0.40". */
 export function valuesAt(spec: ChartSpec, at: number): string {
-  return spec.lines.map((one) => `${one.label} ${one.values[at] === null ? words.chart.none : spec.write(one.values[at])}`).join(', ');
+  return spec.lines
+    .map((one) => `${one.label} ${one.values[at] === null ? words.chart.none : spec.write(one.values[at])}`)
+    .join(', ');
 }
 
 /** Rows of the accessible table: only steps at which some line has a value. */
 export function rows(spec: ChartSpec): { step: number; cells: string[] }[] {
   return spec.steps.flatMap((step, at) =>
-    spec.lines.some((one) => one.values[at] !== null) ? [{ step, cells: spec.lines.map((one) => spec.write(one.values[at])) }] : [],
+    spec.lines.some((one) => one.values[at] !== null)
+      ? [{ step, cells: spec.lines.map((one) => spec.write(one.values[at])) }]
+      : [],
   );
 }
 
 /** The next place in a direction at which the chart has a value; where it is when there is none. */
 export function nextPlace(spec: ChartSpec, from: number, by: 1 | -1): number {
-  for (let at = from + by; at >= 0 && at < spec.steps.length; at += by) if (spec.lines.some((one) => one.values[at] !== null)) return at;
+  for (let at = from + by; at >= 0 && at < spec.steps.length; at += by)
+    if (spec.lines.some((one) => one.values[at] !== null)) return at;
   return from;
 }

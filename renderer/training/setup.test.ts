@@ -4,20 +4,44 @@ import { emptyForm, isSetupForm, problemsOf, requestOf } from './setup.ts';
 
 describe('set-up form', () => {
   it('leaves defaults to the controller', () => {
-    expect(requestOf(emptyForm, null)).toEqual({ workflow: 'qd-answer', task: 'village-qa', model: 'nano', method: { kind: 'full' }, cast: 'shared', seed: 1 });
+    expect(requestOf(emptyForm, null)).toEqual({
+      workflow: 'qd-answer',
+      task: 'village-qa',
+      model: 'nano',
+      method: { kind: 'full' },
+      cast: 'shared',
+      seed: 1,
+    });
   });
   it('sends what was filled in, as numbers', () => {
-    const request = requestOf({ ...emptyForm, steps: '20', queries: ' 64 ', lr: '3e-4', whiten: 'role', method: 'lora', rank: '8' }, null);
-    expect(request).toMatchObject({ steps: 20, queries: 64, ppo: { lr: 3e-4, whiten: 'role' }, method: { kind: 'lora', rank: 8, alpha: 32 } });
+    const request = requestOf(
+      { ...emptyForm, steps: '20', queries: ' 64 ', lr: '3e-4', whiten: 'role', method: 'lora', rank: '8' },
+      null,
+    );
+    expect(request).toMatchObject({
+      steps: 20,
+      queries: 64,
+      ppo: { lr: 3e-4, whiten: 'role' },
+      method: { kind: 'lora', rank: 8, alpha: 32 },
+    });
   });
   it('names each wrong field', () => {
     expect(problemsOf(emptyForm)).toEqual({});
-    expect(Object.keys(problemsOf({ ...emptyForm, steps: '0', seed: '', lr: 'fast', queries: '1.5' })).sort()).toEqual(['lr', 'queries', 'seed', 'steps']);
+    expect(Object.keys(problemsOf({ ...emptyForm, steps: '0', seed: '', lr: 'fast', queries: '1.5' })).sort()).toEqual([
+      'lr',
+      'queries',
+      'seed',
+      'steps',
+    ]);
     expect(problemsOf({ ...emptyForm, rank: '999' })).toEqual({});
     expect(problemsOf({ ...emptyForm, method: 'lora', rank: '999' }).rank).toContain('256');
   });
   it('takes the cast board with its own models', () => {
-    const board = castSchema.parse({ name: 'board', policies: { a: { model: 'm', method: { kind: 'full' } } }, roles: { x: 'a' } });
+    const board = castSchema.parse({
+      name: 'board',
+      policies: { a: { model: 'm', method: { kind: 'full' } } },
+      roles: { x: 'a' },
+    });
     expect(requestOf({ ...emptyForm, cast: 'board' }, board)).toMatchObject({ model: 'm', cast: board });
     expect(requestOf({ ...emptyForm, cast: 'board' }, null).cast).toBe('shared');
   });

@@ -48,7 +48,10 @@ export const emptyForm: SetupForm = {
 export function isSetupForm(value: unknown): value is SetupForm {
   if (typeof value !== 'object' || value === null) return false;
   const record = value as Record<string, unknown>;
-  return Object.keys(emptyForm).every((key) => typeof record[key] === 'string') && (record.method === 'full' || record.method === 'lora');
+  return (
+    Object.keys(emptyForm).every((key) => typeof record[key] === 'string') &&
+    (record.method === 'full' || record.method === 'lora')
+  );
 }
 
 export type Whole = { readonly label: string; readonly min: number; readonly max: number };
@@ -67,7 +70,9 @@ export type Problems = Partial<Record<keyof SetupForm, string>>;
 function whole(text: string, { label, min, max }: Whole): string | null {
   if (text.trim() === '') return null;
   const value = Number(text);
-  return Number.isInteger(value) && value >= min && value <= max ? null : words.training.problems.whole(label, min, max.toLocaleString('en'));
+  return Number.isInteger(value) && value >= min && value <= max
+    ? null
+    : words.training.problems.whole(label, min, max.toLocaleString('en'));
 }
 
 export function problemsOf(form: SetupForm): Problems {
@@ -80,7 +85,8 @@ export function problemsOf(form: SetupForm): Problems {
   }
   if (form.seed.trim() === '') problems.seed = words.training.problems.seed;
   if (form.lr.trim() !== '' && !(Number(form.lr) > 0 && Number(form.lr) <= 1)) problems.lr = words.training.problems.lr;
-  if (form.method === 'lora' && form.alpha.trim() !== '' && !(Number(form.alpha) > 0 && Number(form.alpha) <= 1_024)) problems.alpha = words.training.problems.alpha;
+  if (form.method === 'lora' && form.alpha.trim() !== '' && !(Number(form.alpha) > 0 && Number(form.alpha) <= 1_024))
+    problems.alpha = words.training.problems.alpha;
   return problems;
 }
 

@@ -1,7 +1,11 @@
 /** Plain figures of the latest steps: speed, time and drops, for the line under a run's title. */
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 
-export type StepFacts = { readonly tokensPerSecond: number | null; readonly stepMs: number | null; readonly dropped: number };
+export type StepFacts = {
+  readonly tokensPerSecond: number | null;
+  readonly stepMs: number | null;
+  readonly dropped: number;
+};
 
 export function stepFacts(metrics: readonly StepMetrics[]): StepFacts {
   const trained = metrics.filter((step) => step.step > 0);

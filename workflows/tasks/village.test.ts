@@ -33,7 +33,8 @@ describe('village-qa', () => {
 
   it('asks one- and two-hop questions about every fact, with unique ids', () => {
     expect(new Set(all.map((question) => question.id)).size).toBe(all.length);
-    for (const fact of facts) for (const hops of [1, 2]) expect(village.heldOut.some((q) => q.fact === fact && q.hops === hops)).toBe(true);
+    for (const fact of facts)
+      for (const hops of [1, 2]) expect(village.heldOut.some((q) => q.fact === fact && q.hops === hops)).toBe(true);
     expect(names.length).toBe(240);
     expect(new Set(names).size).toBe(240);
   });

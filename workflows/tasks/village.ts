@@ -39,14 +39,62 @@ export type Village = {
 
 export const facts: readonly Fact[] = ['home', 'trade', 'pet', 'food'];
 export const relations = [
-  'friend', 'brother', 'sister', 'boss', 'neighbour', 'teacher', 'pupil', 'aunt', 'uncle', 'cousin', 'nephew', 'niece',
-  'rival', 'partner', 'landlord', 'tenant', 'guest', 'guide', 'guard', 'cook', 'twin', 'helper', 'godfather', 'godmother',
+  'friend',
+  'brother',
+  'sister',
+  'boss',
+  'neighbour',
+  'teacher',
+  'pupil',
+  'aunt',
+  'uncle',
+  'cousin',
+  'nephew',
+  'niece',
+  'rival',
+  'partner',
+  'landlord',
+  'tenant',
+  'guest',
+  'guide',
+  'guard',
+  'cook',
+  'twin',
+  'helper',
+  'godfather',
+  'godmother',
 ] as const;
 
 /** Every value a fact can have. */
 export const values: Readonly<Record<Fact, readonly string[]>> = {
-  home: ['Oakton', 'Reedham', 'Millbay', 'Fernhill', 'Duskford', 'Stonely', 'Larkby', 'Windrush', 'Ashmere', 'Copsely', 'Harrow', 'Pinewell'],
-  trade: ['baker', 'smith', 'weaver', 'miller', 'healer', 'scribe', 'fisher', 'potter', 'tailor', 'hunter', 'cooper', 'mason'],
+  home: [
+    'Oakton',
+    'Reedham',
+    'Millbay',
+    'Fernhill',
+    'Duskford',
+    'Stonely',
+    'Larkby',
+    'Windrush',
+    'Ashmere',
+    'Copsely',
+    'Harrow',
+    'Pinewell',
+  ],
+  trade: [
+    'baker',
+    'smith',
+    'weaver',
+    'miller',
+    'healer',
+    'scribe',
+    'fisher',
+    'potter',
+    'tailor',
+    'hunter',
+    'cooper',
+    'mason',
+  ],
   pet: ['cat', 'dog', 'crow', 'goat', 'mouse', 'owl', 'hen', 'pony'],
   food: ['plums', 'bread', 'trout', 'honey', 'leeks', 'cheese', 'figs', 'stew'],
 };
@@ -81,7 +129,12 @@ export const noticeBoard: readonly Page[] = [
 ];
 
 export function drawFacts(random: () => number): Record<Fact, string> {
-  return { home: pick(random, values.home), trade: pick(random, values.trade), pet: pick(random, values.pet), food: pick(random, values.food) };
+  return {
+    home: pick(random, values.home),
+    trade: pick(random, values.trade),
+    pet: pick(random, values.pet),
+    food: pick(random, values.food),
+  };
 }
 
 export function pageOf(person: Person): Page {
@@ -99,7 +152,11 @@ export function makeVillage(seed = 0): Village {
   const random = generator(0x711a6e + seed);
   const people = drawPeople(random);
   const all = people.flatMap((person) => questionsAbout(person));
-  const heldOutPeople = new Set(shuffled(random, people).slice(0, people.length / 4).map((person) => person.name));
+  const heldOutPeople = new Set(
+    shuffled(random, people)
+      .slice(0, people.length / 4)
+      .map((person) => person.name),
+  );
   const mixed = shuffled(random, all);
   return {
     people,
@@ -121,7 +178,11 @@ function drawPeople(random: () => number): Person[] {
     const half = order.length / 2;
     for (let i = 0; i < half; i++) if (random() < tieShare) ties.get(order[half + i])!.push({ relation, of: order[i] });
   }
-  return names.map((name) => ({ name, facts: drawFacts(random), relationOf: shuffled(random, ties.get(name)!).slice(0, 2) }));
+  return names.map((name) => ({
+    name,
+    facts: drawFacts(random),
+    relationOf: shuffled(random, ties.get(name)!).slice(0, 2),
+  }));
 }
 
 function questionsAbout(person: Person): VillageQuestion[] {
