@@ -66,7 +66,8 @@ describe('the terminal', () => {
     [['train', '--device', 'abacus'], /No such device: abacus; use auto/],
     [['train', '--method', 'full', '--rank', '4'], /--rank and --alpha are of LoRA/],
     [['train', '--resume', 'nope'], /No such run: nope/],
-    [['traces', '../../etc'], /leaves the workspace/],
+    [['traces', '../../etc'], /Not the folder of a run: \.\.\/\.\.\/etc/],
+    [['traces', '..'], /leaves the workspace|No such run: \.\./],
     [['eval', '--model', 'nope', '--device', 'cpu'], /No such model: nope; there are nano/],
   ])(
     'refuses %j with one sentence and code 2',
