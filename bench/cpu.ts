@@ -42,7 +42,13 @@ export async function benchCpu(options: CpuOptions): Promise<void> {
     console.log(`other programs are busy (load ${machine.loadBefore}): all figures come out lower`);
   console.log(`model ${path.basename(model)}\n`);
   const results: CpuMeasurement[] = [];
-  for (const device of options.devices as CpuDevice[]) results.push(await measureApart(device, model));
+  for (const device of options.devices as CpuDevice[]) {
+    const started = performance.now();
+    process.stdout.write(`measuring ${device} … `);
+    results.push(await measureApart(device, model));
+    console.log(`${((performance.now() - started) / 1000).toFixed(0)} s`);
+  }
+  console.log('');
   console.log(table(results));
   const file = await save(machine, path.basename(model), results, options.out ?? path.join(root, 'bench', 'results'));
   console.log(`\nwritten to ${path.relative(process.cwd(), file)}`);
