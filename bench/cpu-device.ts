@@ -23,7 +23,7 @@ export type CpuMeasurement = {
   };
   /** GFLOP/s of 512 × 512 products (256 on cpu). */
   readonly gflops: Readonly<Record<Orientation, number>>;
-  /** Prompt tokens a second through the model, in one batch of 16 (of 4 where tfjs's own kernels run, for decoding too: they are slow). */
+  /** Prompt tokens a second in one batch of 16; of 4 on wasm-stock and 2 on cpu, which are slow, for decoding too. */
   readonly prefillTokensPerSecond: number;
   readonly decodeTokensPerSecond: { readonly batch1: number; readonly batch16: number };
   /** Tokens (prompt and response) a second through one optimiser step. */
@@ -43,7 +43,7 @@ type Load = {
 const LOADS: Record<CpuDevice, Load> = {
   wasm: { prompt: 96, tokens: 48, wide: 16, examples: 16, response: 32, size: 512 },
   'wasm-stock': { prompt: 32, tokens: 16, wide: 4, examples: 1, response: 32, size: 512 },
-  cpu: { prompt: 16, tokens: 4, wide: 4, examples: 1, response: 8, size: 256 },
+  cpu: { prompt: 16, tokens: 3, wide: 2, examples: 1, response: 6, size: 256 },
 };
 
 const ALL_LAYERS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
