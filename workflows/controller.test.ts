@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Cancelled } from '../engine/errors.ts';
 import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
@@ -242,5 +243,14 @@ describe('jobs', () => {
       await expect(controller.train({ ...request, ...change } as never)).rejects.toMatchObject({ name: 'UserError' });
     }
     expect(await controller.runs()).toHaveLength(1);
+  });
+
+  it('leave a question alone that a person stops', async () => {
+    const question = { question: 'What now?', task: 'toy.jsonl', model: 'toy', cast: 'shared', seed: 1 };
+    const ask = () => controller.runQuestion({ workflow: echoWorkflow, ...question });
+    const asked = ask();
+    await controller.stopAnswer();
+    await expect(asked).rejects.toBeInstanceOf(Cancelled);
+    expect((await ask()).status).toBe('done');
   });
 });
