@@ -9,6 +9,7 @@ import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
 import type { Job } from './protocol.ts';
 import { configOf, echoWorkflow, questionLines, toyEngine } from './train/test-support.ts';
+import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { readMetrics } from './workspace/runs.ts';
 import { openNodeStore } from './workspace/store.node.ts';
@@ -247,7 +248,7 @@ describe('jobs', () => {
 
   it('leave a question alone that a person stops', async () => {
     const question = { question: 'What now?', task: 'toy.jsonl', model: 'toy', cast: 'shared', seed: 1 };
-    const ask = () => controller.runQuestion({ workflow: echoWorkflow, ...question });
+    const ask = () => controller.runQuestion({ workflow: workflowSchema.parse(echoWorkflow), ...question });
     const asked = ask();
     await controller.stopAnswer();
     await expect(asked).rejects.toBeInstanceOf(Cancelled);

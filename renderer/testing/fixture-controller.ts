@@ -319,6 +319,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       if (!found) throw new Error(`No such trace: ${id}`);
       return found;
     },
+    stopAnswer: async () => {},
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],
   };
