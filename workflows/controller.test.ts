@@ -188,6 +188,17 @@ describe('jobs', () => {
     expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
   });
 
+  it('leave a run alone that another process trains', async () => {
+    await store.write(paths.config('r'), bytesOf(JSON.stringify(config)));
+    await store.write(paths.claim('r'), bytesOf(String(process.ppid)));
+    await expect(controller.resume('r')).rejects.toThrow('Run r is being trained by another Troupe');
+    await expect(controller.removeRun('r')).rejects.toThrow('Run r is being trained by another Troupe');
+    await store.remove(paths.claim('r'));
+    await controller.resume('r');
+    await controller.settled('r');
+    expect(await store.stat(paths.claim('r'))).toBeNull();
+  });
+
   it('that fail say why', async () => {
     place.atUpdate(() => {
       throw new Error('a bug');

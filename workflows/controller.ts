@@ -78,7 +78,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
     if (busy) throw new UserError(`Another run is training: ${busy.job.config.id}; pause or stop it first`);
   };
 
+  const claim = async (run: string): Promise<void> => {
+    if (!(await store.claim(paths.claim(run))))
+      throw new UserError(`Run ${run} is being trained by another Troupe; pause it there first`);
+  };
+
   const begin = async (config: RunConfig): Promise<{ run: string }> => {
+    refuseIfBusy();
+    await claim(config.id);
     refuseIfBusy();
     const job = new TrainingJob(config, store, events);
     const settled = work(
@@ -110,6 +117,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await failed(job, error);
     } finally {
       await room.unseat(policies).catch(() => {});
+      if (jobs.get(config.id)?.job === job) await store.release(paths.claim(config.id));
     }
   };
 
@@ -173,8 +181,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
     removeRun: async (id) => {
       await readRun(store, id);
       if (running()?.job.config.id === id) throw new UserError(`Run ${id} is training; stop it first`);
+      await claim(id);
       jobs.delete(id);
       await store.remove(paths.run(id));
+      await store.release(paths.claim(id));
     },
     train: async (request) => {
       refuseIfBusy();
