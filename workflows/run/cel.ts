@@ -231,6 +231,12 @@ const scoring: CelFunc[] = [
     for (const item of items) total += number(item);
     return total;
   }),
+  celFunc('best', [DYN, DYN], DYN, (items, scores) => {
+    if (!isCelList(items) || !isCelList(scores) || items.size !== scores.size || items.size === 0)
+      throw new Error('best needs two lists of one length, with something in them');
+    const found = [...scores].map(number);
+    return [...items][found.indexOf(Math.max(...found))] as CelInput;
+  }),
   celMethod('lower', STRING, [], STRING, function () {
     return this.toLowerCase();
   }),
