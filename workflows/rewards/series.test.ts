@@ -105,11 +105,11 @@ describe('rules over series', () => {
       [],
     );
     const of = { node: 'test', port: 'rate' };
-    expect(rewardsOf(give({ kind: 'change', of, metric: 'number' }, rates))).toEqual({
+    expect(rewardsOf(give({ kind: 'change', of, metric: 'value' }, rates))).toEqual({
       'searcher#0': 0.25,
       'answerer#0': 0.75,
     });
-    expect(rewardsOf(give({ kind: 'last', of: { node: 'test', port: 'all' }, metric: 'number' }, rates))).toEqual({
+    expect(rewardsOf(give({ kind: 'last', of: { node: 'test', port: 'all' }, metric: 'value' }, rates))).toEqual({
       'searcher#0': 1,
       'answerer#0': 1,
     });
@@ -118,7 +118,7 @@ describe('rules over series', () => {
       'answerer#0': 0,
     });
     expect(
-      rewardsOf(give({ kind: 'last', of: { node: 'nope', port: 'x' }, metric: 'number', start: 0.5 }, rates)),
+      rewardsOf(give({ kind: 'last', of: { node: 'nope', port: 'x' }, metric: 'value', start: 0.5 }, rates)),
     ).toEqual({
       'searcher#0': 0.5,
       'answerer#0': 0.5,
@@ -126,7 +126,7 @@ describe('rules over series', () => {
   });
 
   it('say which rule cannot be computed, and why', () => {
-    expect(() => give({ kind: 'own', metric: 'number' }, searching)).toThrow(
+    expect(() => give({ kind: 'own', metric: 'value' }, searching)).toThrow(
       'The reward r cannot be computed. A number is needed, but the value is "red"',
     );
     expect(() => give({ kind: 'own', metric: 'bleu' }, searching)).toThrow('no such measure: bleu');

@@ -41,19 +41,20 @@ function descendantsOf(trace: Pick<Trace, 'records'>, id: string): Set<string> {
 
 /** A value as a number: a metric of its text against the golds, or itself. Throws a UserError for a metric there is not. */
 export function measured(metric: string, value: Json | undefined, golds: readonly string[]): number {
-  if (metric === 'number') {
+  if (metric === 'value') {
     if (typeof value === 'number') return value;
     if (typeof value === 'boolean') return value ? 1 : 0;
     throw new UserError(
       `A number is needed, but the value is ${shown(value)}; name a port that holds a number or flag`,
     );
   }
-  const known = metrics.find((each) => each === metric);
-  if (known === undefined)
-    throw new UserError(`There is no such measure: ${metric}; use ${metrics.join(', ')} or number`);
+  const known: readonly string[] = metrics;
+  if (!known.includes(metric))
+    throw new UserError(`There is no such measure: ${metric}; use ${known.join(', ')} or value`);
   if (typeof value !== 'string')
     throw new UserError(`${metric} is of a text, but the value is ${shown(value)}; name a port that holds a text`);
-  return scoreAnswer(value, golds)[known];
+  const scores: Partial<Record<string, number>> = scoreAnswer(value, golds);
+  return scores[metric] ?? 0;
 }
 
 function shown(value: Json | undefined): string {

@@ -60,7 +60,7 @@ export function needsGolds({ value }: RewardRule, trace: Trace): boolean {
     case 'own':
     case 'last':
     case 'change':
-      return value.metric !== 'number';
+      return value.metric !== 'value';
     case 'cure':
       return false;
     default:
@@ -137,8 +137,10 @@ function matrixOf(rule: string, series: Series, trace: Trace): Matrix {
   const last = seriesOf(trace, series).at(-1);
   if (last === undefined) return []; // the tests never ran, so nothing is known of any record
   const rows = last.outputs[series.port];
-  if (Array.isArray(rows) && rows.every((row) => Array.isArray(row) && row.every((cell) => typeof cell === 'boolean')))
-    return rows as boolean[][];
+  const isRow = (row: unknown): boolean =>
+    row === null || (Array.isArray(row) && row.every((cell) => typeof cell === 'boolean'));
+  // A program whose tests could not run has no row.
+  if (Array.isArray(rows) && rows.every(isRow)) return rows.map((row) => (row ?? []) as boolean[]);
   throw new UserError(
     `The reward ${rule} needs a list of flags for each program, but ${'node' in series ? series.node : series.role}.${series.port} holds ${JSON.stringify(rows).slice(0, 60)}; name the port of a test tool that runs once for each program`,
   );

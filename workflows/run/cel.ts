@@ -237,6 +237,15 @@ const scoring: CelFunc[] = [
     const found = [...scores].map(number);
     return [...items][found.indexOf(Math.max(...found))] as CelInput;
   }),
+  celFunc('put', [DYN, DYN, DYN], DYN, (items, at, item) => {
+    if (!isCelList(items)) throw new Error('put needs a list');
+    const place = number(at);
+    const list = [...items];
+    budget.left -= 1 + list.length;
+    if (budget.left < 0) throw new Error('out of budget');
+    list[place >= 0 && place < list.length ? place : list.length] = item;
+    return list as CelInput;
+  }),
   celMethod('lower', STRING, [], STRING, function () {
     return this.toLowerCase();
   }),

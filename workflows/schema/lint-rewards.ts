@@ -63,12 +63,12 @@ function valueProblems(workflow: Workflow, rule: RewardRule): Problem[] {
     case 'cel':
       return expression(value.expression, rewardNames, { rule: id });
     case 'own':
-      return [...metricProblems(id, value.metric, [...metrics, 'number']), ...ownProblems(workflow, rule, value.port)];
+      return [...metricProblems(id, value.metric, [...metrics, 'value']), ...ownProblems(workflow, rule, value.port)];
     case 'last':
     case 'change':
       return [
-        ...metricProblems(id, value.metric, [...metrics, 'number']),
-        ...seriesProblems(workflow, id, value.of, value.metric === 'number' ? ['number', 'flag', 'json'] : ['text']),
+        ...metricProblems(id, value.metric, [...metrics, 'value']),
+        ...seriesProblems(workflow, id, value.of, value.metric === 'value' ? ['number', 'flag', 'json'] : ['text']),
       ];
     case 'cure':
       return [value.matrix, value.truth].flatMap((series) => seriesProblems(workflow, id, series, ['json']));

@@ -15,7 +15,7 @@ export const seriesSchema = z.union([
   z.strictObject({ node: z.string(), port: z.string() }),
 ]);
 
-/** How a value becomes a number: a metric of the task (`f1`, `em`), or `number` for what is one already. */
+/** How a value becomes a number: a metric of the task (`f1`, `em`), or `value` for what is a number already. */
 const measureSchema = z.string().min(1).max(64);
 
 export const rewardValueSchema = z.discriminatedUnion('kind', [
