@@ -6,7 +6,7 @@ import { UserError } from '../../engine/errors.ts';
 import { emptyValue, isOfType, type Json, type Values } from '../schema/value.ts';
 import type { Port, WorkflowNode } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
-import type { ToolContext } from '../tools/index.ts';
+import { ToolError, type ToolContext } from '../tools/index.ts';
 import { eachLists } from './calls.ts';
 import { evaluateCel, evaluateCondition } from './cel.ts';
 import { Dropped, guarded } from './dropped.ts';
@@ -117,13 +117,15 @@ async function runForEach(
 
 async function runOnce(node: GraphNode, values: Values, { corpus, query }: ExecuteContext): Promise<Made> {
   const tool = node.tool!;
+  const stop = new AbortController();
   try {
-    const result = tool.run(values, { corpus, paragraphs: query.paragraphs ?? [] });
+    const result = tool.run(values, { corpus, paragraphs: query.paragraphs ?? [], signal: stop.signal });
     return { outputs: result instanceof Promise ? await within(result, node.node.timeoutMs, node.node.id) : result };
   } catch (error) {
+    if (error instanceof Dropped) stop.abort();
     if (!(error instanceof UserError)) throw error;
     const empty = Object.fromEntries(tool.ports.outputs.map((port) => [port.name, emptyValue(port.type)]));
-    return { outputs: empty, error: error.message };
+    return { outputs: { ...empty, ...(error instanceof ToolError ? error.outputs : {}) }, error: error.message };
   }
 }
 
