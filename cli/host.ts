@@ -7,6 +7,7 @@ import type { DeviceChoice, FileSet } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
 import type { Host } from '../workflows/controller/host.ts';
 import { rememberedDevice } from '../workflows/workspace/remembered.ts';
+import '../workflows/tools/sandbox/register.node.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 import { readUserFile } from './place.ts';
 

@@ -124,6 +124,8 @@ export const words = {
       router: 'Router',
       loop: 'Loop',
       compute: 'Compute',
+      memory: 'Memory',
+      workflow: 'Sub-workflow',
       output: 'Output',
     },
     inputs: 'Takes',
@@ -137,6 +139,7 @@ export const words = {
     parser: {
       tags: (tag: string) => `<${tag}>…</${tag}>`,
       text: 'the whole text',
+      steps: (final: string) => `<q1>…</q1><a1>…</a1>… <${final}>…</${final}>`,
       kind: 'Format',
       port: 'Gives',
       count: 'How many',
@@ -163,6 +166,10 @@ export const words = {
       value: 'Value',
       weight: 'Weight',
       score: (name: string) => `score ${name}`,
+      own: (name: string) => `${name} of its own output`,
+      last: (name: string, of: string) => `${name} of the last ${of}`,
+      change: (name: string, of: string) => `change in ${name} of ${of}`,
+      cure: (side: string) => `test matrix, ${side}`,
     },
     node: {
       expression: 'Expression',

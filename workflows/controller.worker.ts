@@ -11,6 +11,7 @@ import { controllerEvents } from './controller-client.ts';
 import { createController } from './controller.ts';
 import type { Host } from './controller/host.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
+import './tools/sandbox/register.web.ts';
 import { rememberedDevice } from './workspace/remembered.ts';
 import { openOpfsStore } from './workspace/store.opfs.ts';
 import { connectStore } from './workspace/store.port.ts';

@@ -1,6 +1,7 @@
 /** A workflow as a scene: cards with named ports, wires from port to port, the person's own places where there are any. */
 import type { Cast } from '../../workflows/schema/cast.ts';
-import type { Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
+import type { RewardRule } from '../../workflows/schema/reward.ts';
+import type { Parser, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import type { Scene, SceneCard } from '../graph/scene.ts';
 import { words } from '../words.ts';
 import { portsOf, type NodePorts } from './ports.ts';
@@ -25,14 +26,52 @@ export function titleOf(workflow: Workflow, node: WorkflowNode): string {
   return node.kind === 'tool' ? node.tool : node.id;
 }
 
+/** An output format in one line. */
+export function formatOf(parser: Parser): string {
+  switch (parser.kind) {
+    case 'tags':
+      return words.team.parser.tags(parser.tag);
+    case 'fields':
+      return parser.fields.map(({ tag }) => words.team.parser.tags(tag)).join(parser.choose === 'one' ? ' | ' : ' ');
+    case 'steps':
+      return words.team.parser.steps(parser.final);
+    case 'text':
+      return words.team.parser.text;
+    default:
+      return parser satisfies never;
+  }
+}
+
+/** What a reward's rule measures, in one line. */
+export function measureOf({ value }: RewardRule): string {
+  const text = words.team.rewards;
+  switch (value.kind) {
+    case 'score':
+      return text.score(value.metric);
+    case 'own':
+      return text.own(value.metric);
+    case 'last':
+    case 'change': {
+      const of = `${'role' in value.of ? value.of.role : value.of.node}.${value.of.port}`;
+      return text[value.kind](value.metric, of);
+    }
+    case 'cure':
+      return text.cure(value.side);
+    case 'cel':
+      return value.expression;
+    default:
+      return value satisfies never;
+  }
+}
+
 function detailOf(workflow: Workflow, node: WorkflowNode): string {
   switch (node.kind) {
     case 'role': {
       const parser = workflow.roles[node.role]?.parser;
       if (!parser) return '';
-      return parser.kind === 'tags'
-        ? `${words.team.parser.tags(parser.tag)}${parser.max > 1 ? ` ${parser.min}–${parser.max}` : ''}`
-        : words.team.parser.text;
+      const often = node.samples === undefined ? '' : `${node.samples} × `;
+      const count = parser.kind === 'tags' && parser.max > 1 ? ` ${parser.min}–${parser.max}` : '';
+      return `${often}${formatOf(parser)}${count}`;
     }
     case 'tool':
       return Object.entries(node.settings)
@@ -44,6 +83,10 @@ function detailOf(workflow: Workflow, node: WorkflowNode): string {
       return node.expression;
     case 'router':
       return node.branches.map((branch) => branch.name).join(' · ');
+    case 'memory':
+      return node.write.map(({ field, how }) => (how === 'append' ? `${field} +` : field)).join(' · ');
+    case 'workflow':
+      return workflow.workflows?.[node.workflow]?.title || node.workflow;
     case 'input':
     case 'output':
       return '';

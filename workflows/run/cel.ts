@@ -231,6 +231,21 @@ const scoring: CelFunc[] = [
     for (const item of items) total += number(item);
     return total;
   }),
+  celFunc('best', [DYN, DYN], DYN, (items, scores) => {
+    if (!isCelList(items) || !isCelList(scores) || items.size !== scores.size || items.size === 0)
+      throw new Error('best needs two lists of one length, with something in them');
+    const found = [...scores].map(number);
+    return [...items][found.indexOf(Math.max(...found))] as CelInput;
+  }),
+  celFunc('put', [DYN, DYN, DYN], DYN, (items, at, item) => {
+    if (!isCelList(items)) throw new Error('put needs a list');
+    const place = number(at);
+    const list = [...items];
+    budget.left -= 1 + list.length;
+    if (budget.left < 0) throw new Error('out of budget');
+    list[place >= 0 && place < list.length ? place : list.length] = item;
+    return list as CelInput;
+  }),
   celMethod('lower', STRING, [], STRING, function () {
     return this.toLowerCase();
   }),

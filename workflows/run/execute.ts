@@ -6,13 +6,12 @@ import { UserError } from '../../engine/errors.ts';
 import { emptyValue, isOfType, type Json, type Values } from '../schema/value.ts';
 import type { Port, WorkflowNode } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
-import type { ToolContext } from '../tools/index.ts';
+import { ToolError, type ToolContext } from '../tools/index.ts';
+import { eachLists } from './calls.ts';
 import { evaluateCel, evaluateCondition } from './cel.ts';
+import { Dropped, guarded } from './dropped.ts';
 import type { GraphNode } from './graph.ts';
 import { renderValue } from './prompt.ts';
-
-/** This question cannot go on; the message says why. */
-export class Dropped extends Error {}
 
 export type Made = {
   outputs: Values;
@@ -26,7 +25,7 @@ export type ExecuteContext = { query: Query; corpus: ToolContext['corpus'] };
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
 
-/** Runs one node that is neither a role nor a loop. Throws Dropped for what concerns this question alone. */
+/** Runs one node that is neither a role, a loop nor of memory. Throws Dropped for what concerns this question alone. */
 export async function execute(node: GraphNode, values: Values, context: ExecuteContext): Promise<Made> {
   const each = node.node;
   switch (each.kind) {
@@ -42,19 +41,11 @@ export async function execute(node: GraphNode, values: Values, context: ExecuteC
       return { outputs: {}, answer: renderValue(values[answerPort(each, values)], 'joined') };
     case 'role':
     case 'loop':
+    case 'memory':
+    case 'workflow':
       throw new Error(`A ${each.kind} node is not executed here: ${each.id}`);
     default:
       return each satisfies never;
-  }
-}
-
-/** A UserError inside a node drops the question; anything else is a bug and goes up. */
-export function guarded<T>(node: string, work: () => T): T {
-  try {
-    return work();
-  } catch (error) {
-    if (error instanceof UserError) throw new Dropped(`${node}: ${error.message}`);
-    throw error;
   }
 }
 
@@ -99,15 +90,42 @@ function answerPort(node: NodeOf<'output'>, values: Values): string {
   ).name;
 }
 
-async function runTool(node: GraphNode, values: Values, { corpus, query }: ExecuteContext): Promise<Made> {
+async function runTool(node: GraphNode, values: Values, context: ExecuteContext): Promise<Made> {
+  const { each } = node.node as NodeOf<'tool'>;
+  return each === undefined ? runOnce(node, values, context) : runForEach(node, each, values, context);
+}
+
+/** One after the other; each output is the list of what they gave, and the first error stands for all. */
+async function runForEach(
+  node: GraphNode,
+  each: readonly string[],
+  values: Values,
+  context: ExecuteContext,
+): Promise<Made> {
+  const carried = new Map(Object.entries(values).map(([name, value]) => [name, { value, records: [] }]));
+  const lists = eachLists(node.node.id, each, carried);
+  const outputs: Record<string, Json[]> = Object.fromEntries(node.outputs.map((port) => [port.name, []]));
+  const errors: string[] = [];
+  for (let i = 0; i < Math.min(...lists.map(({ list }) => list.length)); i += 1) {
+    const own = { ...values, ...Object.fromEntries(lists.map(({ name, list }) => [name, list[i]])) };
+    const made = await runOnce(node, own, context);
+    for (const [port, value] of Object.entries(made.outputs)) outputs[port].push(value);
+    if (made.error !== undefined) errors.push(`item ${i + 1}: ${made.error}`);
+  }
+  return errors.length === 0 ? { outputs } : { outputs, error: errors[0] };
+}
+
+async function runOnce(node: GraphNode, values: Values, { corpus, query }: ExecuteContext): Promise<Made> {
   const tool = node.tool!;
+  const stop = new AbortController();
   try {
-    const result = tool.run(values, { corpus, paragraphs: query.paragraphs ?? [] });
+    const result = tool.run(values, { corpus, paragraphs: query.paragraphs ?? [], signal: stop.signal });
     return { outputs: result instanceof Promise ? await within(result, node.node.timeoutMs, node.node.id) : result };
   } catch (error) {
+    if (error instanceof Dropped) stop.abort();
     if (!(error instanceof UserError)) throw error;
     const empty = Object.fromEntries(tool.ports.outputs.map((port) => [port.name, emptyValue(port.type)]));
-    return { outputs: empty, error: error.message };
+    return { outputs: { ...empty, ...(error instanceof ToolError ? error.outputs : {}) }, error: error.message };
   }
 }
 

@@ -7,7 +7,11 @@ import { UserError } from '../../engine/errors.ts';
 import { fits } from '../schema/value.ts';
 import type { Edge, Port, Workflow, WorkflowNode } from '../schema/workflow.ts';
 import { openTool, type OpenTool } from '../tools/index.ts';
-import { parsedType } from './parse.ts';
+import { asksOften } from './calls.ts';
+import { listOf } from './carry.ts';
+import { flatten, subPorts } from './flatten.ts';
+import { memoryPorts, openMemory } from './memory.ts';
+import { parsedPorts } from './parse.ts';
 
 export type NodePorts = { inputs: Port[]; outputs: Port[] };
 
@@ -27,7 +31,7 @@ export type Step = { id: string; after: readonly string[] } & (
 );
 
 /** The ports of a node. Throws a UserError for an unknown role or tool. */
-export function portsOf(workflow: Pick<Workflow, 'roles'>, node: WorkflowNode): NodePorts {
+export function portsOf(workflow: Pick<Workflow, 'roles' | 'memory' | 'workflows'>, node: WorkflowNode): NodePorts {
   switch (node.kind) {
     case 'input':
       return { inputs: [], outputs: node.outputs };
@@ -37,13 +41,22 @@ export function portsOf(workflow: Pick<Workflow, 'roles'>, node: WorkflowNode): 
         throw new UserError(
           `Node ${node.id} plays a role that does not exist: ${node.role}; use one of ${Object.keys(workflow.roles).join(', ') || 'the roles you define'}`,
         );
+      const outputs = parsedPorts(role.parser);
       return {
-        inputs: node.inputs,
-        outputs: [{ name: role.parser.port, type: parsedType(role.parser), optional: false }],
+        inputs: eachAsList(node.inputs, node.each, node.id),
+        outputs: asksOften(node) ? asLists(outputs) : outputs,
       };
     }
-    case 'tool':
-      return openTool(node).ports;
+    case 'tool': {
+      const { inputs, outputs } = openTool(node).ports;
+      return node.each === undefined
+        ? { inputs, outputs }
+        : { inputs: eachAsList(inputs, node.each, node.id), outputs: asLists(outputs) };
+    }
+    case 'memory':
+      return memoryPorts(workflow.memory, node);
+    case 'workflow':
+      return subPorts(workflow, node);
     case 'router': {
       const names = [...node.branches.map((branch) => branch.name), node.otherwise];
       return {
@@ -64,8 +77,24 @@ export function portsOf(workflow: Pick<Workflow, 'roles'>, node: WorkflowNode): 
   }
 }
 
+function asLists(ports: readonly Port[]): Port[] {
+  return ports.map((port) => ({ ...port, type: listOf(port.type) }));
+}
+
+/** Ports taken item by item receive lists of what they declare. */
+function eachAsList(ports: readonly Port[], each: readonly string[] | undefined, node: string): Port[] {
+  const missing = each?.find((name) => !ports.some((port) => port.name === name));
+  if (missing !== undefined)
+    throw new UserError(
+      `Node ${node} takes a port item by item that it does not have: ${missing}; name one of ${names(ports)}`,
+    );
+  return ports.map((port) => (each?.includes(port.name) ? { ...port, type: listOf(port.type) } : port));
+}
+
 /** Makes a workflow ready to run. Throws a UserError naming the node or edge that cannot work. */
-export function buildGraph(workflow: Workflow): Graph {
+export function buildGraph(drawn: Workflow): Graph {
+  const workflow = flatten(drawn);
+  openMemory(workflow.memory);
   const nodes = new Map<string, GraphNode>();
   for (const node of workflow.nodes) {
     if (nodes.has(node.id)) throw new UserError(`Two nodes have the same id: ${node.id}; rename one`);

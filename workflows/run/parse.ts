@@ -4,13 +4,46 @@
  */
 import type { FinishReason } from '../../engine/protocol.ts';
 import type { Values } from '../schema/value.ts';
-import type { Parser, PortType } from '../schema/workflow.ts';
+import type { Parser, Port } from '../schema/workflow.ts';
+import { parseFields } from './parse-fields.ts';
+import { parseSteps } from './parse-steps.ts';
+import { cut, scanTags, unclosed, withoutTags, type Scan } from './tags.ts';
 
 export type Parsed = { values: Values; legal: boolean; problem?: string };
 
-/** The type of the port a parser writes. */
-export function parsedType(parser: Parser): PortType {
-  return parser.kind === 'tags' && parser.max > 1 ? 'list' : 'text';
+type ParserOf<Kind extends Parser['kind']> = Extract<Parser, { kind: Kind }>;
+
+/** The ports a parser writes. */
+export function parsedPorts(parser: Parser): Port[] {
+  const port = (name: string, type: Port['type']): Port => ({ name, type, optional: false });
+  switch (parser.kind) {
+    case 'text':
+      return [port(parser.port, 'text')];
+    case 'tags':
+      return [port(parser.port, parser.max > 1 ? 'list' : 'text')];
+    case 'fields':
+      return parser.fields.map((field) => port(field.port, 'text'));
+    case 'steps':
+      return [port(parser.port, 'steps'), port(parser.answer, 'text')];
+    default:
+      return parser satisfies never;
+  }
+}
+
+/** The tags whose closing may be a stop string. */
+function closingTags(parser: Parser): string[] {
+  switch (parser.kind) {
+    case 'text':
+      return [];
+    case 'tags':
+      return [parser.tag];
+    case 'fields':
+      return parser.fields.map((field) => field.tag);
+    case 'steps':
+      return [parser.final];
+    default:
+      return parser satisfies never;
+  }
 }
 
 /**
@@ -18,14 +51,29 @@ export function parsedType(parser: Parser): PortType {
  * among them counts as written. Never throws, whatever the text.
  */
 export function parseText(parser: Parser, text: string, finish: FinishReason, stop: readonly string[] = []): Parsed {
-  const whole =
-    parser.kind === 'tags' && finish === 'stop-string' && stop.includes(`</${parser.tag}>`) && opens(text, parser.tag)
-      ? `${text}</${parser.tag}>`
-      : text;
-  const parsed = parser.kind === 'tags' ? parseTags(parser, whole) : parsePlain(parser, whole);
+  const open =
+    finish === 'stop-string'
+      ? closingTags(parser).find((tag) => stop.includes(`</${tag}>`) && unclosed(text, tag) !== null)
+      : undefined;
+  const parsed = parseWhole(parser, open === undefined ? text : `${text}</${open}>`);
   const unfinished = finishProblem(finish);
   if (unfinished === undefined) return parsed;
   return { values: parsed.values, legal: false, problem: unfinished };
+}
+
+function parseWhole(parser: Parser, text: string): Parsed {
+  switch (parser.kind) {
+    case 'text':
+      return parsePlain(parser, text);
+    case 'tags':
+      return parseTags(parser, text);
+    case 'fields':
+      return parseFields(parser, text);
+    case 'steps':
+      return parseSteps(parser, text);
+    default:
+      return parser satisfies never;
+  }
 }
 
 function finishProblem(finish: FinishReason): string | undefined {
@@ -45,7 +93,7 @@ function finishProblem(finish: FinishReason): string | undefined {
   }
 }
 
-function parsePlain(parser: Extract<Parser, { kind: 'text' }>, text: string): Parsed {
+function parsePlain(parser: ParserOf<'text'>, text: string): Parsed {
   const value = text.trim();
   const values = { [parser.port]: cut(value, parser.maxChars) };
   if (value === '') return { values, legal: false, problem: 'empty' };
@@ -54,18 +102,20 @@ function parsePlain(parser: Extract<Parser, { kind: 'text' }>, text: string): Pa
   return { values, legal: true };
 }
 
-function parseTags(parser: Extract<Parser, { kind: 'tags' }>, text: string): Parsed {
-  const scan = scanTags(text, parser.tag);
+function parseTags(parser: ParserOf<'tags'>, text: string): Parsed {
+  if (parser.end !== undefined && text.trim() === parser.end)
+    return { values: { [parser.port]: parser.max > 1 ? [] : '' }, legal: true };
+  const scan = scanTags(text, [parser.tag]);
   const problem = tagProblem(parser, scan);
-  const usable = scan.values.filter((value) => value !== '').map((value) => cut(value, parser.maxChars));
+  const usable = scan.found.filter(({ value }) => value !== '').map(({ value }) => cut(value, parser.maxChars));
   const found = usable.length > 0 ? usable.slice(0, parser.max) : fallback(text, parser);
   const value = parser.max > 1 ? found : (found[0] ?? '');
   const values = { [parser.port]: value };
   return problem === undefined ? { values, legal: true } : { values, legal: false, problem };
 }
 
-function tagProblem(parser: Extract<Parser, { kind: 'tags' }>, scan: Scan): string | undefined {
-  const { values } = scan;
+function tagProblem(parser: ParserOf<'tags'>, scan: Scan): string | undefined {
+  const values = scan.found.map(({ value }) => value);
   if (values.length < parser.min)
     return values.length === 0
       ? `no <${parser.tag}>…</${parser.tag}>`
@@ -80,45 +130,10 @@ function tagProblem(parser: Extract<Parser, { kind: 'tags' }>, scan: Scan): stri
   return undefined;
 }
 
-/** What lies inside the tags, trimmed; whether there is text outside, and whether a tag is unmatched or nested. */
-type Scan = { values: string[]; outside: boolean; stray: boolean };
-
-function scanTags(text: string, tag: string): Scan {
-  const open = `<${tag}>`;
-  const close = `</${tag}>`;
-  const scan: Scan = { values: [], outside: false, stray: false };
-  let at = 0;
-  for (;;) {
-    const start = text.indexOf(open, at);
-    const end = start < 0 ? -1 : text.indexOf(close, start + open.length);
-    const between = text.slice(at, end < 0 ? undefined : start);
-    if (between.trim() !== '') scan.outside = true;
-    if (between.includes(open) || between.includes(close)) scan.stray = true;
-    if (end < 0) return scan;
-    const inside = text.slice(start + open.length, end);
-    if (inside.includes(open)) scan.stray = true;
-    scan.values.push(inside.slice(inside.lastIndexOf(open) < 0 ? 0 : inside.lastIndexOf(open) + open.length).trim());
-    at = end + close.length;
-  }
-}
-
 /** A tag opened and never closed gives what follows it; without tags the whole text is the value. */
-function fallback(text: string, parser: Extract<Parser, { kind: 'tags' }>): string[] {
-  const open = `<${parser.tag}>`;
-  const last = text.lastIndexOf(open);
-  const after = last < 0 ? '' : clean(text.slice(last + open.length), parser.tag);
-  const value = cut(after !== '' ? after : clean(text, parser.tag), parser.maxChars);
+function fallback(text: string, parser: ParserOf<'tags'>): string[] {
+  const last = text.lastIndexOf(`<${parser.tag}>`);
+  const after = last < 0 ? '' : withoutTags(text.slice(last + parser.tag.length + 2), [parser.tag]);
+  const value = cut(after !== '' ? after : withoutTags(text, [parser.tag]), parser.maxChars);
   return value === '' ? [] : [value];
-}
-
-function clean(text: string, tag: string): string {
-  return text.replaceAll(`<${tag}>`, ' ').replaceAll(`</${tag}>`, ' ').replace(/\s+/gu, ' ').trim();
-}
-
-function opens(text: string, tag: string): boolean {
-  return text.lastIndexOf(`<${tag}>`) > text.lastIndexOf(`</${tag}>`);
-}
-
-function cut(text: string, maxChars: number): string {
-  return text.length > maxChars ? text.slice(0, maxChars).trimEnd() : text;
 }

@@ -1,11 +1,11 @@
 /**
  * Prompt templates: `{{port}}` is replaced by the value of an input port, once, so that nothing a model or a document says
  * is expanded again. `{{port | numbered}}`, `lines`, `joined` and `json` choose how a list looks; passages are by
- * themselves one "Title: text" a line, lists numbered from 1.
+ * themselves one "Title: text" a line, steps one "question answer" a line, lists numbered from 1.
  */
 import type { ChatMessage } from '../../engine/protocol.ts';
 import { UserError } from '../../engine/errors.ts';
-import { isPassages, isTextList, type Json, type Passage, type Values } from '../schema/value.ts';
+import { isPassages, isSteps, isTextList, type Json, type Passage, type Values } from '../schema/value.ts';
 import type { Role } from '../schema/workflow.ts';
 
 export const renderings = ['numbered', 'lines', 'joined', 'json'] as const;
@@ -66,6 +66,11 @@ export function renderValue(value: Json, rendering?: string): string {
   if (rendering === 'json') return JSON.stringify(value);
   if (typeof value === 'string') return value;
   if (isPassages(value) && value.length > 0) return renderLines(value.map(passageLine), rendering ?? 'lines');
+  if (isSteps(value) && value.length > 0)
+    return renderLines(
+      value.map((step) => `${step.question} ${step.answer}`),
+      rendering ?? 'numbered',
+    );
   if (isTextList(value)) return renderLines(value, rendering ?? 'numbered');
   return typeof value === 'number' || typeof value === 'boolean'
     ? String(value)

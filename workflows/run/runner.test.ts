@@ -1,91 +1,26 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../engine/errors.ts';
-import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
+import type { GenerateRequest } from '../../engine/protocol.ts';
 import { assignRewards } from '../rewards/assign.ts';
-import { castSchema, type Cast } from '../schema/cast.ts';
-import { traceSchema, type Trace } from '../schema/trace.ts';
-import { workflowSchema, type Workflow, type WorkflowInput } from '../schema/workflow.ts';
+import { castSchema } from '../schema/cast.ts';
+import { traceSchema } from '../schema/trace.ts';
+import type { Workflow } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
 import { templateWorkflow } from '../templates/index.ts';
-import { runBatch, type Generate, type RunBatch } from './runner.ts';
+import type { Generate } from './runner.ts';
+import {
+  castOf,
+  edge,
+  generation,
+  lastMessage,
+  nodeOf,
+  plainRole,
+  run,
+  scripted,
+  text,
+  workflow,
+} from './test-support.ts';
 
-function castOf(workflow: Workflow, policyOf: (role: string) => string = () => 'main', frozen: string[] = []): Cast {
-  const roles = Object.fromEntries(Object.keys(workflow.roles).map((role) => [role, policyOf(role)]));
-  const policies = Object.fromEntries(
-    Object.values(roles).map((policy) => [
-      policy,
-      { model: 'm', method: { kind: 'full' as const }, frozen: frozen.includes(policy) },
-    ]),
-  );
-  return castSchema.parse({ name: 'test', policies, roles });
-}
-
-function generation(request: GenerateRequest, text: string, finish: Generation['finish'] = 'stop'): Generation {
-  const ids = [...text].map((char) => char.codePointAt(0)!);
-  return {
-    record: request.record,
-    promptIds: [1],
-    ids,
-    pieces: [...text],
-    text,
-    logprobs: ids.map(() => -1),
-    entropy: ids.map(() => 0.5),
-    finish,
-  };
-}
-
-const nodeOf = (request: GenerateRequest): string => request.record.split('/').pop()!.split('#')[0];
-const lastMessage = (request: GenerateRequest): string =>
-  'messages' in request.prompt ? request.prompt.messages.at(-1)!.content : '';
-
-/** A model whose answers are a function of node and prompt; remembers how it was called. */
-function scripted(answer: (node: string, prompt: string) => string): {
-  generate: Generate;
-  calls: { policy: string; nodes: string[] }[];
-} {
-  const calls: { policy: string; nodes: string[] }[] = [];
-  const generate: Generate = async (policy, requests) => {
-    calls.push({ policy, nodes: requests.map(nodeOf) });
-    return requests.map((request) => generation(request, answer(nodeOf(request), lastMessage(request)))).reverse();
-  };
-  return { generate, calls };
-}
-
-function run(workflow: Workflow, queries: Query[], generate: Generate, more: Partial<RunBatch> = {}): Promise<Trace[]> {
-  return runBatch({
-    workflow,
-    cast: castOf(workflow),
-    queries,
-    task: { corpus: null },
-    phase: 'train',
-    step: 3,
-    seed: 7,
-    generate,
-    ...more,
-  });
-}
-
-const plainRole = (user: string, port = 'out'): WorkflowInput['roles'][string] => ({
-  title: 'r',
-  prompt: { user },
-  parser: { kind: 'text', port },
-});
-const text = (name: string, optional = false) => ({ name, type: 'text' as const, optional });
-const edge = (from: string, to: string) => {
-  const [a, b] = [from.split('.'), to.split('.')];
-  return { from: { node: a[0], port: a[1] }, to: { node: b[0], port: b[1] } };
-};
-function workflow(input: Pick<WorkflowInput, 'roles' | 'nodes'> & { edges: [string, string][] }): Workflow {
-  return workflowSchema.parse({
-    troupe: 'workflow',
-    version: 1,
-    name: 'test',
-    title: 'Test',
-    rewards: { rules: [] },
-    ...input,
-    edges: input.edges.map(([a, b]) => edge(a, b)),
-  });
-}
 const input = { id: 'ask', kind: 'input' as const, outputs: [text('question')] };
 const output = { id: 'end', kind: 'output' as const, inputs: [text('answer')] };
 const question = (id: string, asked = `question ${id}`): Query => ({ id, question: asked, answers: ['yes it is'] });

@@ -43,8 +43,8 @@ export type RunBatch = {
  */
 export async function runBatch(run: RunBatch): Promise<Trace[]> {
   const graph = buildGraph(run.workflow);
-  checkCast(run.workflow, run.cast);
-  checkPrompts(run.workflow);
+  checkCast(graph.workflow, run.cast);
+  checkPrompts(graph.workflow);
   const walks = makeWalks(run, graph);
   const reported = new Set<Walk>();
   for (;;) {

@@ -11,9 +11,13 @@ import type { Json, Values } from '../schema/value.ts';
 import type { Port, Role, WorkflowNode } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
 import type { ToolContext } from '../tools/index.ts';
+import { asksOften, callInputs, joinOutputs, type CallInputs } from './calls.ts';
+import { joined, type Carried } from './carry.ts';
 import { evaluateCondition } from './cel.ts';
-import { Dropped, execute, guarded } from './execute.ts';
+import { Dropped, guarded } from './dropped.ts';
+import { execute } from './execute.ts';
 import type { Graph, GraphNode, Step } from './graph.ts';
+import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
 import { parseText } from './parse.ts';
 import { renderPrompt } from './prompt.ts';
 import { hashSeed } from './seed.ts';
@@ -42,8 +46,8 @@ export type WalkOptions = {
 };
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
-type Carried = { value: Json; record: string };
-type Gathered = { values: Values; parents: string[] };
+/** The values of a node's ports by name, in port order. */
+type Gathered = ReadonlyMap<string, Carried>;
 
 /** Most node executions of one question: nested loops multiply. */
 const maxRecords = 5_000;
@@ -55,14 +59,17 @@ export class Walk {
   /** What each edge carries; an edge without a value whose source is settled is dead. */
   private readonly carried = new Map<number, Carried>();
   private readonly settled = new Set<string>();
-  private readonly waiting = new Set<string>();
+  /** Nodes that wait for a model, with the records of this visit that were asked for. */
+  private readonly waiting = new Map<string, TraceRecord[]>();
   private readonly visits = new Map<string, number>();
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
+  private readonly memory: Memory;
   private finished = false;
 
   constructor(options: WalkOptions) {
     this.options = options;
+    this.memory = openMemory(options.graph.workflow.memory);
     const { query } = options;
     this.trace = {
       troupe: 'trace',
@@ -112,12 +119,22 @@ export class Walk {
     record.outputs = parsed.values;
     record.legal = parsed.legal;
     if (parsed.problem !== undefined) record.problem = parsed.problem;
-    this.waiting.delete(node.node.id);
-    this.settled.add(node.node.id);
-    this.emit(node, record);
+    this.answered(node, record);
     if (generation.finish === 'context' && generation.ids.length === 0)
       this.drop(`${node.node.id}: the prompt is longer than the model's context`);
     if (generation.finish === 'cancelled') this.drop(`${node.node.id}: the call was cancelled`);
+  }
+
+  /** Puts an answered record on the trace; with the last one of its visit the node's values go on their way. */
+  private answered(node: GraphNode, record: TraceRecord): void {
+    const { id } = node.node;
+    const visit = this.waiting.get(id)!;
+    if (record.index === undefined) this.emit(node, record);
+    else this.put(record);
+    if (visit.some((each) => each.text === undefined)) return;
+    this.waiting.delete(id);
+    this.settled.add(id);
+    if (record.index !== undefined) this.carry(node, joinOutputs(node.outputs, visit));
   }
 
   /** Ends the walk without an answer. */
@@ -181,24 +198,22 @@ export class Walk {
   private visitLoop(
     step: Extract<Step, { kind: 'cycle' }>,
     header: GraphNode,
-    entered: { value: Json; parents: string[] },
+    entered: Carried,
     port: 'in' | 'again',
   ): boolean {
     const node = header.node as NodeOf<'loop'>;
     const turn = this.turns.get(node.id)!;
-    const extra: Gathered = { values: {}, parents: [] };
+    const extra: Values = {};
+    const parents = [...entered.records];
     for (const { name } of node.inputs) {
       const read = this.read(header, name);
-      extra.values[name] = read?.value ?? null;
-      extra.parents.push(...(read?.parents ?? []));
+      extra[name] = read?.value ?? null;
+      parents.push(...(read?.records ?? []));
     }
     const over =
       turn >= node.limit ||
-      guarded(node.id, () => evaluateCondition(node.until, { ...extra.values, turn, value: entered.value }));
-    const record = this.newRecord(header, {
-      values: { [port]: entered.value, ...extra.values },
-      parents: [...entered.parents, ...extra.parents],
-    });
+      guarded(node.id, () => evaluateCondition(node.until, { ...extra, turn, value: entered.value }));
+    const record = this.newRecord(header, { values: { [port]: entered.value, ...extra }, parents });
     record.outputs = { [over ? 'done' : 'body']: entered.value };
     if (over) this.turns.delete(node.id);
     else {
@@ -206,7 +221,7 @@ export class Walk {
       for (const id of step.members) this.settled.delete(id);
       this.clear((from, to) => step.members.has(from) && step.members.has(to));
     }
-    this.emit(header, record);
+    this.emit(header, record, entered.items);
     return over;
   }
 
@@ -219,42 +234,35 @@ export class Walk {
 
   /** The values of a node's ports, or null when a port it needs is dead. */
   private gather(node: GraphNode, ports: readonly Port[]): Gathered | null {
-    const gathered: Gathered = { values: {}, parents: [] };
+    const gathered = new Map<string, Carried>();
     let connected = 0;
     for (const port of ports) {
       if (node.incoming[port.name] === undefined) continue;
       connected += 1;
       const read = this.read(node, port.name);
       if (read === null && !port.optional) return null;
-      if (read === null) continue;
-      gathered.values[port.name] = read.value;
-      gathered.parents.push(...read.parents);
+      if (read !== null) gathered.set(port.name, read);
     }
-    return connected > 0 && gathered.parents.length === 0 ? null : gathered;
+    return connected > 0 && gathered.size === 0 ? null : gathered;
   }
 
-  /** What a port holds: of several edges with a value, lists are joined and otherwise the first counts. */
-  private read(node: GraphNode, portName: string): { value: Json; parents: string[] } | null {
+  private read(node: GraphNode, portName: string): Carried | null {
     const port = node.inputs.find((each) => each.name === portName)!;
-    const found = (node.incoming[portName] ?? [])
-      .map((edge) => this.carried.get(edge))
-      .filter((each) => each !== undefined);
-    if (found.length === 0) return null;
-    if (port.type === 'list' || port.type === 'passages') {
-      return { value: found.flatMap((each) => each.value), parents: found.map((each) => each.record) };
-    }
-    return { value: found[0].value, parents: [found[0].record] };
+    const found = (node.incoming[portName] ?? []).map((edge) => this.carried.get(edge));
+    return joined(
+      port,
+      found.filter((each) => each !== undefined),
+    );
   }
 
   /** Executes one node; false when it now waits for a model. */
   private async fire(node: GraphNode, gathered: Gathered): Promise<boolean> {
-    const record = this.newRecord(node, gathered);
-    if (node.node.kind === 'role') {
-      this.queue(node, node.node, record, gathered.values);
-      return false;
-    }
+    if (node.node.kind === 'role') return this.ask(node, node.node, gathered);
+    if (node.node.kind === 'memory') return this.remember(node, node.node, gathered);
+    const { values } = whole(gathered);
+    const record = this.newRecord(node, whole(gathered));
     const { corpus, query } = this.options;
-    const made = await execute(node, gathered.values, { corpus, query });
+    const made = await execute(node, values, { corpus, query });
     record.outputs = made.outputs;
     if (made.error !== undefined) record.error = made.error;
     if (made.answer !== undefined) this.trace.answer = made.answer;
@@ -262,14 +270,51 @@ export class Walk {
     return true;
   }
 
-  private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord, values: Values): void {
+  private remember(node: GraphNode, spec: NodeOf<'memory'>, gathered: Gathered): boolean {
+    const { values, parents } = whole(gathered);
+    const record = this.newRecord(node, { values, parents: [...parents, ...memoryParents(this.memory, spec)] });
+    remember(this.memory, this.options.graph.workflow.memory ?? {}, spec, values, record.id);
+    const held = node.outputs.map(({ name }) => [name, this.memory.get(name)!] as const);
+    record.outputs = Object.fromEntries(held.map(([name, { value }]) => [name, value]));
+    this.put(record);
+    // Whoever reads the memory has it from this record, though its items keep the records that added them.
+    this.carry(node, Object.fromEntries(held.map(([name, each]) => [name, { ...each, records: [record.id] }])));
+    return true;
+  }
+
+  /** Queues a visit's calls; true when there are none, for an empty list. */
+  private ask(node: GraphNode, role: NodeOf<'role'>, gathered: Gathered): boolean {
+    if (!asksOften(role)) {
+      const record = this.newRecord(node, whole(gathered));
+      this.waiting.set(role.id, [record]);
+      this.queue(node, role, record);
+      return false;
+    }
+    const calls = callInputs(role, gathered);
+    const turn = this.visit(role.id);
+    const records = calls.map((call, index) => this.recordOf(node, call, turn, index));
+    if (records.length === 0) {
+      const { parents } = whole(gathered);
+      this.carry(
+        node,
+        Object.fromEntries(node.outputs.map(({ name }) => [name, { value: [], records: parents, items: [] }])),
+      );
+      return true;
+    }
+    this.waiting.set(role.id, records);
+    for (const record of records) this.queue(node, role, record);
+    return false;
+  }
+
+  private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord): void {
     const spec = this.options.graph.workflow.roles[role.role];
     const policy = this.options.cast.roles[role.role];
     const { seed, step, phase, query, greedy, traceId } = this.options;
     const optional = role.inputs.filter((port) => port.optional).map((port) => port.name);
-    const messages = guarded(role.id, () => renderPrompt(spec, values, optional));
+    const messages = guarded(role.id, () => renderPrompt(spec, record.inputs as Values, optional));
+    const place = record.index === undefined ? [record.turn] : [record.turn, record.index];
     // Held-out and single questions do not depend on how far training is; questions drawn again in training must differ.
-    record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, role.id, record.turn);
+    record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, role.id, ...place);
     record.role = role.role;
     record.policy = policy;
     record.trainable = !this.options.cast.policies[policy].frozen;
@@ -281,14 +326,22 @@ export class Walk {
       sampling,
       keep: record.trainable && phase === 'train',
     };
-    this.waiting.add(role.id);
     this.pending.push({ policy, request, timeoutMs: role.timeoutMs, record, node, role: spec });
   }
 
-  private newRecord(node: GraphNode, gathered: Gathered): TraceRecord {
-    const { id, kind, title } = node.node;
+  private newRecord(node: GraphNode, read: CallInputs): TraceRecord {
+    return this.recordOf(node, read, this.visit(node.node.id));
+  }
+
+  /** How often a node ran before this visit. */
+  private visit(id: string): number {
     const turn = this.visits.get(id) ?? 0;
     this.visits.set(id, turn + 1);
+    return turn;
+  }
+
+  private recordOf(node: GraphNode, { values, parents }: CallInputs, turn: number, index?: number): TraceRecord {
+    const { id, kind, title } = node.node;
     const label =
       title !== ''
         ? title
@@ -296,26 +349,50 @@ export class Walk {
           ? this.options.graph.workflow.roles[node.node.kind === 'role' ? node.node.role : ''].title || id
           : id;
     return {
-      id: `${id}#${turn}`,
+      id: index === undefined ? `${id}#${turn}` : `${id}#${turn}.${index}`,
       node: id,
-      kind,
+      kind: kind as TraceRecord['kind'], // sub-workflows are in place before a walk begins
       title: label,
       turn,
-      parents: [...new Set(gathered.parents)],
-      inputs: gathered.values,
+      ...(index === undefined ? {} : { index }),
+      parents: [...new Set(parents)],
+      inputs: values,
       outputs: {},
       trainable: false,
       rewards: [],
     };
   }
 
-  /** Puts a finished record on the trace and its values on the edges. */
-  private emit(node: GraphNode, record: TraceRecord): void {
+  private put(record: TraceRecord): void {
     if (this.trace.records.length >= maxRecords) return this.drop(`more than ${maxRecords} steps`);
     this.trace.records.push(record);
-    for (const [port, value] of Object.entries(record.outputs)) {
-      for (const edge of node.outgoing[port] ?? []) this.carried.set(edge, { value, record: record.id });
-    }
     this.options.onRecord?.(this.trace, record);
   }
+
+  private carry(node: GraphNode, values: Readonly<Record<string, Carried>>): void {
+    for (const [port, carried] of Object.entries(values))
+      for (const edge of node.outgoing[port] ?? []) this.carried.set(edge, carried);
+  }
+
+  /** Puts a finished record on the trace and its values on the edges; a value passed on keeps where its items came from. */
+  private emit(node: GraphNode, record: TraceRecord, items?: Carried['items']): void {
+    this.put(record);
+    const values = Object.entries(record.outputs) as [string, Json][];
+    this.carry(
+      node,
+      Object.fromEntries(
+        values.map(([port, value]) => [
+          port,
+          { value, records: [record.id], ...(items === undefined ? {} : { items }) },
+        ]),
+      ),
+    );
+  }
+}
+
+function whole(gathered: Gathered): CallInputs {
+  return {
+    values: Object.fromEntries([...gathered].map(([name, { value }]) => [name, value])),
+    parents: [...gathered.values()].flatMap(({ records }) => records),
+  };
 }

@@ -1,12 +1,11 @@
 /**
- * Problems in what is written rather than drawn: prompts, output formats, expressions and rewards.
+ * Problems in what is written rather than drawn: prompts, output formats and expressions.
  */
 import { compileCel, celNames } from '../run/cel.ts';
+import { parsedPorts } from '../run/parse.ts';
 import { isRendering, promptReferences } from '../run/prompt.ts';
-import { metrics } from '../rewards/answer.ts';
-import { rewardNames } from '../rewards/assign.ts';
 import { complaint, error, warning, type Problem } from './problem.ts';
-import type { Workflow, WorkflowNode } from './workflow.ts';
+import type { Parser, Workflow, WorkflowNode } from './workflow.ts';
 
 export function promptProblems(workflow: Workflow): Problem[] {
   const problems: Problem[] = [];
@@ -43,14 +42,7 @@ export function promptProblems(workflow: Workflow): Problem[] {
           node as Extract<WorkflowNode, { kind: 'role' }>,
         ),
       );
-    if (role.parser.kind === 'tags' && role.parser.min > role.parser.max)
-      problems.push(
-        error(
-          'parser',
-          { role: id },
-          `The output format of ${id} needs at least ${role.parser.min} tags and allows at most ${role.parser.max}; lower the least number`,
-        ),
-      );
+    problems.push(...parserProblems(id, role.parser));
   }
   return problems;
 }
@@ -73,6 +65,23 @@ function nodePrompt(role: string, read: readonly string[], node: Extract<Workflo
         { node: node.id, role },
         `The prompt of ${role} never reads ${port.name}; write {{${port.name}}} in it or remove the port`,
       ),
+    ),
+  ];
+}
+
+function parserProblems(role: string, parser: Parser): Problem[] {
+  const ports = parsedPorts(parser).map((port) => port.name);
+  const twice = ports.find((name, i) => ports.indexOf(name) < i);
+  if (twice !== undefined)
+    return [
+      error('parser', { role }, `The output format of ${role} writes a port twice: ${twice}; give each its own name`),
+    ];
+  if (parser.kind !== 'tags' || parser.min <= parser.max) return [];
+  return [
+    error(
+      'parser',
+      { role },
+      `The output format of ${role} needs at least ${parser.min} tags and allows at most ${parser.max}; lower the least number`,
     ),
   ];
 }
@@ -102,54 +111,12 @@ export function expressionProblems(workflow: Workflow): Problem[] {
   });
 }
 
-function expression(source: string, known: readonly string[], at: Problem['at']): Problem[] {
+/** What is wrong with one expression that sees `known`. */
+export function expression(source: string, known: readonly string[], at: Problem['at']): Problem[] {
   const message = complaint(() => compileCel(source));
   if (message !== null) return [error('expression', at, message)];
   const unknown = celNames(source).find((name) => !known.includes(name));
   return unknown === undefined
     ? []
     : [error('expression', at, `The expression reads a name it cannot see: ${unknown}; it sees ${known.join(', ')}`)];
-}
-
-export function rewardProblems(workflow: Workflow): Problem[] {
-  const roles = new Set(workflow.nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : [])));
-  const seen = new Set<string>();
-  const problems = workflow.rewards.rules.flatMap((rule): Problem[] => {
-    const at = { rule: rule.id };
-    const found: Problem[] = seen.has(rule.id)
-      ? [error('reward-duplicate', at, `Two rewards have the same id: ${rule.id}; rename one`)]
-      : [];
-    seen.add(rule.id);
-    if (rule.roles === undefined ? roles.size === 0 : !rule.roles.some((role) => roles.has(role))) {
-      found.push(
-        warning(
-          'reward-unreceived',
-          at,
-          `No record receives the reward ${rule.id}; name a role that a node plays: ${[...roles].join(', ') || 'there is none'}`,
-        ),
-      );
-    }
-    if (rule.value.kind === 'score') {
-      const { metric } = rule.value;
-      if (!(metrics as readonly string[]).includes(metric))
-        found.push(
-          error(
-            'reward-metric',
-            at,
-            `The reward ${rule.id} reads a score that tasks do not give: ${metric}; use ${metrics.join(' or ')}`,
-          ),
-        );
-    } else found.push(...expression(rule.value.expression, rewardNames, at));
-    return found;
-  });
-  const rewarded = (role: string): boolean =>
-    workflow.rewards.rules.some((rule) => rule.roles === undefined || rule.roles.includes(role));
-  return [
-    ...problems,
-    ...[...roles]
-      .filter((role) => !rewarded(role))
-      .map((role) =>
-        warning('reward-unreceived', { role }, `The role ${role} receives no reward but its format; add a rule for it`),
-      ),
-  ];
 }

@@ -2,31 +2,48 @@
  * What is wrong or doubtful about a workflow, as a list that a screen can show beside the place: every problem has the node,
  * role, rule or edge it is about, one sentence, and a remedy in it. Errors are what the runner would refuse.
  */
+import { flatten } from '../run/flatten.ts';
 import { buildGraph, portsOf, type NodePorts } from '../run/graph.ts';
-import { expressionProblems, promptProblems, rewardProblems } from './lint-texts.ts';
-import { complaint, error, warning, type Problem } from './problem.ts';
+import { rewardProblems } from './lint-rewards.ts';
+import { expressionProblems, promptProblems } from './lint-texts.ts';
+import { complaint, error, warning, type Problem, type ProblemCode } from './problem.ts';
 import type { Edge, Workflow, WorkflowNode } from './workflow.ts';
-import { fits } from './value.ts';
+import { fits, isListType } from './value.ts';
 
 export type { Problem, ProblemCode } from './problem.ts';
 
 /** Every problem, errors first, otherwise in the workflow's order. Never throws for a workflow that fits the schema. */
 export function lint(workflow: Workflow): Problem[] {
-  const ports = allPorts(workflow);
-  const problems = [
-    ...nodeProblems(workflow),
-    ...edgeProblems(workflow, ports),
-    ...connectionProblems(workflow, ports),
-    ...promptProblems(workflow),
-    ...expressionProblems(workflow),
-    ...rewardProblems(workflow),
-  ];
+  const problems = drawnProblems(workflow);
+  for (const [name, part] of Object.entries(workflow.workflows ?? {})) {
+    const runs = workflow.nodes.find((node) => node.kind === 'workflow' && node.workflow === name);
+    problems.push(
+      ...drawnProblems({ ...workflow, nodes: part.nodes, edges: part.edges }).map((problem) => ({
+        ...problem,
+        at: runs === undefined ? {} : { node: runs.id },
+        message: `In the sub-workflow ${name}: ${problem.message}`,
+      })),
+    );
+  }
+  const flat = complaint(() => flatten(workflow)) === null ? flatten(workflow) : workflow;
+  problems.push(...[...promptProblems(flat), ...expressionProblems(flat), ...rewardProblems(flat)].map(atOuterNode));
   if (!problems.some((problem) => problem.level === 'error')) problems.push(...graphProblems(workflow));
   problems.push(...reachProblems(workflow));
   return [
     ...problems.filter((problem) => problem.level === 'error'),
     ...problems.filter((problem) => problem.level === 'warning'),
   ];
+}
+
+/** A screen can show the node that was drawn, not one inside it. */
+function atOuterNode(problem: Problem): Problem {
+  const { node } = problem.at;
+  return node === undefined ? problem : { ...problem, at: { ...problem.at, node: node.split('.')[0] } };
+}
+
+function drawnProblems(workflow: Workflow): Problem[] {
+  const ports = allPorts(workflow);
+  return [...nodeProblems(workflow), ...edgeProblems(workflow, ports), ...connectionProblems(workflow, ports)];
 }
 
 function allPorts(workflow: Workflow): Map<string, NodePorts> {
@@ -45,8 +62,7 @@ function nodeProblems(workflow: Workflow): Problem[] {
       problems.push(error('duplicate-node', { node: node.id }, `Two nodes have the same id: ${node.id}; rename one`));
     seen.add(node.id);
     const message = complaint(() => portsOf(workflow, node));
-    if (message !== null)
-      problems.push(error(node.kind === 'tool' ? 'tool' : 'unknown-role', { node: node.id }, message));
+    if (message !== null) problems.push(error(portProblem(node), { node: node.id }, message));
     problems.push(...duplicatePorts(node, message === null ? portsOf(workflow, node) : null));
   }
   for (const kind of ['input', 'output'] as const) {
@@ -54,6 +70,11 @@ function nodeProblems(workflow: Workflow): Problem[] {
       problems.push(error(`no-${kind}`, {}, `The workflow has no ${kind} node; add one`));
   }
   return problems;
+}
+
+function portProblem({ kind }: WorkflowNode): ProblemCode {
+  if (kind === 'tool' || kind === 'memory') return kind;
+  return kind === 'workflow' ? 'sub-workflow' : 'unknown-role';
 }
 
 function duplicatePorts(node: WorkflowNode, ports: NodePorts | null): Problem[] {
@@ -130,7 +151,7 @@ function connectionProblems(workflow: Workflow, ports: ReadonlyMap<string, NodeP
             `Nothing is connected to ${node.id}.${port.name}; connect it or make the port optional`,
           ),
         ];
-      if (edges.length < 2 || port.type === 'list' || port.type === 'passages') return [];
+      if (edges.length < 2 || isListType(port.type)) return [];
       return edges.every((edge) => chosen(workflow, edge.from.node))
         ? []
         : [
@@ -193,7 +214,8 @@ function reachProblems(workflow: Workflow): Problem[] {
           `No value from the input reaches ${node.id}; connect it or remove it`,
         ),
       ];
-    if (!toEnd.has(node.id))
+    const writes = node.kind === 'memory' && node.write.length > 0;
+    if (!toEnd.has(node.id) && !writes)
       return [
         warning(
           'unused',

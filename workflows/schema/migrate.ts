@@ -11,23 +11,28 @@ import { WORKFLOW_VERSION, workflowSchema, type Workflow } from './workflow.ts';
 
 type Plain = Record<string, unknown>;
 
-/** From version k+1's predecessor to it: `migrations[k]` lifts version k. The first format is version 1, so there are none yet. */
+/** From version k+1's predecessor to it: `migrations[k]` lifts version k. */
 export type Migrations = Readonly<Record<number, (old: Plain) => Plain>>;
 
 export type Format<T> = { kind: string; version: number; schema: z.ZodType<T>; migrations: Migrations };
+
+/** A version that only added to the one before. */
+function unchanged(old: Plain): Plain {
+  return old;
+}
 
 const workflowFormat: Format<Workflow> = {
   kind: 'workflow',
   version: WORKFLOW_VERSION,
   schema: workflowSchema,
-  migrations: {},
+  migrations: { 1: unchanged },
 };
 const castFormat: Format<Cast> = { kind: 'cast', version: CAST_VERSION, schema: castSchema, migrations: {} };
 const rewardsFormat: Format<Rewards> = {
   kind: 'rewards',
   version: REWARDS_VERSION,
   schema: rewardsSchema,
-  migrations: {},
+  migrations: { 1: unchanged },
 };
 const traceFormat: Format<Trace> = { kind: 'trace', version: TRACE_VERSION, schema: traceSchema, migrations: {} };
 

@@ -31,8 +31,13 @@ export type ProblemCode =
   | 'reward-unreceived'
   | 'reward-duplicate'
   | 'reward-metric'
+  | 'reward-level'
+  | 'reward-series'
+  | 'memory'
+  | 'sub-workflow'
   | 'loop-exit'
   | 'several-values';
+
 export function error(code: ProblemCode, at: Problem['at'], message: string): Problem {
   return { level: 'error', code, at, message };
 }

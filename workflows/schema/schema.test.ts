@@ -92,8 +92,8 @@ describe('files', () => {
     [
       'a newer version',
       parseWorkflow,
-      { ...everything, version: 2 },
-      'comes from a newer Troupe: version 2, and this one reads up to 1; update Troupe',
+      { ...everything, version: 3 },
+      'comes from a newer Troupe: version 3, and this one reads up to 2; update Troupe',
     ],
     ['no version', parseTrace, { troupe: 'trace', version: 'x' }, 'no proper version: "x"'],
     [

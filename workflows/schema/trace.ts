@@ -30,13 +30,15 @@ export const traceTokensSchema = z.object({
 });
 
 export const recordSchema = z.object({
-  /** Unique in its trace: "<node>#<visit>". */
+  /** Unique in its trace: "<node>#<visit>", with ".<index>" where one visit makes several records. */
   id: z.string(),
   node: z.string(),
-  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'output']),
+  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'memory', 'output']),
   title: z.string(),
   /** How often this node had run before: 0, 1, … */
   turn: z.int().min(0),
+  /** Which of a visit's several samples or items this is: 0, 1, … */
+  index: z.int().min(0).optional(),
   /** Records whose values this one read, in port order, each once. */
   parents: z.array(z.string()),
   inputs: values,

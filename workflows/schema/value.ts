@@ -1,6 +1,6 @@
 /**
  * What flows along an edge: plain JSON. A port's type says which JSON it is: text a string, list a list of strings,
- * passages a list of {title, text}, number, flag a boolean, json anything.
+ * passages a list of {title, text}, steps a list of {question, answer}, number, flag a boolean, json anything.
  */
 import type { PortType } from './workflow.ts';
 
@@ -10,7 +10,18 @@ export type Values = Record<string, Json>;
 /** One document, or a piece of one. */
 export type Passage = { title: string; text: string };
 
+/** One step of a team's thinking: what was asked and what was found. */
+export type AnsweredStep = { question: string; answer: string };
+
 export function isPassages(value: Json | undefined): value is Passage[] {
+  return isListOf(value, 'title', 'text');
+}
+
+export function isSteps(value: Json | undefined): value is AnsweredStep[] {
+  return isListOf(value, 'question', 'answer');
+}
+
+function isListOf(value: Json | undefined, ...fields: readonly string[]): boolean {
   return (
     Array.isArray(value) &&
     value.every(
@@ -18,10 +29,14 @@ export function isPassages(value: Json | undefined): value is Passage[] {
         item !== null &&
         typeof item === 'object' &&
         !Array.isArray(item) &&
-        typeof item['title'] === 'string' &&
-        typeof item['text'] === 'string',
+        fields.every((field) => Object.hasOwn(item, field) && typeof item[field] === 'string'),
     )
   );
+}
+
+/** Types whose several incoming values are joined, and which memory may append to. */
+export function isListType(type: PortType): boolean {
+  return type === 'list' || type === 'passages' || type === 'steps';
 }
 
 export function isTextList(value: Json | undefined): value is string[] {
@@ -42,6 +57,8 @@ export function isOfType(value: Json | undefined, type: PortType): boolean {
       return isTextList(value);
     case 'passages':
       return isPassages(value);
+    case 'steps':
+      return isSteps(value);
     case 'number':
       return typeof value === 'number';
     case 'flag':
@@ -61,6 +78,8 @@ export function emptyValue(type: PortType): Json {
     case 'list':
       return [];
     case 'passages':
+      return [];
+    case 'steps':
       return [];
     case 'number':
       return 0;

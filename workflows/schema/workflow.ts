@@ -15,22 +15,49 @@ export const idSchema = z
     'use a lower-case letter, then up to 63 letters, digits, - or _; not "constructor"',
   );
 
-export const portTypes = ['text', 'list', 'passages', 'number', 'flag', 'json'] as const;
+export const portTypes = ['text', 'list', 'passages', 'steps', 'number', 'flag', 'json'] as const;
 export const portTypeSchema = z.enum(portTypes);
 export const portSchema = z.object({ name: idSchema, type: portTypeSchema, optional: z.boolean().default(false) });
+
+const tagSchema = z.string().regex(/^[a-zA-Z][\w-]{0,31}$/);
 
 /** How a role's text becomes values. An illegal text still yields values through the fallback, and is counted. */
 export const parserSchema = z.discriminatedUnion('kind', [
   /** `<tag>…</tag>` once (text) or several times (list); nothing but white space outside the tags when `strict`. */
   z.object({
     kind: z.literal('tags'),
-    tag: z.string().regex(/^[a-zA-Z][\w-]{0,31}$/),
+    tag: tagSchema,
     port: idSchema,
     min: z.int().min(1).max(64).default(1),
     max: z.int().min(1).max(64).default(1),
     unique: z.boolean().default(false),
     strict: z.boolean().default(true),
     /** Longest legal value, in characters. */
+    maxChars: z.int().min(1).max(100_000).default(2_000),
+    /** A whole text that is legal too, says "nothing more" and gives an empty value: `<end>`. */
+    end: z.string().min(1).max(64).optional(),
+  }),
+  /** One tag a port: `all` of them once each (but the optional ones), or exactly `one` of them; the others are empty texts. */
+  z.object({
+    kind: z.literal('fields'),
+    choose: z.enum(['all', 'one']).default('all'),
+    fields: z
+      .array(z.object({ tag: tagSchema, port: idSchema, optional: z.boolean().default(false) }))
+      .min(1)
+      .max(16),
+    strict: z.boolean().default(true),
+    maxChars: z.int().min(1).max(100_000).default(2_000),
+  }),
+  /**
+   * M-ASK's plan: `<q1>…</q1><a1>…</a1><q2>…`, questions and answers in turn and numbered from 1, then one `<final>`: the
+   * steps at `port`, the answer at `answer`. The fallback of an answer is the last step's.
+   */
+  z.object({
+    kind: z.literal('steps'),
+    port: idSchema,
+    answer: idSchema,
+    final: tagSchema.default('final_answer'),
+    max: z.int().min(1).max(64).default(5),
     maxChars: z.int().min(1).max(100_000).default(2_000),
   }),
   /** The whole text, trimmed. Legal when the model ended by itself, is not empty and is not longer than maxChars. */
@@ -69,14 +96,28 @@ const nodeBase = {
   timeoutMs: z.int().min(1).max(3_600_000).default(120_000),
 };
 
+const eachSchema = z.array(idSchema).min(1).max(8).optional();
+
+/** What the whole team remembers of one question: a field with a type. Lists may be appended to; anything may be replaced. */
+export const memoryFieldSchema = z.object({ type: portTypeSchema, initial: z.json().optional() });
+
 export const nodeSchema = z.discriminatedUnion('kind', [
   z.object({ ...nodeBase, kind: z.literal('input'), outputs: z.array(portSchema).min(1) }),
-  z.object({ ...nodeBase, kind: z.literal('role'), role: idSchema, inputs: z.array(portSchema) }),
+  /** `samples`: asks so many times, and gives lists. `each`: asks once for every item of these input ports, taken in step. */
+  z.object({
+    ...nodeBase,
+    kind: z.literal('role'),
+    role: idSchema,
+    inputs: z.array(portSchema),
+    samples: z.int().min(1).max(64).optional(),
+    each: eachSchema,
+  }),
   z.object({
     ...nodeBase,
     kind: z.literal('tool'),
     tool: idSchema,
     settings: z.record(z.string(), z.json()).default({}),
+    each: eachSchema,
   }),
   /** Sends its first input on through the first branch whose condition holds; the others are for the conditions to read. Output ports are named after branches. */
   z.object({
@@ -106,6 +147,21 @@ export const nodeSchema = z.discriminatedUnion('kind', [
     output: portSchema,
     expression: z.string().max(2_000),
   }),
+  /**
+   * Writes what comes in at ports named after fields to the shared memory, then gives the fields of `read` as they are.
+   * `after` is a port only waited for.
+   */
+  z.object({
+    ...nodeBase,
+    kind: z.literal('memory'),
+    write: z
+      .array(z.object({ field: idSchema, how: z.enum(['append', 'replace']) }))
+      .max(16)
+      .default([]),
+    read: z.array(idSchema).max(16).default([]),
+  }),
+  /** Runs a sub-workflow of this file: its input's ports are this node's inputs, its output's ports this node's outputs. */
+  z.object({ ...nodeBase, kind: z.literal('workflow'), workflow: idSchema }),
   z.object({ ...nodeBase, kind: z.literal('output'), inputs: z.array(portSchema).min(1) }),
 ]);
 
@@ -114,18 +170,26 @@ export const edgeSchema = z.object({
   to: z.object({ node: idSchema, port: idSchema }),
 });
 
-export const WORKFLOW_VERSION = 1;
+/** Version 2 added samples, each, memory, sub-workflows and the parsers `fields` and `steps`; version 1 means what it meant. */
+export const WORKFLOW_VERSION = 2;
+
+const graphFields = {
+  nodes: z.array(nodeSchema).min(2).max(500),
+  edges: z.array(edgeSchema).max(2_000),
+};
 
 export const workflowSchema = z.object({
   troupe: z.literal('workflow'),
-  version: z.literal(WORKFLOW_VERSION),
+  version: z.literal([1, WORKFLOW_VERSION]).transform((): typeof WORKFLOW_VERSION => WORKFLOW_VERSION),
   name: idSchema,
   title: z.string().min(1).max(120),
   description: z.string().max(4_000).default(''),
   roles: z.record(idSchema, roleSchema),
-  nodes: z.array(nodeSchema).min(2).max(500),
-  edges: z.array(edgeSchema).max(2_000),
+  ...graphFields,
   rewards: rewardsSchema,
+  memory: z.record(idSchema, memoryFieldSchema).optional(),
+  /** Sub-workflows by name: graphs over the same roles and memory. */
+  workflows: z.record(idSchema, z.object({ title: z.string().max(120).default(''), ...graphFields })).optional(),
   /** Named casts kept with the workflow, beside the presets `shared` and `separate` that always exist. */
   casts: z.record(z.string(), castSchema).default({}),
   /** Canvas positions by node id; nodes without one are laid out. */
@@ -137,6 +201,7 @@ export type Port = z.infer<typeof portSchema>;
 export type Parser = z.infer<typeof parserSchema>;
 export type Role = z.infer<typeof roleSchema>;
 export type WorkflowNode = z.infer<typeof nodeSchema>;
+export type MemoryField = z.infer<typeof memoryFieldSchema>;
 export type Edge = z.infer<typeof edgeSchema>;
 export type Workflow = z.infer<typeof workflowSchema>;
 /** What a person may write: defaults left out. */

@@ -13,21 +13,74 @@ const answering = {
   sampling: { maxTokens: 8 },
 } as const;
 
-/** nano reads one page surely, so the search gives one page for each sub-question. */
+/** The answer to a question from other texts than passages. */
+const answeringFrom = (port: string) => ({
+  ...answering,
+  prompt: { user: `{{${port} | lines}}\nQuestion: {{question}}` },
+});
+
+const searching = { prompt: { user: 'Search: {{question}}' }, sampling: { maxTokens: 16 } } as const;
+const searchFormat = { kind: 'tags', tag: 'q', unique: true, maxChars: 120 } as const;
+const oneEach = { k: 1, words: 0, limit: 2 } as const;
+
+/**
+ * nano reads one page surely, so the search gives one page for each sub-question. It was taught to search and to answer and
+ * nothing else: other roles get the nearer of the two prompts, and have their output formats still to learn.
+ */
 const presets: Record<string, Preset> = {
   'qd-answer': {
     roles: {
-      decomposer: {
-        prompt: { user: 'Search: {{question}}' },
-        parser: { kind: 'tags', tag: 'q', port: 'questions', min: 1, max: 2, unique: true, maxChars: 120 },
-        sampling: { maxTokens: 16 },
-      },
+      decomposer: { ...searching, parser: { ...searchFormat, port: 'questions', min: 1, max: 2 } },
       answerer: answering,
     },
-    tools: { search: { k: 1, words: 0, limit: 2 } },
+    tools: { search: oneEach },
     formatWeight: 1,
   },
   'single-agent': { roles: { solver: answering }, tools: { search: { k: 2, words: 0, limit: 2 } }, formatWeight: 1 },
+  'qd-evidence-answer': {
+    roles: {
+      decomposer: { ...searching, parser: { ...searchFormat, port: 'questions', min: 1, max: 2 } },
+      evidence: { ...answering, parser: { ...answering.parser, port: 'evidence' } },
+      answerer: answeringFrom('evidence'),
+    },
+    tools: { search: oneEach },
+  },
+  'm-ask': {
+    roles: {
+      planner: { ...searching, parser: { kind: 'steps', port: 'steps', answer: 'answer', max: 2, maxChars: 120 } },
+      searcher: { ...searching, parser: { ...searchFormat, port: 'query', end: '<end>' } },
+      summariser: { ...answering, parser: { ...answering.parser, port: 'summary' } },
+      updater: { prompt: { user: '{{evidence}}\nSearch: {{query}}' }, sampling: { maxTokens: 8 } },
+      answerer: answeringFrom('steps'),
+    },
+    tools: { retrieve: oneEach },
+  },
+  praise: {
+    roles: {
+      searcher: { ...searching, parser: { ...searchFormat, port: 'query', end: '<end>' } },
+      answerer: answering,
+    },
+    tools: { retrieve: oneEach },
+  },
+  'evaluator-optimiser': {
+    roles: {
+      generator: answering,
+      evaluator: {
+        prompt: { user: '{{passages | lines}}\nQuestion: {{question}} {{answer}}' },
+        sampling: { maxTokens: 16 },
+      },
+    },
+    tools: { search: oneEach },
+  },
+  voting: { roles: { voter: answering }, tools: { search: { k: 2, words: 0, limit: 2 } } },
+  'orchestrator-workers': {
+    roles: {
+      orchestrator: { ...searching, parser: { ...searchFormat, port: 'tasks', min: 1, max: 3 } },
+      worker: { ...answering, parser: { ...answering.parser, port: 'finding' } },
+      synthesiser: answeringFrom('findings'),
+    },
+    tools: { search: oneEach },
+  },
 };
 
 export const villageQa: BundledTask = {

@@ -4,22 +4,11 @@
  * small chat models; a task may bring others as its preset.
  */
 import type { WorkflowInput } from '../schema/workflow.ts';
-
-/** How an answer is asked for; the worked example shows that it is short and comes from the passages. */
-export const answerPrompt = {
-  system: 'Answer with a short phrase taken from the passages.',
-  few: [
-    {
-      user: 'Passages:\nTom Hale: Tom Hale is a Scottish painter born in Leith.\nQuestion: Where was the painter Tom Hale born?\nShort answer:',
-      assistant: 'Leith',
-    },
-  ],
-  user: 'Passages:\n{{passages | lines}}\nQuestion: {{question}}\nShort answer:',
-};
+import { answerPrompt } from './parts.ts';
 
 export const qdAnswer: WorkflowInput = {
   troupe: 'workflow',
-  version: 1,
+  version: 2,
   name: 'qd-answer',
   title: 'QD-Answer',
   description: 'A decomposer turns the question into searches, BM25 finds passages, an answerer reads them.',

@@ -2,11 +2,11 @@
  * The baseline of every study: one role that reads what a search with the whole question finds, and answers.
  */
 import type { WorkflowInput } from '../schema/workflow.ts';
-import { answerPrompt } from './qd-answer.ts';
+import { answerPrompt } from './parts.ts';
 
 export const singleAgent: WorkflowInput = {
   troupe: 'workflow',
-  version: 1,
+  version: 2,
   name: 'single-agent',
   title: 'Single agent',
   description: 'One role answers from what a search with the whole question finds.',

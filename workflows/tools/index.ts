@@ -4,10 +4,14 @@
 import { UserError } from '../../engine/errors.ts';
 import type { WorkflowNode } from '../schema/workflow.ts';
 import { bm25 } from './bm25.ts';
+import { calculator } from './calculator.ts';
+import { majorityVote } from './majority-vote.ts';
+import { javascript } from './program.ts';
+import { unitTests } from './unit-tests.ts';
 import type { Values } from '../schema/value.ts';
 import type { Tool, ToolContext, ToolPorts } from './tool.ts';
 
-export type { ToolContext } from './tool.ts';
+export { ToolError, type ToolContext } from './tool.ts';
 
 /** A tool with one node's settings put in. */
 export type OpenTool = {
@@ -21,7 +25,13 @@ type Entry = {
   open(settings: unknown): OpenTool;
 };
 
-const entries: readonly Entry[] = [entry(bm25)];
+const entries: readonly Entry[] = [
+  entry(bm25),
+  entry(javascript),
+  entry(unitTests),
+  entry(calculator),
+  entry(majorityVote),
+];
 
 export const tools: readonly Entry['tool'][] = entries.map((each) => each.tool);
 

@@ -3,6 +3,7 @@
  * offers (a corpus) and must give the same outputs for the same inputs.
  */
 import type { z } from 'zod';
+import { UserError } from '../../engine/errors.ts';
 import type { Json, Passage, Values } from '../schema/value.ts';
 import type { Port } from '../schema/workflow.ts';
 
@@ -11,7 +12,18 @@ export type ToolContext = {
   corpus: readonly Passage[] | null;
   /** The question's own paragraphs. */
   paragraphs: readonly Passage[];
+  /** Aborted when the node's time is over; a tool that works on beyond its call must stop then. */
+  signal?: AbortSignal;
 };
+
+/** A tool failed but has something to say: `outputs` flow on in place of empty values. */
+export class ToolError extends UserError {
+  readonly outputs: Values;
+  constructor(message: string, outputs: Values) {
+    super(message);
+    this.outputs = outputs;
+  }
+}
 
 export type ToolPorts = { inputs: Port[]; outputs: Port[] };
 
@@ -22,6 +34,6 @@ export type Tool<Settings = Record<string, Json>> = {
   /** Settings with their defaults; forms are made from it. */
   settings: z.ZodType<Settings>;
   ports(settings: Settings): ToolPorts;
-  /** Throws a UserError for inputs it cannot work on; the error is recorded and the flow goes on with empty outputs. */
+  /** Throws a UserError for inputs it cannot work on; the error is recorded and the flow goes on, with empty outputs unless it is a ToolError. */
   run(inputs: Values, settings: Settings, context: ToolContext): Values | Promise<Values>;
 };

@@ -237,8 +237,11 @@ async function updateAll(context: TrainContext, traces: Trace[], step: number): 
   for (const [i, policy] of policies.entries()) {
     hooks.onProgress({ step: step + 1, phase: `update ${policy}`, done: i, total: policies.length });
     const records = settled(traces, policy);
-    if (records.length === 0) continue;
     const name = enginePolicy(config.id, policy);
+    if (records.length === 0) {
+      await engine.forget(name); // what was sampled and is no sample must not pile up
+      continue;
+    }
     const report = await engine.update(
       name,
       records,
