@@ -28,6 +28,7 @@ type TrainOptions = Common & {
   out?: string;
   resume?: string | true;
   set: string[];
+  map?: string;
   taskSet: string[];
   passages?: number;
   words?: number;
@@ -61,6 +62,7 @@ export function addTrain(program: Command): void {
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
     .option('--seed <n>', 'seed of everything random', whole, 0)
     .option('--set <key=value>', 'a PPO setting, e.g. lr=1e-4 (repeatable; docs/training.md lists them)', collect, [])
+    .option('--map <fields>', 'which fields of the file are what: question=prompt,answer=target')
     .option('--task-set <key=value>', 'an option of the task, e.g. heldOut=100 (repeatable)', collect, [])
     .option('--passages <n>', 'passages a search gives at most', whole)
     .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
@@ -120,16 +122,36 @@ function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics):
   const sampled =
     step === 0
       ? ''
-      : `sampled F1 ${fixed(rollout.f1)} reward ${fixed(rollout.reward)} legal ${fixed(rollout.legal, 2)} `;
+      : `sampled ${rolloutScore(rollout)} reward ${fixed(rollout.reward)} legal ${fixed(rollout.legal, 2)} `;
   const kl = Object.values(policies)
     .map((policy) => policy['losses/approx_kl'])
     .filter((value) => value !== undefined);
   const spread = kl.length === 0 ? '' : `KL ${Math.max(...kl).toExponential(1)} `;
   const dropped = rollout.dropped ? `dropped ${rollout.dropped} ` : '';
-  const heldOut = held
-    ? `| held-out F1 ${fixed(held.f1)} EM ${fixed(held.em)} legal ${fixed(held.legal, 2)} (${held.n}) `
-    : '';
+  const heldOut = held ? `| held-out ${scored(held)} legal ${fixed(held.legal, 2)} (${held.n}) ` : '';
   return `step ${step}: ${sampled}${spread}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
+}
+
+/** F1, or the task's own score where that is another. */
+function rolloutScore({ f1, score }: StepMetrics['rollout']): string {
+  return score === undefined || score === f1 ? `F1 ${fixed(f1)}` : `score ${fixed(score)}`;
+}
+
+const metricNames: Readonly<Record<string, string>> = { number: 'right answers', passed: 'all tests passed' };
+
+/** "F1 .330  EM .310", or what the task is scored by instead of the two. */
+export function scored({ f1, em, score, metric }: Pick<Evaluation, 'f1' | 'em' | 'score' | 'metric'>): string {
+  if (scoredByWords(metric)) return `F1 ${fixed(f1)} EM ${fixed(em)}`;
+  return `${metricNames[metric!] ?? metric} ${fixed(score)}`;
+}
+
+function scoredByWords(metric: string | undefined): boolean {
+  return metric === undefined || metric === 'f1' || metric === 'em';
+}
+
+/** What is set of the task, with the mapping of its fields. */
+export function taskOptionsOf({ map, taskSet }: { map?: string; taskSet: string[] }): ReturnType<typeof settings> {
+  return { ...settings(taskSet), ...(map === undefined ? {} : { map }) };
 }
 
 /** The search's part of a request; absent where nothing was chosen. */
@@ -152,7 +174,7 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     cast: await castOf(options.cast),
     seed: options.seed,
     ppo: settings(options.set),
-    taskOptions: settings(options.taskSet),
+    taskOptions: taskOptionsOf(options),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...searchOf(options),
@@ -264,10 +286,16 @@ async function conclude(
     return exitCodes.interrupted;
   }
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
-  const scores = ({ f1, em, legal, n }: Evaluation) => ({ f1, em, legal, n });
+  const scores = ({ f1, em, legal, n, score, metric }: Evaluation) => ({
+    f1,
+    em,
+    legal,
+    n,
+    ...(scoredByWords(metric) ? {} : { score, metric }),
+  });
   const [before, after] = [evaluations[0], evaluations[evaluations.length - 1]];
   output.say(
-    `held-out F1 ${fixed(before.f1)} → ${fixed(after.f1)}, legal ${fixed(before.legal, 2)} → ${fixed(after.legal, 2)} in ${config.settings.steps} steps, ${duration(seconds * 1_000)} on ${config.device.name}`,
+    `held-out ${scored(before)} → ${scored(after)}, legal ${fixed(before.legal, 2)} → ${fixed(after.legal, 2)} in ${config.settings.steps} steps, ${duration(seconds * 1_000)} on ${config.device.name}`,
   );
   output.emit({
     event: 'done',

@@ -6,6 +6,7 @@ import { checkPpo, ppoSettings } from '../../engine/learn/settings.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { DeviceInfo, ModelInfo, PpoSettings } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../protocol.ts';
+import { checkTested } from '../rewards/passed.ts';
 import type { Method } from '../schema/cast.ts';
 import { lint } from '../schema/lint.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
@@ -54,6 +55,7 @@ export function composeRun({
     throw new UserError(
       `Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`,
     );
+  checkTested(workflow, task);
   const wrong = lint(workflow).find(({ level }) => level === 'error');
   if (wrong) throw new UserError(wrong.message);
   const method = request.method ?? methodFor(info);

@@ -20,7 +20,7 @@ export type RunBatch = {
   workflow: Workflow;
   cast: Cast;
   queries: readonly Query[];
-  task: Pick<Task, 'corpus'>;
+  task: Pick<Task, 'corpus'> & Partial<Pick<Task, 'metric'>>;
   phase: Trace['phase'];
   /** Training step; part of trace ids and, in training, of the seeds. */
   step: number;
@@ -77,6 +77,7 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
       cast,
       query,
       corpus: run.task.corpus,
+      metric: run.task.metric,
       traceId,
       phase,
       step,

@@ -4,7 +4,8 @@
  * dead: nodes that need a value from it are skipped, so a join behind a router fires. Knows no batches and no policies' insides.
  */
 import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
-import { scoreAnswer } from '../rewards/answer.ts';
+import { scoreAnswer, type Metric } from '../rewards/answer.ts';
+import { passedTests } from '../rewards/passed.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import type { Json, Values } from '../schema/value.ts';
@@ -33,6 +34,8 @@ export type WalkOptions = {
   cast: Cast;
   query: Query;
   corpus: ToolContext['corpus'];
+  /** What the task is scored by; F1 and EM are always counted. */
+  metric?: Metric;
   traceId: string;
   phase: Trace['phase'];
   step: number;
@@ -132,8 +135,12 @@ export class Walk {
   private finish(): void {
     if (this.trace.answer === undefined) return this.drop('no path reached an output');
     this.finished = true;
+    const { metric, graph } = this.options;
     if (this.trace.query.answers.length > 0)
-      this.trace.score = scoreAnswer(this.trace.answer, this.trace.query.answers);
+      this.trace.score = {
+        ...scoreAnswer(this.trace.answer, this.trace.query.answers, metric),
+        ...(metric === 'passed' ? passedTests(graph.workflow, this.trace.records) : {}),
+      };
   }
 
   /** Runs the steps of one level as far as they go; true when all are settled. */

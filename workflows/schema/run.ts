@@ -38,10 +38,13 @@ export const runSchema = z.object({
 
 const scores = z.record(z.string(), z.number());
 
-/** Held-out result: mean of each task metric, plus share of legal role outputs. */
+/** Held-out result: mean of each metric, plus share of legal role outputs. Runs from before `score` have F1 alone. */
 export const evaluationSchema = z.object({
   f1: z.number(),
   em: z.number(),
+  /** The mean of what the task is scored by, which `metric` names. */
+  score: z.number().optional(),
+  metric: z.string().optional(),
   legal: z.number(),
   n: z.int(),
   roles: z.record(z.string(), scores).default({}),

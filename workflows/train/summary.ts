@@ -1,4 +1,5 @@
 /** Means over finished traces: what a step's line of metrics and an evaluation say of rollouts. */
+import type { Metric } from '../rewards/answer.ts';
 import type { Evaluation } from '../schema/run.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 
@@ -12,12 +13,13 @@ export function roleRecords(traces: readonly Trace[]): TraceRecord[] {
   );
 }
 
-export function rolloutMetrics(traces: readonly Trace[]): Record<string, number> {
+export function rolloutMetrics(traces: readonly Trace[], metric: Metric): Record<string, number> {
   const done = traces.filter((trace) => trace.status === 'done');
   const records = roleRecords(done);
   return {
     f1: mean(done.map((trace) => trace.score.f1 ?? 0)),
     em: mean(done.map((trace) => trace.score.em ?? 0)),
+    score: mean(done.map((trace) => trace.score[metric] ?? 0)),
     reward: mean(records.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
     legal: mean(records.map((record) => Number(record.legal))),
     queries: traces.length,
@@ -45,13 +47,14 @@ export function roleMetrics(traces: readonly Trace[]): Record<string, Record<str
 }
 
 /** A dropped query counts as a wrong one: leaving it out would flatter. */
-export function evaluationOf(traces: readonly Trace[]): Evaluation {
-  const score = (metric: string) =>
-    mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[metric] ?? 0) : 0)));
+export function evaluationOf(traces: readonly Trace[], metric: Metric): Evaluation {
+  const score = (name: string) => mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[name] ?? 0) : 0)));
   const records = roleRecords(traces);
   return {
     f1: score('f1'),
     em: score('em'),
+    score: score(metric),
+    metric,
     legal: mean(records.map((record) => Number(record.legal))),
     n: traces.length,
     roles: roleMetrics(traces),

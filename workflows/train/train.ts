@@ -80,7 +80,8 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
       return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step };
     }
     step += 1;
-    if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
+    const score = metrics.eval?.score;
+    if (score !== undefined && (best === null || score > best.f1)) best = { step, f1: score };
     const due =
       step % config.settings.checkpointEvery === 0 ||
       step === config.settings.steps ||
@@ -171,7 +172,7 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
   const stepMs = updated - started;
   return {
     step: step + 1,
-    rollout: rolloutMetrics(traces),
+    rollout: rolloutMetrics(traces, task.metric),
     roles: withReports(roleMetrics(traces), reports),
     policies: Object.fromEntries(Object.entries(reports).map(([policy, report]) => [policy, finite(report.metrics)])),
     ...(evaluated ? { eval: evaluated.evaluation } : {}),
@@ -223,7 +224,7 @@ async function roll(
 async function evaluate(context: TrainContext, step: number): Promise<{ evaluation: Evaluation; traces: Trace[] }> {
   const queries = context.task.heldOut.slice(0, context.config.settings.evalLimit);
   const traces = await roll(context, queries, 'eval', step);
-  return { evaluation: evaluationOf(traces), traces };
+  return { evaluation: evaluationOf(traces, context.task.metric), traces };
 }
 
 async function updateAll(context: TrainContext, traces: Trace[], step: number): Promise<Record<string, UpdateReport>> {
