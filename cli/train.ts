@@ -21,6 +21,8 @@ type TrainOptions = Common & {
   cast: string;
   steps?: number;
   queries?: number;
+  samples?: number;
+  branch?: boolean;
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
@@ -57,6 +59,8 @@ export function addTrain(program: Command): void {
     .option('--cast <name>', 'shared, separate, a cast of the workflow, or a .json file', 'shared')
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)
+    .option('--samples <n>', 'answers to each question in a step, for the group estimators', whole)
+    .option('--branch', 'samples after the first branch off it, one call each')
     .option('--eval-every <n>', 'steps between evaluations', whole)
     .option('--eval-limit <n>', 'held-out questions an evaluation takes at most', whole)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
@@ -180,6 +184,8 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     ...searchOf(options),
     ...(options.steps === undefined ? {} : { steps: options.steps }),
     ...(options.queries === undefined ? {} : { queries: options.queries }),
+    ...(options.samples === undefined ? {} : { samples: options.samples }),
+    ...(options.branch === undefined ? {} : { branch: options.branch }),
     ...(options.evalEvery === undefined ? {} : { evalEvery: options.evalEvery }),
     ...(options.evalLimit === undefined ? {} : { evalLimit: options.evalLimit }),
     ...(options.checkpointEvery === undefined ? {} : { checkpointEvery: options.checkpointEvery }),

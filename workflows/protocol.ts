@@ -38,6 +38,10 @@ export type TrainRequest = {
   seed: number;
   steps?: number;
   queries?: number;
+  /** Samples of each query in a step: groups for the group estimators. */
+  samples?: number;
+  /** Samples after the first branch off it, one call each, instead of being independent. */
+  branch?: boolean;
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;

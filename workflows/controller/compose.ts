@@ -67,6 +67,8 @@ export function composeRun({
   const settings = {
     steps,
     queries: request.queries ?? (small ? 64 : 32),
+    ...(request.samples === undefined ? {} : { samples: request.samples }),
+    ...(request.branch === undefined ? {} : { branch: request.branch }),
     evalEvery: request.evalEvery ?? 5,
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,

@@ -17,6 +17,7 @@ import { Dropped, execute, guarded } from './execute.ts';
 import type { Graph, GraphNode, Step } from './graph.ts';
 import { parseText } from './parse.ts';
 import { renderPrompt } from './prompt.ts';
+import { learnsFrom, sampleSeed, type Sample } from './samples.ts';
 import { hashSeed } from './seed.ts';
 
 /** A call of a model that waits for its batch. */
@@ -41,6 +42,8 @@ export type WalkOptions = {
   step: number;
   seed: number;
   greedy: boolean;
+  /** Which of several samples of the question this is; the only one when absent. */
+  sample?: Sample;
   onRecord?: (trace: Trace, record: TraceRecord) => void;
 };
 
@@ -62,6 +65,8 @@ export class Walk {
   private readonly visits = new Map<string, number>();
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
+  /** Calls of models so far. */
+  private calls = 0;
   private finished = false;
 
   constructor(options: WalkOptions) {
@@ -279,7 +284,10 @@ export class Walk {
     record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, role.id, record.turn);
     record.role = role.role;
     record.policy = policy;
-    record.trainable = !this.options.cast.policies[policy].frozen;
+    const { sample = { index: 0 } } = this.options;
+    const call = this.calls++;
+    record.seed = sampleSeed(record.seed, sample, call);
+    record.trainable = !this.options.cast.policies[policy].frozen && learnsFrom(sample, call);
     record.prompt = messages.map((message) => ({ role: message.role, content: message.content }));
     const sampling = { ...spec.sampling, temperature: greedy ? 0 : spec.sampling.temperature, seed: record.seed };
     const request: GenerateRequest = {

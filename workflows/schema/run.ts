@@ -9,6 +9,10 @@ import { workflowSchema } from './workflow.ts';
 export const trainSettingsSchema = z.object({
   steps: z.int().min(1).max(1_000_000),
   queries: z.int().min(1).max(4_096).describe('queries a step'),
+  /** Samples of each query in a step; 1 when absent. */
+  samples: z.int().min(1).max(256).optional(),
+  /** Whether samples after the first branch off it, instead of being independent. */
+  branch: z.boolean().optional(),
   evalEvery: z.int().min(1),
   evalLimit: z.int().min(1),
   checkpointEvery: z.int().min(1),

@@ -2,6 +2,8 @@
 import type { Metric } from '../rewards/answer.ts';
 import type { Evaluation } from '../schema/run.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
+import type { Workflow } from '../schema/workflow.ts';
+import { roleConfusion } from './confusion.ts';
 
 export function mean(numbers: readonly number[]): number {
   return numbers.length === 0 ? 0 : numbers.reduce((a, b) => a + b, 0) / numbers.length;
@@ -27,7 +29,7 @@ export function rolloutMetrics(traces: readonly Trace[], metric: Metric): Record
   };
 }
 
-export function roleMetrics(traces: readonly Trace[]): Record<string, Record<string, number>> {
+function roleMetrics(traces: readonly Trace[]): Record<string, Record<string, number>> {
   const records = roleRecords(traces.filter((trace) => trace.status === 'done'));
   const roles = [...new Set(records.map((record) => record.role!))].sort();
   return Object.fromEntries(
@@ -43,6 +45,17 @@ export function roleMetrics(traces: readonly Trace[]): Record<string, Record<str
         },
       ];
     }),
+  );
+}
+
+/** The roles' means of a training rollout, with how far the roles are confused. */
+export function withConfusion(
+  traces: readonly Trace[],
+  workflow: Pick<Workflow, 'roles'>,
+): Record<string, Record<string, number>> {
+  const confusion = roleConfusion(roleRecords(traces.filter((trace) => trace.status === 'done')), workflow.roles);
+  return Object.fromEntries(
+    Object.entries(roleMetrics(traces)).map(([role, means]) => [role, { ...means, ...confusion[role] }]),
   );
 }
 

@@ -23,7 +23,7 @@ import {
 import type { Store } from '../workspace/store.ts';
 import { dropTracesAfter, writeTraces } from '../workspace/traces.ts';
 import { drawQueries } from './draw.ts';
-import { evaluationOf, roleMetrics, rolloutMetrics } from './summary.ts';
+import { evaluationOf, rolloutMetrics, withConfusion } from './summary.ts';
 
 /** What a person asked for while it ran; looked at between steps. */
 export type Wish = 'go' | 'pause' | 'stop';
@@ -173,7 +173,7 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
   return {
     step: step + 1,
     rollout: rolloutMetrics(traces, task.metric),
-    roles: withReports(roleMetrics(traces), reports),
+    roles: withReports(withConfusion(traces, config.workflow), reports),
     policies: Object.fromEntries(Object.entries(reports).map(([policy, report]) => [policy, finite(report.metrics)])),
     ...(evaluated ? { eval: evaluated.evaluation } : {}),
     notes: Object.values(reports).flatMap((report) => [...report.notes]),
@@ -195,7 +195,8 @@ async function roll(
   step: number,
 ): Promise<Trace[]> {
   const { config, task, engine, hooks } = context;
-  const total = queries.length * Object.keys(config.workflow.roles).length;
+  const { samples = 1, branch = false } = phase === 'train' ? config.settings : {};
+  const total = queries.length * samples * Object.keys(config.workflow.roles).length;
   let done = 0;
   // An evaluation after an update is part of its step, and is finished.
   const breakable = phase === 'train' || step === 0;
@@ -210,6 +211,8 @@ async function roll(
     phase,
     step,
     seed: config.settings.seed,
+    samples,
+    branch,
     generate: (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests, call),
     onRecord: (_trace, record) => {
       if (record.kind !== 'role') return;
