@@ -122,7 +122,7 @@ function listen(watch: Watch, output: Output): void {
   };
 }
 
-function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics): string {
+export function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics): string {
   const sampled =
     step === 0
       ? ''
@@ -165,8 +165,9 @@ export function searchOf({ passages, words }: { passages?: number; words?: numbe
 }
 
 /** Paths are frozen in run.json whole, so that a run goes on from any folder. */
-export function located(named: string): string {
-  return /[\\/.]/.test(named) && existsSync(named) ? path.resolve(named) : named;
+export function located(named: string, from = '.'): string {
+  const whole = path.resolve(from, named);
+  return /[\\/.]/.test(named) && existsSync(whole) ? whole : named;
 }
 
 async function begin(controller: Controller, workflow: string, options: TrainOptions): Promise<string> {
@@ -259,7 +260,7 @@ export function settings(pairs: readonly string[]): Record<string, string | numb
 }
 
 /** The first Ctrl-C pauses and saves; a second one leaves at once, to be resumed from the last checkpoint. */
-function onInterrupt(pause: () => void, output: Output): () => void {
+export function onInterrupt(pause: () => void, output: Output): () => void {
   let askedAt: number | null = null;
   const handle = () => {
     // One key press can reach us twice: from the terminal, and passed on by whoever started us.

@@ -28,6 +28,8 @@ export type ModelEntry = {
 
 /** What a person chooses to start training; everything else has a default that the frozen run.json shows. */
 export type TrainRequest = {
+  /** The run's name; made from the workflow, the cast and the time when absent. */
+  id?: string;
   workflow: string | Workflow;
   task: string;
   corpus?: string;

@@ -116,6 +116,15 @@ export function withOverrides(defaults: PpoSettings, overrides: Readonly<Record<
   return merged as unknown as PpoSettings;
 }
 
+/** A chosen name: it becomes a folder, and a run is never overwritten. */
+export function checkRunId(id: string, taken: readonly string[]): string {
+  if (!/^[\w][\w.-]{0,239}$/.test(id))
+    throw new UserError(`Not a name for a run: ${id.slice(0, 80)}; use letters, digits, _ - and .`);
+  if (taken.includes(id))
+    throw new UserError(`There is a run of this name already: ${id}; choose another or remove it`);
+  return id;
+}
+
 /** "qd-answer-shared-20261121-142501": sorts by time within a workflow and says what it is. */
 export function newRunId(workflow: string, cast: string, taken: readonly string[], now = new Date()): string {
   const stamp = now.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { UserError } from '../../engine/errors.ts';
-import { echoWorkflow, task } from '../train/test-support.ts';
+import { task, twoStepWorkflow } from '../train/test-support.ts';
 import { presetCast } from '../train/cast.ts';
 import { parseWorkflow } from '../schema/migrate.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -36,28 +36,8 @@ describe('samples of one question', () => {
   });
 });
 
-const twoStep = {
-  ...echoWorkflow,
-  name: 'two-step',
-  roles: {
-    first: { title: 'First', prompt: { user: '{{question}}' }, parser: { kind: 'text', port: 'draft' } },
-    last: { title: 'Last', prompt: { user: '{{draft}}' }, parser: { kind: 'text', port: 'answer' } },
-  },
-  nodes: [
-    echoWorkflow.nodes[0],
-    { id: 'draft', kind: 'role', role: 'first', inputs: [{ name: 'question', type: 'text' }] },
-    { id: 'say', kind: 'role', role: 'last', inputs: [{ name: 'draft', type: 'text' }] },
-    echoWorkflow.nodes[2],
-  ],
-  edges: [
-    { from: { node: 'start', port: 'question' }, to: { node: 'draft', port: 'question' } },
-    { from: { node: 'draft', port: 'draft' }, to: { node: 'say', port: 'draft' } },
-    { from: { node: 'say', port: 'answer' }, to: { node: 'end', port: 'answer' } },
-  ],
-};
-
 describe('a batch with samples', () => {
-  const workflow = parseWorkflow(twoStep);
+  const workflow = parseWorkflow(twoStepWorkflow);
   const cast = presetCast(workflow, 'shared', 'toy', { kind: 'full' });
   const kept: string[] = [];
   const run = (more: Partial<RunBatch>): Promise<Trace[]> =>
