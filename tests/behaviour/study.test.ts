@@ -35,7 +35,7 @@ const study = {
   casts: ['shared', 'separate'],
   seeds: [1, 2],
   steps: 2,
-  queries: 4,
+  queries: 12,
   evalEvery: 1,
   evalLimit: 8,
   set: { roleGradients: 1 },
@@ -115,9 +115,9 @@ describe.skipIf(!nano)('a study of the bundled model (models/nano is missing her
     expect(report.differences).toHaveLength(1);
     expect(report.differences[0]).toMatchObject({ one: 'shared', other: 'separate', seeds: 2, questions: 8 });
     expect(report.differences[0].final.mean).toBeCloseTo(finals[0] - finals[1], 10);
-    expect(JSON.stringify(metrics['tiny--qd-answer--nano--shared--gae--s1'][1].policies)).toContain(
-      'gradient/cosine/answerer~decomposer',
-    );
+    const measured = Object.keys(metrics).filter((id) => JSON.stringify(metrics[id]).includes('gradient/cosine/answerer~decomposer'));
+    expect(measured).not.toHaveLength(0);
+    expect(measured.every((id) => id.includes('--shared--'))).toBe(true);
     const html = await readFile(path.join(place, 'tiny.html'), 'utf8');
     expect(html).toMatch(/^<!doctype html>/);
     expect(html).toContain('<svg ');
