@@ -18,9 +18,12 @@ export type Asking = {
   room: EngineRoom;
   task: Task;
   readFile?: (path: string) => Promise<Uint8Array>;
+  /** Name of the engine's calls, by which they can be cancelled. */
+  call: string;
+  cancelled: () => boolean;
 };
 
-export async function askOnce({ request, store, room, task, readFile }: Asking): Promise<Trace> {
+export async function askOnce({ request, store, room, task, readFile, call, cancelled }: Asking): Promise<Trace> {
   if (request.question.trim() === '') throw new UserError('The question is empty; type one');
   const from = request.run === undefined ? null : await readRun(store, request.run);
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
@@ -50,7 +53,9 @@ export async function askOnce({ request, store, room, task, readFile }: Asking):
         engine.generate(
           nameOf(policy),
           requests.map((each) => ({ ...each, keep: false })),
+          call,
         ),
+      cancelled,
     });
     return assignRewards(workflow, cast, trace);
   } finally {
