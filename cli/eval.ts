@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { fixed } from './output.ts';
 import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
-import { castOf, collect, located, searchOf, settings, whole } from './train.ts';
+import { castOf, collect, located, scored, searchOf, taskOptionsOf, whole } from './train.ts';
 
 type EvalOptions = Common & {
   task?: string;
@@ -13,6 +13,7 @@ type EvalOptions = Common & {
   checkpoint?: string;
   limit: number;
   seed: number;
+  map?: string;
   taskSet: string[];
   passages?: number;
   words?: number;
@@ -33,6 +34,7 @@ export function addEval(program: Command): void {
     .option('--checkpoint <run>', 'a run (id or folder) for its last checkpoint, or RUN@STEP')
     .option('--limit <n>', 'questions at most', whole, 100)
     .option('--seed <n>', 'seed', whole, 0)
+    .option('--map <fields>', 'which fields of the file are what: question=prompt,answer=target')
     .option('--task-set <key=value>', 'an option of the task (repeatable)', collect, [])
     .option('--passages <n>', 'passages a search gives at most', whole)
     .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
@@ -59,21 +61,22 @@ export function addEval(program: Command): void {
               seed,
               limit,
               ...searchOf(options),
-              taskOptions: settings(options.taskSet),
+              taskOptions: taskOptionsOf(options),
               ...(corpus === undefined ? {} : { corpus }),
               ...(checkpoint === undefined ? {} : { checkpoint }),
             },
             (done, total) => output.progress(`${done} of ${total} role calls`, false),
           );
-          const { f1, em, legal, n } = evaluation;
-          output.say(`F1 ${fixed(f1)}  EM ${fixed(em)}  legal ${fixed(legal)}  on ${n} held-out questions`);
+          const { f1, em, legal, n, roles, ...score } = evaluation;
+          output.say(`${scored(evaluation)}  legal ${fixed(legal)}  on ${n} held-out questions`);
           output.emit({
             event: 'done',
             f1,
             em,
             legal,
             n,
-            roles: evaluation.roles,
+            ...score,
+            roles,
             seconds: (performance.now() - started) / 1_000,
           });
           return 0;

@@ -5,6 +5,7 @@ import { addEval } from './eval.ts';
 import { addModels } from './models.ts';
 import { addRun } from './run.ts';
 import { addSft } from './sft.ts';
+import { addStudy } from './study.ts';
 import { addTool } from './tool.ts';
 import { addTraces } from './traces.ts';
 import { addTrain } from './train.ts';
@@ -16,6 +17,6 @@ const program = new Command('troupe')
   .configureHelp({ sortSubcommands: false })
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
-for (const add of [addTrain, addRun, addEval, addSft, addTraces, addTool, addModels, addDevices]) add(program);
+for (const add of [addTrain, addStudy, addRun, addEval, addSft, addTraces, addTool, addModels, addDevices]) add(program);
 
 await program.parseAsync();

@@ -15,7 +15,7 @@ export type Session = { controller: Controller; output: Output; workspace: strin
 
 const devices = ['auto', 'webgpu', 'wasm', 'cpu'] as const;
 
-function deviceChoice(named: string | undefined): DeviceChoice {
+export function deviceChoice(named: string | undefined): DeviceChoice {
   const found = devices.find((device) => device === (named ?? 'auto'));
   if (!found) throw new UserError(`No such device: ${named}; use ${devices.join(', ')}`);
   return found;

@@ -21,6 +21,8 @@ type TrainOptions = Common & {
   cast: string;
   steps?: number;
   queries?: number;
+  samples?: number;
+  branch?: boolean;
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
@@ -28,6 +30,7 @@ type TrainOptions = Common & {
   out?: string;
   resume?: string | true;
   set: string[];
+  map?: string;
   taskSet: string[];
   passages?: number;
   words?: number;
@@ -56,11 +59,14 @@ export function addTrain(program: Command): void {
     .option('--cast <name>', 'shared, separate, a cast of the workflow, or a .json file', 'shared')
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)
+    .option('--samples <n>', 'answers to each question in a step, for the group estimators', whole)
+    .option('--branch', 'samples after the first branch off it, one call each')
     .option('--eval-every <n>', 'steps between evaluations', whole)
     .option('--eval-limit <n>', 'held-out questions an evaluation takes at most', whole)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
     .option('--seed <n>', 'seed of everything random', whole, 0)
     .option('--set <key=value>', 'a PPO setting, e.g. lr=1e-4 (repeatable; docs/training.md lists them)', collect, [])
+    .option('--map <fields>', 'which fields of the file are what: question=prompt,answer=target')
     .option('--task-set <key=value>', 'an option of the task, e.g. heldOut=100 (repeatable)', collect, [])
     .option('--passages <n>', 'passages a search gives at most', whole)
     .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
@@ -116,20 +122,40 @@ function listen(watch: Watch, output: Output): void {
   };
 }
 
-function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics): string {
+export function stepLine({ step, rollout, policies, eval: held, timing }: StepMetrics): string {
   const sampled =
     step === 0
       ? ''
-      : `sampled F1 ${fixed(rollout.f1)} reward ${fixed(rollout.reward)} legal ${fixed(rollout.legal, 2)} `;
+      : `sampled ${rolloutScore(rollout)} reward ${fixed(rollout.reward)} legal ${fixed(rollout.legal, 2)} `;
   const kl = Object.values(policies)
     .map((policy) => policy['losses/approx_kl'])
     .filter((value) => value !== undefined);
   const spread = kl.length === 0 ? '' : `KL ${Math.max(...kl).toExponential(1)} `;
   const dropped = rollout.dropped ? `dropped ${rollout.dropped} ` : '';
-  const heldOut = held
-    ? `| held-out F1 ${fixed(held.f1)} EM ${fixed(held.em)} legal ${fixed(held.legal, 2)} (${held.n}) `
-    : '';
+  const heldOut = held ? `| held-out ${scored(held)} legal ${fixed(held.legal, 2)} (${held.n}) ` : '';
   return `step ${step}: ${sampled}${spread}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
+}
+
+/** F1, or the task's own score where that is another. */
+function rolloutScore({ f1, score }: StepMetrics['rollout']): string {
+  return score === undefined || score === f1 ? `F1 ${fixed(f1)}` : `score ${fixed(score)}`;
+}
+
+const metricNames: Readonly<Record<string, string>> = { number: 'right answers', passed: 'all tests passed' };
+
+/** "F1 .330  EM .310", or what the task is scored by instead of the two. */
+export function scored({ f1, em, score, metric }: Pick<Evaluation, 'f1' | 'em' | 'score' | 'metric'>): string {
+  if (scoredByWords(metric)) return `F1 ${fixed(f1)} EM ${fixed(em)}`;
+  return `${metricNames[metric!] ?? metric} ${fixed(score)}`;
+}
+
+function scoredByWords(metric: string | undefined): boolean {
+  return metric === undefined || metric === 'f1' || metric === 'em';
+}
+
+/** What is set of the task, with the mapping of its fields. */
+export function taskOptionsOf({ map, taskSet }: { map?: string; taskSet: string[] }): ReturnType<typeof settings> {
+  return { ...settings(taskSet), ...(map === undefined ? {} : { map }) };
 }
 
 /** The search's part of a request; absent where nothing was chosen. */
@@ -139,8 +165,9 @@ export function searchOf({ passages, words }: { passages?: number; words?: numbe
 }
 
 /** Paths are frozen in run.json whole, so that a run goes on from any folder. */
-export function located(named: string): string {
-  return /[\\/.]/.test(named) && existsSync(named) ? path.resolve(named) : named;
+export function located(named: string, from = '.'): string {
+  const whole = path.resolve(from, named);
+  return /[\\/.]/.test(named) && existsSync(whole) ? whole : named;
 }
 
 async function begin(controller: Controller, workflow: string, options: TrainOptions): Promise<string> {
@@ -152,12 +179,14 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     cast: await castOf(options.cast),
     seed: options.seed,
     ppo: settings(options.set),
-    taskOptions: settings(options.taskSet),
+    taskOptions: taskOptionsOf(options),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...searchOf(options),
     ...(options.steps === undefined ? {} : { steps: options.steps }),
     ...(options.queries === undefined ? {} : { queries: options.queries }),
+    ...(options.samples === undefined ? {} : { samples: options.samples }),
+    ...(options.branch === undefined ? {} : { branch: options.branch }),
     ...(options.evalEvery === undefined ? {} : { evalEvery: options.evalEvery }),
     ...(options.evalLimit === undefined ? {} : { evalLimit: options.evalLimit }),
     ...(options.checkpointEvery === undefined ? {} : { checkpointEvery: options.checkpointEvery }),
@@ -231,7 +260,7 @@ export function settings(pairs: readonly string[]): Record<string, string | numb
 }
 
 /** The first Ctrl-C pauses and saves; a second one leaves at once, to be resumed from the last checkpoint. */
-function onInterrupt(pause: () => void, output: Output): () => void {
+export function onInterrupt(pause: () => void, output: Output): () => void {
   let askedAt: number | null = null;
   const handle = () => {
     // One key press can reach us twice: from the terminal, and passed on by whoever started us.
@@ -264,10 +293,16 @@ async function conclude(
     return exitCodes.interrupted;
   }
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
-  const scores = ({ f1, em, legal, n }: Evaluation) => ({ f1, em, legal, n });
+  const scores = ({ f1, em, legal, n, score, metric }: Evaluation) => ({
+    f1,
+    em,
+    legal,
+    n,
+    ...(scoredByWords(metric) ? {} : { score, metric }),
+  });
   const [before, after] = [evaluations[0], evaluations[evaluations.length - 1]];
   output.say(
-    `held-out F1 ${fixed(before.f1)} → ${fixed(after.f1)}, legal ${fixed(before.legal, 2)} → ${fixed(after.legal, 2)} in ${config.settings.steps} steps, ${duration(seconds * 1_000)} on ${config.device.name}`,
+    `held-out ${scored(before)} → ${scored(after)}, legal ${fixed(before.legal, 2)} → ${fixed(after.legal, 2)} in ${config.settings.steps} steps, ${duration(seconds * 1_000)} on ${config.device.name}`,
   );
   output.emit({
     event: 'done',

@@ -151,11 +151,14 @@ export type Scored = { readonly logprobs: readonly number[]; readonly entropy: r
 
 export type WhitenScope = 'policy' | 'role' | 'role+turn' | 'none';
 export type Estimator = 'gae' | 'grpo' | 'dr-grpo' | 'rloo' | 'reinforce';
+/** Who is compared with whom by a group estimator: a question's records all together, of one role, of one role at one turn, or those that answer the very same prompt. */
+export type GroupScope = 'query' | 'role' | 'role+turn' | 'prefix';
 export type Aggregation = 'token-mean' | 'seq-mean-token-mean' | 'seq-mean-token-sum';
 
 /** Everything one PPO update may vary. Defaults and their sources stand in learn/settings.ts. */
 export type PpoSettings = {
   readonly estimator: Estimator;
+  readonly group: GroupScope;
   readonly gamma: number;
   readonly lambda: number;
   readonly whiten: WhitenScope;
@@ -186,6 +189,8 @@ export type PpoSettings = {
   readonly oldLogprobs: 'recompute' | 'behaviour';
   /** Truncated importance weights min(pi_old / mu, C); 0 is off. */
   readonly importanceCap: number;
+  /** Every so many steps, each role's own gradient on a policy that plays several; 0 never. */
+  readonly roleGradients: number;
 };
 
 /** A reward the controller has settled for one kept record. */
@@ -194,7 +199,7 @@ export type SettledRecord = {
   readonly reward: number;
   readonly role: string;
   readonly turn: number;
-  /** Group of the group estimators: usually the query. */
+  /** What its samples have in common: the query. The setting `group` says who within it is compared. */
   readonly group: string;
 };
 

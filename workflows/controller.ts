@@ -4,7 +4,7 @@
  */
 import { UserError } from '../engine/errors.ts';
 import type { ChatMessage, ModelInfo, SftReport } from '../engine/protocol.ts';
-import { composeRun, newRunId } from './controller/compose.ts';
+import { checkRunId, composeRun, newRunId } from './controller/compose.ts';
 import { openEngineRoom } from './controller/engine-room.ts';
 import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
@@ -136,7 +136,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
     const device = await room.device();
     const info = await room.inspect(request.model);
     const castName = typeof request.cast === 'string' ? request.cast : request.cast.name;
-    const id = newRunId(workflow.name, castName, await listRuns(store));
+    const taken = await listRuns(store);
+    const id = request.id === undefined ? newRunId(workflow.name, castName, taken) : checkRunId(request.id, taken);
     const taskPath = questions.name === request.task ? undefined : request.task;
     return composeRun({
       request,

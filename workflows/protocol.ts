@@ -28,6 +28,8 @@ export type ModelEntry = {
 
 /** What a person chooses to start training; everything else has a default that the frozen run.json shows. */
 export type TrainRequest = {
+  /** The run's name; made from the workflow, the cast and the time when absent. */
+  id?: string;
   workflow: string | Workflow;
   task: string;
   corpus?: string;
@@ -38,6 +40,10 @@ export type TrainRequest = {
   seed: number;
   steps?: number;
   queries?: number;
+  /** Samples of each query in a step: groups for the group estimators. */
+  samples?: number;
+  /** Samples after the first branch off it, one call each, instead of being independent. */
+  branch?: boolean;
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;

@@ -4,7 +4,7 @@
  */
 import type { PpoSettings } from '../protocol.ts';
 import { gae, rewardToGo, type Advantages } from './gae.ts';
-import { groupAdvantages } from './groups.ts';
+import { groupAdvantages, groupOf } from './groups.ts';
 import { klEstimate } from './kl.ts';
 import type { TrainRecord } from './records.ts';
 import { membersOf, scopeOf, whiten } from './whiten.ts';
@@ -62,7 +62,7 @@ function estimate(
     case 'rloo': {
       const perResponse = groupAdvantages(
         sumsOf(rewards, starts),
-        records.map(({ group }) => group),
+        records.map((record) => groupOf(record, settings.group)),
         settings.estimator,
       );
       const advantages = new Float32Array(rewards.length);

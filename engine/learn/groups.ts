@@ -2,11 +2,36 @@
  * Advantages from the rewards of a group of responses instead of from a critic: one number a response, the same on all its
  * tokens. What a group is (usually the samples of one query, of one role, at one turn) is the caller's choice.
  */
+import type { GroupScope } from '../protocol.ts';
+import type { TrainRecord } from './records.ts';
 import { membersOf } from './whiten.ts';
 
 export type GroupEstimator = 'grpo' | 'dr-grpo' | 'rloo';
 
 const EPSILON = 1e-6;
+
+/**
+ * The group's name for a record. With `role` a role's answers are measured against its own mean and spread (Dr. MAS, arXiv
+ * 2602.08847), with `role+turn` also apart by turn (AT-GRPO, arXiv 2510.11062); `prefix` takes only answers to the very same
+ * prompt, whose leave-one-out baseline is C3's (arXiv 2603.06859).
+ */
+export function groupOf(
+  { group, role, turn, promptIds }: Pick<TrainRecord, 'group' | 'role' | 'turn' | 'promptIds'>,
+  scope: GroupScope,
+): string {
+  switch (scope) {
+    case 'query':
+      return group;
+    case 'role':
+      return JSON.stringify([group, role]);
+    case 'role+turn':
+      return JSON.stringify([group, role, turn]);
+    case 'prefix':
+      return JSON.stringify([group, role, turn, ...Array.from(promptIds)]);
+    default:
+      return scope satisfies never;
+  }
+}
 
 /**
  * scores, groups: [responses]. A group of one has nothing to be compared with and keeps its score.

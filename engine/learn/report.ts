@@ -3,11 +3,12 @@
  * reads; names and meanings stand in docs/training.md.
  */
 import type { PpoSettings, TokenArrays, UpdateReport } from '../protocol.ts';
-import { zeroSpreadShare } from './groups.ts';
+import { groupOf, zeroSpreadShare } from './groups.ts';
 import { klEstimate } from './kl.ts';
 import { explainedVariance, meanAndStd, type Tally } from './metrics.ts';
 import type { TokenInputs } from './ppo-step.ts';
 import type { TrainRecord } from './records.ts';
+import type { RoleGradients } from './role-gradients.ts';
 import { membersOf } from './whiten.ts';
 
 export type Finished = {
@@ -17,6 +18,8 @@ export type Finished = {
   readonly settings: PpoSettings;
   readonly tally: Tally;
   readonly gradNorms: readonly number[];
+  /** null where they were not measured. */
+  readonly roleGradients: RoleGradients | null;
   /** What the learning rates were multiplied by. */
   readonly factor: number;
 };
@@ -24,7 +27,7 @@ export type Finished = {
 type Metrics = Record<string, number>;
 
 export function reportOf(finished: Finished): Pick<UpdateReport, 'metrics' | 'roles' | 'tokens' | 'trainedTokens'> {
-  const { records, starts, tally, settings, gradNorms, factor } = finished;
+  const { records, starts, tally, settings, gradNorms, roleGradients, factor } = finished;
   const all = records.map((_, r) => r);
   const finite = gradNorms.filter(Number.isFinite);
   const metrics: Metrics = {
@@ -35,11 +38,20 @@ export function reportOf(finished: Finished): Pick<UpdateReport, 'metrics' | 'ro
     lr: settings.lr * factor,
     ...(settings.valueCoef > 0 ? { critic_lr: settings.criticLr * factor } : {}),
     'steps/skipped': gradNorms.length - finite.length,
+    ...named('gradient/cosine/', roleGradients?.cosines ?? {}),
   };
   const roles: Record<string, Metrics> = {};
   for (const [role, members] of membersOf(records.map((record) => record.role)))
-    roles[role] = { ...tally.role(role), ...recordMetrics(finished, members) };
+    roles[role] = {
+      ...tally.role(role),
+      ...recordMetrics(finished, members),
+      ...(roleGradients?.norms[role] === undefined ? {} : { 'gradient/norm': roleGradients.norms[role] }),
+    };
   return { metrics, roles, tokens: all.map((r) => arraysOf(finished, r)), trainedTokens: starts[records.length] };
+}
+
+function named(prefix: string, numbers: Metrics): Metrics {
+  return Object.fromEntries(Object.entries(numbers).map(([name, value]) => [`${prefix}${name}`, value]));
 }
 
 function recordMetrics({ records, starts, inputs, settings }: Finished, members: readonly number[]): Metrics {
@@ -73,7 +85,7 @@ function usesValues({ estimator, valueCoef }: PpoSettings): boolean {
 
 function groupMetrics({ records, settings }: Finished): Metrics {
   if (settings.estimator === 'gae' || settings.estimator === 'reinforce') return {};
-  const share = zeroSpreadShare(Float32Array.from(records, ({ reward }) => reward), records.map(({ group }) => group)); // prettier-ignore
+  const share = zeroSpreadShare(Float32Array.from(records, ({ reward }) => reward), records.map((record) => groupOf(record, settings.group))); // prettier-ignore
   return Number.isNaN(share) ? {} : { 'rollout/zero_spread_groups': share };
 }
 

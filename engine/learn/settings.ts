@@ -47,6 +47,7 @@ export function ppoSettings(
 ): PpoSettings {
   return {
     estimator: 'gae',
+    group: 'role+turn',
     gamma: 1,
     lambda: 1,
     whiten: 'policy',
@@ -70,6 +71,7 @@ export function ppoSettings(
     tokenBudget: 4096,
     oldLogprobs: 'recompute',
     importanceCap: 0,
+    roleGradients: 5,
     ...changed,
   };
 }
@@ -103,6 +105,7 @@ export function rateFactor(step: number, { lrWarmup, lrDecay, totalSteps }: Sche
 
 const CHOICES: Readonly<Record<string, readonly string[]>> = {
   estimator: ['gae', 'grpo', 'dr-grpo', 'rloo', 'reinforce'],
+  group: ['query', 'role', 'role+turn', 'prefix'],
   whiten: ['policy', 'role', 'role+turn', 'none'],
   aggregation: ['token-mean', 'seq-mean-token-mean', 'seq-mean-token-sum'],
   valueGradient: ['trunk', 'head'],
@@ -134,7 +137,13 @@ const RANGES: Readonly<Record<string, Range>> = {
   miniBatches: { low: 1, high: 100_000, whole: true },
   tokenBudget: { low: 1, high: LARGE, whole: true },
   importanceCap: { low: 0, high: LARGE },
+  roleGradients: { low: 0, high: LARGE, whole: true },
 };
+
+/** Settings frozen before some of today's existed, with those as they worked then. */
+export function completed(settings: PpoSettings): PpoSettings {
+  return { ...{ group: 'query', roleGradients: 0 }, ...settings };
+}
 
 /** Throws a UserError for the first setting that is out of its range. */
 export function checkPpo(settings: PpoSettings): void {

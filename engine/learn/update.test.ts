@@ -189,6 +189,22 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     }
   });
 
+  it('each role’s own gradient adds up to the whole one, and measuring it changes nothing', async () => {
+    const alone = { valueCoef: 0, estimator: 'dr-grpo', group: 'query', miniBatches: 1, whiten: 'none' } as const;
+    const [measured, unmeasured] = [make(), make()];
+    const { metrics, roles } = await run(measured, { ...alone, roleGradients: 1, tokenBudget: 12 });
+    const without = await run(unmeasured, { ...alone, roleGradients: 0, tokenBudget: 12 });
+    expect(weights(measured)).toEqual(weights(unmeasured));
+    const [a, b] = [roles['answers']['gradient/norm'], roles['asks']['gradient/norm']];
+    const cosine = metrics['gradient/cosine/answers~asks'];
+    expect(Math.abs(cosine)).toBeLessThanOrEqual(1);
+    expect(Math.sqrt(a * a + b * b + 2 * a * b * cosine) / metrics.grad_norm).toBeCloseTo(1, 4);
+    expect(Object.keys(without.metrics).filter((name) => name.startsWith('gradient/'))).toEqual([]);
+    const onlyOne = someRecords().map((record) => ({ ...record, role: 'asks' }));
+    expect((await run(make(), { roleGradients: 1 }, onlyOne)).roles['asks']).not.toHaveProperty('gradient/norm');
+    expect((await run(make(), { roleGradients: 2 }, undefined, 1)).roles['asks']).not.toHaveProperty('gradient/norm');
+  });
+
   it.each(['gae', 'grpo', 'dr-grpo', 'rloo', 'reinforce'] as const)(
     'estimator %s trains with every place of KL',
     async (estimator) => {

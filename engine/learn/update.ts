@@ -17,7 +17,8 @@ import { newMoments } from './moments.ts';
 import { miniBatchGradient, type MiniBatch, type Seen, type TokenInputs } from './ppo-step.ts';
 import { cutEvenly, flatLayout, orderRecords, shuffled, type TrainRecord } from './records.ts';
 import { reportOf, type Finished } from './report.ts';
-import { checkPpo, rateFactor } from './settings.ts';
+import { measureRoleGradients, roleGradientsDue, type RoleGradients } from './role-gradients.ts';
+import { checkPpo, completed, rateFactor } from './settings.ts';
 
 export type { KeptRecord, TrainRecord } from './records.ts';
 
@@ -28,10 +29,11 @@ export type { KeptRecord, TrainRecord } from './records.ts';
 export async function updatePolicy(
   policy: Policy,
   settled: readonly TrainRecord[],
-  settings: PpoSettings,
+  given: PpoSettings,
   step: number,
   hooks: Hooks,
 ): Promise<UpdateReport> {
+  const settings = completed(given);
   checkPpo(settings);
   const trainable = policy.trainable;
   if (!trainable)
@@ -65,6 +67,7 @@ class Update {
   readonly #schedule: Schedule;
   readonly #tally = new Tally();
   readonly #gradNorms: number[] = [];
+  #roleGradients: RoleGradients | null = null;
 
   constructor(
     policy: Policy,
@@ -123,6 +126,7 @@ class Update {
       settings: this.#settings,
       tally: this.#tally,
       gradNorms: this.#gradNorms,
+      roleGradients: this.#roleGradients,
       factor: rateFactor(this.#step, this.#settings),
     };
     const timing = { oldLogprobsMs: prepared - began, updateMs: performance.now() - prepared };
@@ -179,6 +183,8 @@ class Update {
   async #miniBatch(mini: MiniBatch, seen: Seen, epoch: number, index: number): Promise<void> {
     const { epochs, tokenBudget } = this.#settings;
     fillTokenWeights(mini.inputs.weights, mini.members, this.#starts, this.#settings.aggregation);
+    if (epoch === 0 && index === 0 && this.#measuresRoles())
+      this.#roleGradients = await measureRoleGradients(this.#policy, this.#records, mini, this.#notes, this.#hooks);
     const perEpoch = this.#schedule[0].length;
     const report = (done: number, total: number) =>
       this.#hooks.onProgress('update', epoch * perEpoch + index + done / total, epochs * perEpoch);
@@ -194,6 +200,10 @@ class Update {
       disposeGradient(gradient);
       this.#policy.changed();
     }
+  }
+
+  #measuresRoles(): boolean {
+    return roleGradientsDue(this.#records, this.#trainable, this.#settings.roleGradients, this.#step);
   }
 
   /** A fresh mini-batch's own numbers become its old ones, for later epochs and for the report. */

@@ -6,6 +6,7 @@ import { checkPpo, ppoSettings } from '../../engine/learn/settings.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { DeviceInfo, ModelInfo, PpoSettings } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../protocol.ts';
+import { checkTested } from '../rewards/passed.ts';
 import type { Method } from '../schema/cast.ts';
 import { lint } from '../schema/lint.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
@@ -54,6 +55,7 @@ export function composeRun({
     throw new UserError(
       `Task ${task.name} has no training questions; give a file with more questions or a smaller held-out share`,
     );
+  checkTested(workflow, task);
   const wrong = lint(workflow).find(({ level }) => level === 'error');
   if (wrong) throw new UserError(wrong.message);
   const method = request.method ?? methodFor(info);
@@ -65,6 +67,8 @@ export function composeRun({
   const settings = {
     steps,
     queries: request.queries ?? (small ? 64 : 32),
+    ...(request.samples === undefined ? {} : { samples: request.samples }),
+    ...(request.branch === undefined ? {} : { branch: request.branch }),
     evalEvery: request.evalEvery ?? 5,
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,
@@ -110,6 +114,15 @@ export function withOverrides(defaults: PpoSettings, overrides: Readonly<Record<
   }
   checkPpo(merged as unknown as PpoSettings);
   return merged as unknown as PpoSettings;
+}
+
+/** A chosen name: it becomes a folder, and a run is never overwritten. */
+export function checkRunId(id: string, taken: readonly string[]): string {
+  if (!/^[\w][\w.-]{0,239}$/.test(id))
+    throw new UserError(`Not a name for a run: ${id.slice(0, 80)}; use letters, digits, _ - and .`);
+  if (taken.includes(id))
+    throw new UserError(`There is a run of this name already: ${id}; choose another or remove it`);
+  return id;
 }
 
 /** "qd-answer-shared-20261121-142501": sorts by time within a workflow and says what it is. */

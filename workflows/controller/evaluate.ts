@@ -1,6 +1,7 @@
 /** Greedy evaluation of a team on held-out questions, outside any training. */
 import { UserError } from '../../engine/errors.ts';
 import { assignRewards } from '../rewards/assign.ts';
+import { checkTested } from '../rewards/passed.ts';
 import { runBatch } from '../run/runner.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
@@ -53,6 +54,7 @@ export async function evaluateTeam(
   if (queries.length === 0) throw new UserError(`Task ${task.name} holds out no questions; raise heldOut`);
   const team = await teamOf(request, task, store, room, readFile);
   const nameOf = (policy: string) => `eval/${policy}`;
+  checkTested(team.workflow, task);
   const policies = Object.keys(team.cast.policies);
   await room.seat(team.cast, request.seed, nameOf, () => {});
   try {
@@ -83,7 +85,7 @@ export async function evaluateTeam(
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
     });
     const scored = traces.map((trace) => assignRewards(team.workflow, team.cast, trace));
-    return { evaluation: evaluationOf(scored), traces: scored };
+    return { evaluation: evaluationOf(scored, task.metric), traces: scored };
   } finally {
     await room.unseat(policies.map(nameOf));
   }

@@ -38,7 +38,8 @@ export async function loadWorkflow(
   if (typeof workflow !== 'string') return parseWorkflow(workflow);
   const saved = /^[a-z][a-z0-9_-]*$/.test(workflow) && (await store.stat(paths.workflow(workflow))) !== null;
   if (saved) return parseWorkflow(parseJson(await store.read(paths.workflow(workflow)), paths.workflow(workflow)));
-  if (templateNames.includes(workflow)) return templateWorkflow(workflow, task?.presets?.[workflow]);
+  if (templateNames.includes(workflow))
+    return templateWorkflow(workflow, task === null ? {} : { metric: task.metric, ...task.presets?.[workflow] });
   if (readFile && /\.json$/.test(workflow)) return parseWorkflow(parseJson(await readFile(workflow), workflow));
   const known = [...new Set([...templateNames, ...(await savedNames(store))])];
   throw new UserError(

@@ -2,8 +2,10 @@
  * Scores of a short answer against gold answers: exact match and token F1 after SQuAD's normalisation, the best over all
  * golds. Source: Rajpurkar et al. 2016 (SQuAD), section 6.1; yes/no golds are scored by exact match, as HotpotQA does.
  */
+import { numberMatch } from './number.ts';
 
-export const metrics = ['f1', 'em'] as const;
+/** What a task can be scored by: words (F1, EM), equality of numbers, or a program's tests, all of which must pass. */
+export const metrics = ['f1', 'em', 'number', 'passed'] as const;
 export type Metric = (typeof metrics)[number];
 
 /** Whole words; \b would cut at letters beyond ASCII. */
@@ -34,9 +36,14 @@ export function tokenF1(text: string, golds: readonly string[]): number {
   return best;
 }
 
-/** All metrics of one answer. */
-export function scoreAnswer(text: string, golds: readonly string[]): Record<Metric, number> {
-  return { f1: tokenF1(text, golds), em: exactMatch(text, golds) };
+/** F1 and EM of one answer, and its equality as a number where the task is scored by that. Tests are run by a tool instead. */
+export function scoreAnswer(
+  text: string,
+  golds: readonly string[],
+  metric: Metric = 'f1',
+): { f1: number; em: number; number?: number } {
+  const words = { f1: tokenF1(text, golds), em: exactMatch(text, golds) };
+  return metric === 'number' ? { ...words, number: numberMatch(text, golds) } : words;
 }
 
 const verdicts = new Set(['yes', 'no', 'noanswer']);

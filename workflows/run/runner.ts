@@ -11,6 +11,7 @@ import type { Workflow } from '../schema/workflow.ts';
 import type { Query, Task } from '../tasks/task.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
+import { samplesOf } from './samples.ts';
 import { Walk, type Pending } from './walk.ts';
 
 /** All requests of one wave for one policy; answers in any order, matched by `record`. */
@@ -20,11 +21,15 @@ export type RunBatch = {
   workflow: Workflow;
   cast: Cast;
   queries: readonly Query[];
-  task: Pick<Task, 'corpus'>;
+  task: Pick<Task, 'corpus'> & Partial<Pick<Task, 'metric'>>;
   phase: Trace['phase'];
   /** Training step; part of trace ids and, in training, of the seeds. */
   step: number;
   seed: number;
+  /** Samples of each query; 1 when absent. */
+  samples?: number;
+  /** Samples after the first branch off it, one call of the workflow each, instead of being independent. */
+  branch?: boolean;
   generate: Generate;
   /** Decode greedily; true for phase `eval` when absent. */
   greedy?: boolean;
@@ -67,7 +72,10 @@ type Call = { walk: Walk; pending: Pending };
 
 function makeWalks(run: RunBatch, graph: Graph): Walk[] {
   const drawn = new Map<string, number>();
-  return run.queries.map((query) => {
+  const calls = run.workflow.nodes.filter(({ kind }) => kind === 'role').length;
+  const samples = samplesOf(run.samples ?? 1, run.branch === true, calls);
+  const wanted = run.queries.flatMap((query) => samples.map((sample) => ({ query, sample })));
+  return wanted.map(({ query, sample }) => {
     const before = drawn.get(query.id) ?? 0;
     drawn.set(query.id, before + 1);
     const traceId = `${run.step}-${run.phase}-${query.id}${before === 0 ? '' : `~${before}`}`;
@@ -77,11 +85,13 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
       cast,
       query,
       corpus: run.task.corpus,
+      metric: run.task.metric,
       traceId,
       phase,
       step,
       seed,
       greedy: run.greedy ?? phase === 'eval',
+      sample,
       onRecord,
     });
   });

@@ -4,7 +4,8 @@
  * dead: nodes that need a value from it are skipped, so a join behind a router fires. Knows no batches and no policies' insides.
  */
 import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
-import { scoreAnswer } from '../rewards/answer.ts';
+import { scoreAnswer, type Metric } from '../rewards/answer.ts';
+import { passedTests } from '../rewards/passed.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import type { Json, Values } from '../schema/value.ts';
@@ -20,6 +21,7 @@ import type { Graph, GraphNode, Step } from './graph.ts';
 import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
 import { parseText } from './parse.ts';
 import { renderPrompt } from './prompt.ts';
+import { learnsFrom, sampleSeed, type Sample } from './samples.ts';
 import { hashSeed } from './seed.ts';
 
 /** A call of a model that waits for its batch. */
@@ -37,11 +39,15 @@ export type WalkOptions = {
   cast: Cast;
   query: Query;
   corpus: ToolContext['corpus'];
+  /** What the task is scored by; F1 and EM are always counted. */
+  metric?: Metric;
   traceId: string;
   phase: Trace['phase'];
   step: number;
   seed: number;
   greedy: boolean;
+  /** Which of several samples of the question this is; the only one when absent. */
+  sample?: Sample;
   onRecord?: (trace: Trace, record: TraceRecord) => void;
 };
 
@@ -65,6 +71,8 @@ export class Walk {
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
   private readonly memory: Memory;
+  /** Calls of models so far. */
+  private calls = 0;
   private finished = false;
 
   constructor(options: WalkOptions) {
@@ -149,8 +157,12 @@ export class Walk {
   private finish(): void {
     if (this.trace.answer === undefined) return this.drop('no path reached an output');
     this.finished = true;
+    const { metric, graph } = this.options;
     if (this.trace.query.answers.length > 0)
-      this.trace.score = scoreAnswer(this.trace.answer, this.trace.query.answers);
+      this.trace.score = {
+        ...scoreAnswer(this.trace.answer, this.trace.query.answers, metric),
+        ...(metric === 'passed' ? passedTests(graph.workflow, this.trace.records) : {}),
+      };
   }
 
   /** Runs the steps of one level as far as they go; true when all are settled. */
@@ -317,7 +329,10 @@ export class Walk {
     record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, role.id, ...place);
     record.role = role.role;
     record.policy = policy;
-    record.trainable = !this.options.cast.policies[policy].frozen;
+    const { sample = { index: 0 } } = this.options;
+    const call = this.calls++;
+    record.seed = sampleSeed(record.seed, sample, call);
+    record.trainable = !this.options.cast.policies[policy].frozen && learnsFrom(sample, call);
     record.prompt = messages.map((message) => ({ role: message.role, content: message.content }));
     const sampling = { ...spec.sampling, temperature: greedy ? 0 : spec.sampling.temperature, seed: record.seed };
     const request: GenerateRequest = {

@@ -9,6 +9,10 @@ import { workflowSchema } from './workflow.ts';
 export const trainSettingsSchema = z.object({
   steps: z.int().min(1).max(1_000_000),
   queries: z.int().min(1).max(4_096).describe('queries a step'),
+  /** Samples of each query in a step; 1 when absent. */
+  samples: z.int().min(1).max(256).optional(),
+  /** Whether samples after the first branch off it, instead of being independent. */
+  branch: z.boolean().optional(),
   evalEvery: z.int().min(1),
   evalLimit: z.int().min(1),
   checkpointEvery: z.int().min(1),
@@ -38,10 +42,13 @@ export const runSchema = z.object({
 
 const scores = z.record(z.string(), z.number());
 
-/** Held-out result: mean of each task metric, plus share of legal role outputs. */
+/** Held-out result: mean of each metric, plus share of legal role outputs. Runs from before `score` have F1 alone. */
 export const evaluationSchema = z.object({
   f1: z.number(),
   em: z.number(),
+  /** The mean of what the task is scored by, which `metric` names. */
+  score: z.number().optional(),
+  metric: z.string().optional(),
   legal: z.number(),
   n: z.int(),
   roles: z.record(z.string(), scores).default({}),

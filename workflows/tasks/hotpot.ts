@@ -1,18 +1,20 @@
 /**
- * Questions from any file: one JSON object a line with `question` and `answer` (a text or a list; `answers` too), an `id`,
- * and `paragraphs` where each question brings its own documents. A corpus is a second file of {title, text} lines. What is
+ * Questions from any file: one JSON object a line (or one JSON array) in our own form, in that of a known data set
+ * (`layouts.ts`), or in any other with a mapping of its fields. A corpus is a second file of {title, text} lines. What is
  * held out follows from each id alone, so adding questions never moves one from one side to the other by rank.
  */
 import { UserError } from '../../engine/errors.ts';
+import { metrics, type Metric } from '../rewards/answer.ts';
 import { hashSeed } from '../run/seed.ts';
 import type { Passage } from '../schema/value.ts';
-import { fieldText, objectLines, type Line } from './jsonl.ts';
+import { readPassage } from './fields.ts';
+import { objectLines, objectRows, type Line } from './jsonl.ts';
+import { layoutOf, readQuestion, type Layout } from './layouts.ts';
+import { mapped, parseMapping, type Mapping } from './mapping.ts';
 import type { Query, Task, TaskOptions } from './task.ts';
 
 const maxQuestions = 1_000_000;
 const maxPassages = 5_000_000;
-const maxAnswers = 100;
-const maxParagraphs = 1_000;
 
 export type QuestionFile = {
   name: string;
@@ -26,31 +28,68 @@ export type QuestionFile = {
 
 /** A task from bytes. Throws a UserError naming the file and line of what is wrong. */
 export function questionTask(file: QuestionFile): Task {
-  const queries = readQuestions(file.questions, file.questionsName);
+  const options = checkOptions(file.options ?? {});
+  const { queries, layout } = readQuestions(file.questions, file.questionsName, options);
   const corpus = file.corpus === undefined ? null : readCorpus(file.corpus, file.corpusName ?? 'the corpus');
-  if (corpus === null && queries.every((query) => query.paragraphs === undefined)) {
+  if (corpus === null && !layout.closedBook && queries.every((query) => query.paragraphs === undefined)) {
     throw new UserError(
       `The questions bring no paragraphs and there is no corpus: ${file.questionsName}; name a corpus file of {"title", "text"} lines`,
     );
   }
-  const { train, heldOut } = split(queries, file.options ?? {});
-  const documents = corpus === null ? 'their own paragraphs' : `a corpus of ${corpus.length} passages`;
+  const { train, heldOut } = split(queries, options);
+  const documents =
+    corpus !== null
+      ? `a corpus of ${corpus.length} passages`
+      : queries.some((query) => query.paragraphs !== undefined)
+        ? 'their own paragraphs'
+        : 'nothing to search in';
   return {
     name: file.name,
     title: file.name,
     description: `${train.length} questions to train on, ${heldOut.length} held out, with ${documents}.`,
-    metric: 'f1',
+    metric: options.metric ?? layout.metric,
     train,
     heldOut,
     corpus,
+    ...(layout.presets === undefined ? {} : { presets: layout.presets }),
   };
 }
 
-function readQuestions(bytes: Uint8Array, name: string): Query[] {
+type Options = { heldOut?: unknown; layout?: unknown; mapping?: Mapping; metric?: Metric };
+
+const optionNames = ['heldOut', 'layout', 'map', 'metric'];
+
+function checkOptions({ heldOut, layout, map, metric, ...unknown }: TaskOptions): Options {
+  const [odd] = Object.keys(unknown);
+  if (odd !== undefined)
+    throw new UserError(
+      `A question file has no option of this name: ${odd}; its options are ${optionNames.join(', ')}`,
+    );
+  if (map !== undefined && layout !== undefined)
+    throw new UserError(`Both map and layout say how to read the file: ${String(map)}, ${String(layout)}; give one`);
+  const known = metrics.find((each) => each === metric);
+  if (metric !== undefined && known === undefined)
+    throw new UserError(
+      `There is no metric of this name: ${JSON.stringify(metric).slice(0, 60)}; use ${metrics.join(', ')}`,
+    );
+  return {
+    heldOut,
+    layout,
+    ...(map === undefined ? {} : { mapping: parseMapping(String(map)) }),
+    ...(known === undefined ? {} : { metric: known }),
+  };
+}
+
+function readQuestions(bytes: Uint8Array, name: string, options: Options): { queries: Query[]; layout: Layout } {
   const seen = new Map<string, number>();
   const queries: Query[] = [];
-  for (const line of objectLines(bytes, name, maxQuestions)) {
-    const query = readQuestion(line, name);
+  let layout: Layout | null = null;
+  for (const line of objectRows(bytes, name, maxQuestions)) {
+    layout ??= options.mapping
+      ? { ...layoutOf('nq-open', undefined), metric: 'f1' }
+      : layoutOf(options.layout, line.value);
+    const query = options.mapping ? readMapped(line, options.mapping, name) : layout.read(line, name);
+    if (query === null) continue;
     const before = seen.get(query.id);
     if (before !== undefined)
       throw new UserError(
@@ -59,57 +98,15 @@ function readQuestions(bytes: Uint8Array, name: string): Query[] {
     seen.set(query.id, line.number);
     queries.push(query);
   }
-  if (queries.length === 0)
+  if (layout === null || queries.length === 0)
     throw new UserError(`There is no question in this file: ${name}; write one {"id", "question", "answer"} a line`);
-  return queries;
+  return { queries, layout };
 }
 
-function readQuestion(line: Line, name: string): Query {
-  const { value } = line;
-  const question = fieldText(line, name, 'question', 10_000);
-  const id =
-    value['id'] === undefined && value['_id'] === undefined
-      ? `line-${line.number}`
-      : readId(value['id'] ?? value['_id'], line, name);
-  const query: Query = { id, question, answers: readAnswers(line, name) };
-  if (value['paragraphs'] !== undefined && value['paragraphs'] !== null)
-    query.paragraphs = readParagraphs(value['paragraphs'], line, name);
-  return query;
-}
-
-function readId(id: unknown, line: Line, name: string): string {
-  const text = typeof id === 'number' ? String(id) : id;
-  if (typeof text === 'string' && text.length > 0 && text.length <= 200) return text;
-  throw new UserError(
-    `${name}, line ${line.number}: an id must be a text of 1 to 200 characters: ${JSON.stringify(id)?.slice(0, 80)}`,
-  );
-}
-
-function readAnswers(line: Line, name: string): string[] {
-  const given = line.value['answers'] ?? line.value['answer'];
-  const list = Array.isArray(given) ? given : [given];
-  const answers = list.map((item) => (typeof item === 'number' ? String(item) : item));
-  const good = answers.every(
-    (item): item is string => typeof item === 'string' && item.trim() !== '' && item.length <= 10_000,
-  );
-  if (good && answers.length > 0 && answers.length <= maxAnswers) return answers as string[];
-  throw new UserError(
-    `${name}, line ${line.number}: "answer" must be a text, or a list of 1 to ${maxAnswers} texts: ${(JSON.stringify(given) ?? 'nothing').slice(0, 80)}`,
-  );
-}
-
-function readParagraphs(given: unknown, line: Line, name: string): Passage[] {
-  if (!Array.isArray(given) || given.length > maxParagraphs)
-    throw new UserError(
-      `${name}, line ${line.number}: "paragraphs" must be a list of at most ${maxParagraphs} {"title", "text"}`,
-    );
-  return given.map((item, index) =>
-    readPassage({ number: line.number, value: asObject(item) }, `${name}, paragraph ${index + 1}`),
-  );
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return value !== null && typeof value === 'object' && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+function readMapped(line: Line, mapping: Mapping, name: string): Query {
+  const { line: ours, values } = mapped(line, mapping, name);
+  const query = readQuestion(ours, name);
+  return Object.keys(values).length === 0 ? query : { ...query, values };
 }
 
 function readCorpus(bytes: Uint8Array, name: string): Passage[] {
@@ -120,17 +117,9 @@ function readCorpus(bytes: Uint8Array, name: string): Passage[] {
   return corpus;
 }
 
-function readPassage(line: Line, name: string): Passage {
-  const title = line.value['title'] === undefined ? '' : fieldText(line, name, 'title', 2_000, true);
-  return { title, text: fieldText(line, name, 'text', 1_000_000) };
-}
-
 /** `heldOut` is a number of questions (100 unless given), or a share below 1. Lowest hash of the id first. */
-function split(queries: readonly Query[], options: TaskOptions): { train: Query[]; heldOut: Query[] } {
-  const unknown = Object.keys(options).find((option) => option !== 'heldOut');
-  if (unknown !== undefined)
-    throw new UserError(`A question file has no option of this name: ${unknown}; its only option is heldOut`);
-  const wanted = options['heldOut'] ?? Math.min(100, Math.floor(queries.length / 2));
+function split(queries: readonly Query[], options: Options): { train: Query[]; heldOut: Query[] } {
+  const wanted = options.heldOut ?? Math.min(100, Math.floor(queries.length / 2));
   if (typeof wanted !== 'number' || !(wanted >= 0) || (wanted >= 1 && !Number.isInteger(wanted))) {
     throw new UserError(`heldOut must be a number of questions or a share below 1: ${JSON.stringify(wanted)}`);
   }

@@ -3,6 +3,7 @@
  */
 import { UserError } from '../../engine/errors.ts';
 import type { TaskSummary } from '../protocol.ts';
+import { unpacked } from './gzip.ts';
 import { questionTask } from './hotpot.ts';
 import type { BundledTask, Task, TaskOptions } from './task.ts';
 import { villageQa } from './village-qa.ts';
@@ -10,7 +11,7 @@ import { villageQa } from './village-qa.ts';
 const bundled: readonly BundledTask[] = [villageQa];
 
 export type TaskRequest = {
-  /** A bundled task's name, or the path of a .jsonl file. */
+  /** A bundled task's name, or the path of a .jsonl or .json file, which may be packed (.gz). */
   name: string;
   /** The path of a corpus file, for a file of questions. */
   corpus?: string;
@@ -28,17 +29,17 @@ export async function loadTask(request: TaskRequest): Promise<Task> {
     return found.build(request.options ?? {});
   }
   const { read, corpus } = request;
-  if (read === undefined || !/\.(jsonl|ndjson|json)$/i.test(request.name)) {
+  if (read === undefined || !/\.(jsonl|ndjson|json)(\.gz)?$/i.test(request.name)) {
     throw new UserError(
       `There is no task of this name: ${request.name}; use ${bundled.map((task) => task.name).join(', ')} or the path of a .jsonl file of questions`,
     );
   }
-  const questions = await read(request.name);
+  const questions = await unpacked(await read(request.name), request.name);
   return questionTask({
     name: baseName(request.name),
     questions,
     questionsName: request.name,
-    ...(corpus === undefined ? {} : { corpus: await read(corpus), corpusName: corpus }),
+    ...(corpus === undefined ? {} : { corpus: await unpacked(await read(corpus), corpus), corpusName: corpus }),
     options: request.options ?? {},
   });
 }
@@ -62,5 +63,6 @@ function baseName(path: string): string {
   return path
     .split(/[\\/]/)
     .pop()!
+    .replace(/\.gz$/i, '')
     .replace(/\.[a-z]+$/i, '');
 }

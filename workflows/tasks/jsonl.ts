@@ -7,7 +7,34 @@ export type Line = { number: number; value: Record<string, unknown> };
 
 const maxFileBytes = 2 ** 30;
 const maxLineBytes = 16 * 2 ** 20;
+/** A JSON array is read whole, which takes several times its size. */
+const maxArrayBytes = 256 * 2 ** 20;
 const newline = 10;
+
+/** The objects of a file: JSON lines, or one JSON array of objects, whose entries are counted as lines. */
+export function* objectRows(bytes: Uint8Array, name: string, maxRows: number): Generator<Line> {
+  if (!/^\ufeff?\s*\[\s*\{/.test(new TextDecoder().decode(bytes.subarray(0, 1_000)))) {
+    yield* objectLines(bytes, name, maxRows);
+    return;
+  }
+  if (bytes.length > maxArrayBytes)
+    throw new UserError(
+      `The file is one JSON array of more than 256 MiB: ${name} (${bytes.length} bytes); write one object a line`,
+    );
+  const rows = parseArray(decode(new TextDecoder('utf-8', { fatal: true }), bytes, name, 1), name);
+  if (rows.length > maxRows) throw new UserError(`${name} has more than ${maxRows} entries; use a part of it`);
+  for (const [index, row] of rows.entries()) yield { number: index + 1, value: asObject(row, name, index + 1) };
+}
+
+function parseArray(text: string, name: string): unknown[] {
+  try {
+    return JSON.parse(text) as unknown[];
+  } catch (error) {
+    throw new UserError(
+      `${name} begins as a JSON array and is none: ${error instanceof Error ? error.message.slice(0, 80) : ''}; was it cut off?`,
+    );
+  }
+}
 
 /** The objects of a JSON-lines file in UTF-8; empty lines are passed over. Throws a UserError naming file and line. */
 export function* objectLines(bytes: Uint8Array, name: string, maxLines: number): Generator<Line> {
@@ -48,9 +75,13 @@ function parseObject(text: string, name: string, number: number): Record<string,
       `${name}, line ${number}: not JSON: ${text.slice(0, 60)}; the file must hold one JSON object a line`,
     );
   }
+  return asObject(value, name, number);
+}
+
+function asObject(value: unknown, name: string, number: number): Record<string, unknown> {
   if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
   throw new UserError(
-    `${name}, line ${number}: not an object: ${text.slice(0, 60)}; the file must hold one JSON object a line`,
+    `${name}, line ${number}: not an object: ${JSON.stringify(value).slice(0, 60)}; the file must hold one JSON object a line`,
   );
 }
 

@@ -2,6 +2,7 @@
  * A task: questions with their gold answers, split into those trained on and those held out, and the corpus that tools may
  * search. It knows no workflow; what a template should do differently on it (prompts, number of passages) stands in `presets`.
  */
+import type { Metric } from '../rewards/answer.ts';
 import type { Json, Passage } from '../schema/value.ts';
 import type { Preset } from '../templates/preset.ts';
 
@@ -22,13 +23,13 @@ export type Task = {
   name: string;
   title: string;
   description: string;
-  /** The metric that curves show; every trace carries all of them. */
-  metric: 'f1' | 'em';
+  /** What the task is scored by, shown as its `score`; every trace carries F1 and EM besides. */
+  metric: Metric;
   train: Query[];
   heldOut: Query[];
   corpus: Passage[] | null;
   /** By template name: what it does differently on this task. */
-  presets?: Record<string, Preset>;
+  presets?: Readonly<Record<string, Preset>>;
 };
 
 /** Options a person may give with a task: {"heldOut": 100}, {"seed": 3}. */

@@ -3,10 +3,12 @@
  * changes texts and numbers only; the graph stays the template's.
  */
 import { UserError } from '../../engine/errors.ts';
+import type { Metric } from '../rewards/answer.ts';
 import type { Json } from '../schema/value.ts';
 import { workflowSchema, type Workflow, type WorkflowInput } from '../schema/workflow.ts';
 
 type RoleInput = WorkflowInput['roles'][string];
+type RuleInput = WorkflowInput['rewards']['rules'][number];
 
 export type RolePreset = {
   /** Replaces the whole prompt: system, user and worked examples. */
@@ -23,6 +25,8 @@ export type Preset = {
   tools?: Record<string, Record<string, Json>>;
   /** Weight of the format term of the rewards. */
   formatWeight?: number;
+  /** What the task is scored by: outcome rules that reward F1 reward this instead. */
+  metric?: Metric;
 };
 
 /** The template with the preset's texts and numbers put in, checked. Throws a UserError where the preset names what the template lacks. */
@@ -47,9 +51,15 @@ export function applyPreset(template: WorkflowInput, preset: Preset = {}): Workf
   );
   const rewards = {
     ...template.rewards,
+    rules: template.rewards.rules.map((rule) => withMetric(rule, preset.metric ?? 'f1')),
     ...(preset.formatWeight === undefined ? {} : { formatWeight: preset.formatWeight }),
   };
   return workflowSchema.parse({ ...template, roles, nodes, rewards });
+}
+
+function withMetric(rule: RuleInput, metric: Metric): RuleInput {
+  if (rule.value.kind !== 'score' || rule.value.metric !== 'f1') return rule;
+  return { ...rule, value: { kind: 'score', metric } };
 }
 
 function withRole(role: RoleInput, preset: RolePreset | undefined): RoleInput {

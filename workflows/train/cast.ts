@@ -23,6 +23,28 @@ export function presetCast(workflow: Workflow, preset: CastPreset, model: string
   });
 }
 
+/** Roles of a group share a policy named after them; a role in no group has its own. */
+export function groupCast(
+  workflow: Workflow,
+  { name, groups }: { readonly name: string; readonly groups: readonly (readonly string[])[] },
+  model: string,
+  method: Method,
+): Cast {
+  const policyOf = new Map<string, string>();
+  for (const group of groups)
+    for (const role of group) {
+      if (policyOf.has(role))
+        throw new UserError(`The cast ${name} puts a role into two groups: ${role}; name it once`);
+      policyOf.set(role, group.join('-').slice(0, 64));
+    }
+  const roles = { ...Object.fromEntries(Object.keys(workflow.roles).map((role) => [role, role])) };
+  for (const [role, policy] of policyOf) roles[role] = policy;
+  const policies = [...new Set(Object.values(roles))].map(
+    (policy) => [policy, { model, method, frozen: false }] as const,
+  );
+  return checkCast(workflow, castSchema.parse({ name, policies: Object.fromEntries(policies), roles }));
+}
+
 /** A preset's name, the name of a cast kept in the workflow, or a cast itself. */
 export function resolveCast(workflow: Workflow, cast: string | Cast, model: string, method: Method): Cast {
   if (typeof cast !== 'string') return checkCast(workflow, cast);

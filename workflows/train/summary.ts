@@ -1,6 +1,9 @@
 /** Means over finished traces: what a step's line of metrics and an evaluation say of rollouts. */
+import type { Metric } from '../rewards/answer.ts';
 import type { Evaluation } from '../schema/run.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
+import type { Workflow } from '../schema/workflow.ts';
+import { roleConfusion } from './confusion.ts';
 
 export function mean(numbers: readonly number[]): number {
   return numbers.length === 0 ? 0 : numbers.reduce((a, b) => a + b, 0) / numbers.length;
@@ -12,12 +15,13 @@ export function roleRecords(traces: readonly Trace[]): TraceRecord[] {
   );
 }
 
-export function rolloutMetrics(traces: readonly Trace[]): Record<string, number> {
+export function rolloutMetrics(traces: readonly Trace[], metric: Metric): Record<string, number> {
   const done = traces.filter((trace) => trace.status === 'done');
   const records = roleRecords(done);
   return {
     f1: mean(done.map((trace) => trace.score.f1 ?? 0)),
     em: mean(done.map((trace) => trace.score.em ?? 0)),
+    score: mean(done.map((trace) => trace.score[metric] ?? 0)),
     reward: mean(records.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
     legal: mean(records.map((record) => Number(record.legal))),
     queries: traces.length,
@@ -25,7 +29,7 @@ export function rolloutMetrics(traces: readonly Trace[]): Record<string, number>
   };
 }
 
-export function roleMetrics(traces: readonly Trace[]): Record<string, Record<string, number>> {
+function roleMetrics(traces: readonly Trace[]): Record<string, Record<string, number>> {
   const records = roleRecords(traces.filter((trace) => trace.status === 'done'));
   const roles = [...new Set(records.map((record) => record.role!))].sort();
   return Object.fromEntries(
@@ -44,14 +48,26 @@ export function roleMetrics(traces: readonly Trace[]): Record<string, Record<str
   );
 }
 
+/** The roles' means of a training rollout, with how far the roles are confused. */
+export function withConfusion(
+  traces: readonly Trace[],
+  workflow: Pick<Workflow, 'roles'>,
+): Record<string, Record<string, number>> {
+  const confusion = roleConfusion(roleRecords(traces.filter((trace) => trace.status === 'done')), workflow.roles);
+  return Object.fromEntries(
+    Object.entries(roleMetrics(traces)).map(([role, means]) => [role, { ...means, ...confusion[role] }]),
+  );
+}
+
 /** A dropped query counts as a wrong one: leaving it out would flatter. */
-export function evaluationOf(traces: readonly Trace[]): Evaluation {
-  const score = (metric: string) =>
-    mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[metric] ?? 0) : 0)));
+export function evaluationOf(traces: readonly Trace[], metric: Metric): Evaluation {
+  const score = (name: string) => mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[name] ?? 0) : 0)));
   const records = roleRecords(traces);
   return {
     f1: score('f1'),
     em: score('em'),
+    score: score(metric),
+    metric,
     legal: mean(records.map((record) => Number(record.legal))),
     n: traces.length,
     roles: roleMetrics(traces),

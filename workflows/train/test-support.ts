@@ -6,6 +6,8 @@ import type { EngineApi, GenerateRequest, Generation, SettledRecord, UpdateRepor
 import { hashSeed } from '../run/seed.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
 import type { Task } from '../tasks/task.ts';
+import { bytesOf, textOf } from '../workspace/layout.ts';
+import type { Store } from '../workspace/store.ts';
 import { presetCast } from './cast.ts';
 
 const method = { kind: 'full' } as const;
@@ -25,6 +27,27 @@ export const echoWorkflow = {
     { from: { node: 'solve', port: 'answer' }, to: { node: 'end', port: 'answer' } },
   ],
   rewards: { rules: [{ id: 'f1', level: 'trajectory', value: { kind: 'score', metric: 'f1' } }] },
+};
+
+/** Two roles, one after the other. */
+export const twoStepWorkflow = {
+  ...echoWorkflow,
+  name: 'two-step',
+  roles: {
+    first: { title: 'First', prompt: { user: '{{question}}' }, parser: { kind: 'text', port: 'draft' } },
+    last: { title: 'Last', prompt: { user: '{{draft}}' }, parser: { kind: 'text', port: 'answer' } },
+  },
+  nodes: [
+    echoWorkflow.nodes[0],
+    { id: 'draft', kind: 'role', role: 'first', inputs: [{ name: 'question', type: 'text' }] },
+    { id: 'say', kind: 'role', role: 'last', inputs: [{ name: 'draft', type: 'text' }] },
+    echoWorkflow.nodes[2],
+  ],
+  edges: [
+    { from: { node: 'start', port: 'question' }, to: { node: 'draft', port: 'question' } },
+    { from: { node: 'draft', port: 'draft' }, to: { node: 'say', port: 'draft' } },
+    { from: { node: 'say', port: 'answer' }, to: { node: 'end', port: 'answer' } },
+  ],
 };
 
 export function configOf(settings: Partial<RunConfig['settings']> = {}): RunConfig {
@@ -122,4 +145,35 @@ export function questionLines(count: number): string {
       paragraphs: [{ title: 'A', text: 'B' }],
     });
   return Array.from({ length: count }, (_, i) => line(i)).join('\n');
+}
+
+/** A workspace in memory, for tests of many small writes. */
+export function memoryStore(): Store {
+  const files = new Map<string, Uint8Array>();
+  const read = (path: string): Uint8Array => {
+    const bytes = files.get(path);
+    if (!bytes) throw new Error(`no such file: ${path}`);
+    return bytes;
+  };
+  const under = (path: string) => [...files.keys()].filter((file) => file === path || file.startsWith(`${path}/`));
+  return {
+    read: async (path) => read(path),
+    readRange: async (path, offset, length) => read(path).subarray(offset, offset + length),
+    write: async (path, bytes) => void files.set(path, bytes.slice()),
+    append: async (path, line) =>
+      void files.set(path, bytesOf(`${textOf(files.get(path) ?? new Uint8Array())}${line}\n`)),
+    list: async (path) => {
+      const names = under(path).map((file) => file.slice(path.length + 1).replace(/\/.*/s, '/'));
+      return [...new Set(names)].sort();
+    },
+    stat: async (path) => (files.has(path) ? { size: read(path).length, modifiedMs: 0 } : null),
+    remove: async (path) => under(path).forEach((file) => files.delete(file)),
+    move: async (from, to) => {
+      for (const file of under(to)) files.delete(file);
+      for (const file of under(from)) {
+        files.set(`${to}${file.slice(from.length)}`, read(file));
+        files.delete(file);
+      }
+    },
+  };
 }

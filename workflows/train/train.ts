@@ -23,7 +23,7 @@ import {
 import type { Store } from '../workspace/store.ts';
 import { dropTracesAfter, writeTraces } from '../workspace/traces.ts';
 import { drawQueries } from './draw.ts';
-import { evaluationOf, roleMetrics, rolloutMetrics } from './summary.ts';
+import { evaluationOf, rolloutMetrics, withConfusion } from './summary.ts';
 
 /** What a person asked for while it ran; looked at between steps. */
 export type Wish = 'go' | 'pause' | 'stop';
@@ -82,7 +82,8 @@ export async function train(context: TrainContext): Promise<TrainEnd> {
       return { outcome: hooks.wish() === 'stop' ? 'stopped' : 'paused', step };
     }
     step += 1;
-    if (metrics.eval && (best === null || metrics.eval.f1 > best.f1)) best = { step, f1: metrics.eval.f1 };
+    const score = metrics.eval?.score;
+    if (score !== undefined && (best === null || score > best.f1)) best = { step, f1: score };
     const due =
       step % config.settings.checkpointEvery === 0 ||
       step === config.settings.steps ||
@@ -175,8 +176,8 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
   const stepMs = updated - started;
   return {
     step: step + 1,
-    rollout: rolloutMetrics(traces),
-    roles: withReports(roleMetrics(traces), reports),
+    rollout: rolloutMetrics(traces, task.metric),
+    roles: withReports(withConfusion(traces, config.workflow), reports),
     policies: Object.fromEntries(Object.entries(reports).map(([policy, report]) => [policy, finite(report.metrics)])),
     ...(evaluated ? { eval: evaluated.evaluation } : {}),
     notes: Object.values(reports).flatMap((report) => [...report.notes]),
@@ -198,7 +199,8 @@ async function roll(
   step: number,
 ): Promise<Trace[]> {
   const { config, task, engine, hooks } = context;
-  const total = queries.length * Object.keys(config.workflow.roles).length;
+  const { samples = 1, branch = false } = phase === 'train' ? config.settings : {};
+  const total = queries.length * samples * Object.keys(config.workflow.roles).length;
   let done = 0;
   // An evaluation after an update is part of its step, and is finished.
   const breakable = phase === 'train' || step === 0;
@@ -213,6 +215,8 @@ async function roll(
     phase,
     step,
     seed: config.settings.seed,
+    samples,
+    branch,
     generate: (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests, call),
     onRecord: (_trace, record) => {
       if (record.kind !== 'role') return;
@@ -227,7 +231,7 @@ async function roll(
 async function evaluate(context: TrainContext, step: number): Promise<{ evaluation: Evaluation; traces: Trace[] }> {
   const queries = context.task.heldOut.slice(0, context.config.settings.evalLimit);
   const traces = await roll(context, queries, 'eval', step);
-  return { evaluation: evaluationOf(traces), traces };
+  return { evaluation: evaluationOf(traces, context.task.metric), traces };
 }
 
 async function updateAll(context: TrainContext, traces: Trace[], step: number): Promise<Record<string, UpdateReport>> {

@@ -16,6 +16,8 @@ export const paths = {
   traceLines: (id: string, step: number) => `runs/${id}/traces/${number(step)}.jsonl`,
   traceTokens: (id: string, step: number) => `runs/${id}/traces/${number(step)}.tokens.safetensors`,
   traceIndex: (id: string, step: number) => `runs/${id}/traces/${number(step)}.index.json`,
+  study: (name: string) => `studies/${name}`,
+  studyCells: (name: string) => `studies/${name}/cells.json`,
   checkpoints: (id: string) => `runs/${id}/checkpoints`,
   checkpoint: (id: string, step: number) => `runs/${id}/checkpoints/${number(step)}`,
 } as const;

@@ -24,6 +24,7 @@ const runStateSchema = z.object({ state: z.enum(states), step: z.int(), error: z
 const checkpointSchema = z.object({
   step: z.int().min(0),
   policies: z.array(z.string()),
+  /** `f1` holds the score of the task's metric, which was F1 when the name was given. */
   best: z.object({ step: z.int().min(0), f1: z.number() }).nullable(),
 });
 
