@@ -19,7 +19,7 @@ export const methodSchema = z.discriminatedUnion('kind', [
 ]);
 
 export const policySchema = z.object({
-  /** Name of a model in the workspace, a bundled one, or (terminal, desktop) a path. */
+  /** Name of a model in the workspace, a bundled one, or (terminal, desktop) a path; "*" is the one chosen for the run. */
   model: z.string().min(1),
   method: methodSchema,
   frozen: z.boolean().default(false),
