@@ -99,7 +99,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
         (phase) => job.preparing(phase, 0, 1),
       );
       await job.become('running');
-      const end = await train({ config, task: questions, engine: await room.engine(), store, hooks: job.hooks() });
+      const end = await train({
+        config,
+        task: questions,
+        engine: await room.engine(),
+        store,
+        outside: host.outside,
+        hooks: job.hooks(),
+      });
       await job.become(end.outcome);
     } catch (error) {
       await failed(job, error);
@@ -211,7 +218,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
       // A trained team searches the corpus it was trained with.
       const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
       const questions = from ? await taskOf(from) : await task(request.task, undefined, {});
-      return askOnce({ request, store, room, task: questions, ...(host.readFile ? { readFile: host.readFile } : {}) });
+      return askOnce({
+        request,
+        store,
+        room,
+        outside: host.outside,
+        task: questions,
+        ...(host.readFile ? { readFile: host.readFile } : {}),
+      });
     },
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
     inspectModel: (name) => room.inspect(name),
@@ -224,7 +238,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
         ? await taskOf(trained)
         : await task(request.task ?? 'village-qa', request.corpus, request.taskOptions);
       return evaluateTeam(
-        { request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) },
+        {
+          request,
+          task: questions,
+          store,
+          room,
+          outside: host.outside,
+          ...(host.readFile ? { readFile: host.readFile } : {}),
+        },
         onProgress,
       );
     },

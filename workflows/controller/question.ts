@@ -2,6 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { assignRewards } from '../rewards/assign.ts';
+import { answering, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
@@ -17,10 +18,11 @@ export type Asking = {
   store: Store;
   room: EngineRoom;
   task: Task;
+  outside?: Outside;
   readFile?: (path: string) => Promise<Uint8Array>;
 };
 
-export async function askOnce({ request, store, room, task, readFile }: Asking): Promise<Trace> {
+export async function askOnce({ request, store, room, task, outside, readFile }: Asking): Promise<Trace> {
   if (request.question.trim() === '') throw new UserError('The question is empty; type one');
   const from = request.run === undefined ? null : await readRun(store, request.run);
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
@@ -46,11 +48,15 @@ export async function askOnce({ request, store, room, task, readFile }: Asking):
       step: 0,
       seed: request.seed,
       greedy: true,
-      generate: (policy, requests) =>
-        engine.generate(
-          nameOf(policy),
-          requests.map((each) => ({ ...each, keep: false })),
-        ),
+      generate: answering(
+        cast,
+        (policy, requests) =>
+          engine.generate(
+            nameOf(policy),
+            requests.map((each) => ({ ...each, keep: false })),
+          ),
+        outside,
+      ),
     });
     return assignRewards(workflow, cast, trace);
   } finally {
