@@ -433,6 +433,7 @@ export const words = {
     removeSure: (name: string, size: string) => `Remove “${name}” from this machine? It frees ${size}.`,
     message: 'Message',
     send: 'Send',
+    stop: 'Stop',
     thinking: 'Writing…',
     clear: 'Clear',
     you: 'You',

@@ -26,6 +26,7 @@ export const controllerCalls = [
   'traces',
   'trace',
   'runQuestion',
+  'stopAnswer',
   'exportPolicy',
 ] as const satisfies (keyof ControllerApi)[];
 

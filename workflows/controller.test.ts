@@ -3,11 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { Cancelled } from '../engine/errors.ts';
 import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
 import type { Job } from './protocol.ts';
 import { configOf, echoWorkflow, questionLines, toyEngine } from './train/test-support.ts';
+import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { readMetrics } from './workspace/runs.ts';
 import { openNodeStore } from './workspace/store.node.ts';
@@ -186,6 +188,17 @@ describe('jobs', () => {
     expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
   });
 
+  it('leave a run alone that another process trains', async () => {
+    await store.write(paths.config('r'), bytesOf(JSON.stringify(config)));
+    await store.write(paths.claim('r'), bytesOf(String(process.ppid)));
+    await expect(controller.resume('r')).rejects.toThrow('Run r is being trained by another Troupe');
+    await expect(controller.removeRun('r')).rejects.toThrow('Run r is being trained by another Troupe');
+    await store.remove(paths.claim('r'));
+    await controller.resume('r');
+    await controller.settled('r');
+    expect(await store.stat(paths.claim('r'))).toBeNull();
+  });
+
   it('that fail say why', async () => {
     place.atUpdate(() => {
       throw new Error('a bug');
@@ -242,5 +255,14 @@ describe('jobs', () => {
       await expect(controller.train({ ...request, ...change } as never)).rejects.toMatchObject({ name: 'UserError' });
     }
     expect(await controller.runs()).toHaveLength(1);
+  });
+
+  it('leave a question alone that a person stops', async () => {
+    const question = { question: 'What now?', task: 'toy.jsonl', model: 'toy', cast: 'shared', seed: 1 };
+    const ask = () => controller.runQuestion({ workflow: workflowSchema.parse(echoWorkflow), ...question });
+    const asked = ask();
+    await controller.stopAnswer();
+    await expect(asked).rejects.toBeInstanceOf(Cancelled);
+    expect((await ask()).status).toBe('done');
   });
 });

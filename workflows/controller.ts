@@ -23,6 +23,9 @@ import { listRuns, readRun, writeRun } from './workspace/runs.ts';
 import { paths } from './workspace/layout.ts';
 import { listTraces, readTrace } from './workspace/traces.ts';
 
+/** The engine's calls that answer a person. */
+const ANSWER = 'answer';
+
 export type Controller = ControllerApi & {
   /** Resolves when the job of a run has come to rest: done, paused or stopped; rejects with what made it fail. */
   settled(run: string): Promise<void>;
@@ -40,6 +43,8 @@ export type Controller = ControllerApi & {
 export function createController(host: Host, events: ControllerEvents): Controller {
   const { store } = host.places;
   let partner: string | null = null;
+  /** Whether the question in progress shall end. */
+  let stopped = false;
   const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
@@ -73,7 +78,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
     if (busy) throw new UserError(`Another run is training: ${busy.job.config.id}; pause or stop it first`);
   };
 
+  const claim = async (run: string): Promise<void> => {
+    if (!(await store.claim(paths.claim(run))))
+      throw new UserError(`Run ${run} is being trained by another Troupe; pause it there first`);
+  };
+
   const begin = async (config: RunConfig): Promise<{ run: string }> => {
+    refuseIfBusy();
+    await claim(config.id);
     refuseIfBusy();
     const job = new TrainingJob(config, store, events);
     const settled = work(
@@ -112,6 +124,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await failed(job, error);
     } finally {
       await room.unseat(policies).catch(() => {});
+      if (jobs.get(config.id)?.job === job) await store.release(paths.claim(config.id));
     }
   };
 
@@ -175,8 +188,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
     removeRun: async (id) => {
       await readRun(store, id);
       if (running()?.job.config.id === id) throw new UserError(`Run ${id} is training; stop it first`);
+      await claim(id);
       jobs.delete(id);
       await store.remove(paths.run(id));
+      await store.release(paths.claim(id));
     },
     train: async (request) => {
       refuseIfBusy();
@@ -215,6 +230,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       return readTrace(store, run, id);
     },
     runQuestion: async (request) => {
+      stopped = false;
       // A trained team searches the corpus it was trained with.
       const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
       const questions = from ? await taskOf(from) : await task(request.task, undefined, {});
@@ -224,8 +240,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
         room,
         outside: host.outside,
         task: questions,
+        call: ANSWER,
+        cancelled: () => stopped,
         ...(host.readFile ? { readFile: host.readFile } : {}),
       });
+    },
+    stopAnswer: async () => {
+      stopped = true;
+      await (await room.engine()).cancel(ANSWER);
     },
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
     inspectModel: (name) => room.inspect(name),
@@ -298,7 +320,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     };
     const [said] = await (
       await room.engine()
-    ).generate(policy, [{ record, prompt: { messages }, sampling, keep: false }]);
+    ).generate(policy, [{ record, prompt: { messages }, sampling, keep: false }], ANSWER);
     return { text: said.text, tokens: said.ids.length, ms: performance.now() - started };
   }
 }

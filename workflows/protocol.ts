@@ -147,6 +147,8 @@ export type ControllerApi = {
     run?: string;
     seed: number;
   }): Promise<Trace>;
+  /** Ends the question or the chat answer in progress: the question rejects with `Cancelled`, the chat returns what was said. */
+  stopAnswer(): Promise<void>;
   /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
   exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;
 };

@@ -14,10 +14,10 @@ export function newMoments(size: number): Moments {
   return restoreMoments({ m: new Float32Array(size), v: new Float32Array(size), steps: { trunk: 0, value: 0 } }, size);
 }
 
-/** Copies of the moments, for a checkpoint. */
+/** The moments' numbers for a checkpoint; on the CPU they are the moments themselves, to be written before the next update. */
 export async function readMoments(moments: Moments): Promise<SavedMoments> {
   const read = async (x: Float32Array | tf.Tensor1D) =>
-    x instanceof Float32Array ? x.slice() : ((await x.data()) as Float32Array);
+    x instanceof Float32Array ? x : ((await x.data()) as Float32Array);
   return { m: await read(moments.m), v: await read(moments.v), steps: { ...moments.steps } };
 }
 

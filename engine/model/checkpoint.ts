@@ -11,6 +11,7 @@ import { readPeft, writePeft, type LoraPair } from '../formats/peft.ts';
 import { entryOf, openSafetensors, readFloats, type SafetensorsFile } from '../formats/safetensors.ts';
 import { writeSafetensors, type TensorOut } from '../formats/safetensors-write.ts';
 import { openSource } from '../formats/source.ts';
+import { hostView } from '../learn/host.ts';
 import { disposeMoments, readMoments, restoreMoments, type SavedMoments } from '../learn/moments.ts';
 import type { FileOut, FileSet } from '../protocol.ts';
 import { loraLinears } from './layout.ts';
@@ -32,7 +33,7 @@ export async function exportPolicy(policy: BasePolicy, what: ExportKind): Promis
     case 'checkpoint':
       return writeCheckpoint(policy);
     case 'peft':
-      return adapterFiles(policy, await flatNumbers(trainableOf(policy)));
+      return adapterFiles(policy, await flatView(trainableOf(policy)));
     case 'merged':
       return writeMerged(policy.base.source, (name) => mergedWeight(policy, name));
     default:
@@ -66,7 +67,12 @@ function trainableOf(policy: BasePolicy): Trainable {
 
 /** A copy of the flat variable on the host. // [size] */
 async function flatNumbers(trainable: Trainable): Promise<Float32Array> {
-  return Float32Array.from(await trainable.flat.data());
+  return (await flatView(trainable)).slice();
+}
+
+/** The same without a copy where there is none to make: to be read at once, before any tensor is made. */
+async function flatView({ flat }: Trainable): Promise<Float32Array> {
+  return hostView(flat) ?? ((await flat.data()) as Float32Array);
 }
 
 const cut = (values: Float32Array, segment: Segment): Float32Array =>
@@ -76,7 +82,7 @@ const cut = (values: Float32Array, segment: Segment): Float32Array =>
 
 async function writeCheckpoint(policy: BasePolicy): Promise<FileOut[]> {
   const trainable = trainableOf(policy);
-  const values = await flatNumbers(trainable);
+  const values = await flatView(trainable);
   const part = (name: Segment['part']): TensorOut[] =>
     trainable.layout
       .filter((segment) => segment.part === name)

@@ -4,6 +4,7 @@
  */
 import { getContext, setContext } from 'svelte';
 import { SvelteMap } from 'svelte/reactivity';
+import { Cancelled } from '../../engine/errors.ts';
 import type { DeviceInfo } from '../../engine/protocol.ts';
 import type {
   ControllerApi,
@@ -86,7 +87,8 @@ export class Session {
       if (!this.api) return null;
       return await work(this.api);
     } catch (failure) {
-      this.notify('error', sentence(failure));
+      // What a person stopped is no news to them.
+      if (!(failure instanceof Cancelled)) this.notify('error', sentence(failure));
       return null;
     }
   }

@@ -6,7 +6,7 @@ import type { ControllerApi, ControllerEvents, Job, RunSummary, TraceSummary } f
 import type { Evaluation, RunConfig, StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { presetCast } from '../../workflows/train/cast.ts';
-import { listed, summaryOf } from '../traces/single-questions.ts';
+import { listed } from '../traces/single-questions.ts';
 import { sampleWorkflow } from './sample-workflow.ts';
 
 const steps = 60;
@@ -315,10 +315,11 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     jobs: async () => [job],
     traces: async (_, filter) => listed(traces, filter) satisfies { total: number; rows: TraceSummary[] },
     trace: async (_, id) => {
-      const found = traces.find((trace) => summaryOf(trace).id === id);
+      const found = traces.find((trace) => trace.id === id);
       if (!found) throw new Error(`No such trace: ${id}`);
       return found;
     },
+    stopAnswer: async () => {},
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],
   };

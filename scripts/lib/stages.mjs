@@ -73,7 +73,7 @@ async function playwright(project, env = {}) {
 
 async function golden() {
   const isTotal = (line) => /^\d+ passed, \d+ failed, \d+ skipped$/.test(line);
-  const { code, output } = await node(['--import', 'tsx', 'tests/golden/golden.ts', fixtures], {
+  const { code, output } = await node(['--import', 'tsx', 'tests/golden/golden.ts', fixtures, '--brief'], {
     show: false,
     onLine: (line) => !isTotal(line) && console.log(line),
   });

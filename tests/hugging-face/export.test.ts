@@ -5,14 +5,18 @@
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { FileOut } from '../../engine/protocol.ts';
+import '../../engine/device/register.node.ts';
+import { createEngine } from '../../engine/engine.ts';
+import type { FileOut, GenerateRequest } from '../../engine/protocol.ts';
 import { filesAt } from '../../engine/formats/folder.node.ts';
 import { configJson, writeMerged } from '../../engine/formats/merged.ts';
+import '../../engine/formats/source.node.ts';
 import { openModel } from '../../engine/formats/model-files.ts';
 import { writePeft, type LoraPair } from '../../engine/formats/peft.ts';
+import { ppoSettings } from '../../engine/learn/settings.ts';
 import { FIXTURES, MODELS, missing } from '../../engine/formats/test-support.node.ts';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { Policy, Trainable } from '../../engine/model/policy.ts';
@@ -67,6 +71,13 @@ function theirTokens(model: string, text: string): { ids: number[]; chat: string
 /** Numbers that look random and are the same on every run. */
 function noise(length: number, scale: number): Float32Array {
   return Float32Array.from({ length }, (_, i) => scale * Math.sin(12.9898 * (i + 1) + 78.233 * length));
+}
+
+/** Of logits [rows, vocab]. */
+function logprobAt(logits: Float32Array, vocab: number, row: number, id: number): number {
+  const one = logits.subarray(row * vocab, (row + 1) * vocab);
+  const max = one.reduce((a, b) => Math.max(a, b), -Infinity);
+  return one[id]! - max - Math.log(one.reduce((sum, logit) => sum + Math.exp(logit - max), 0));
 }
 
 const IDS = [Array.from({ length: 12 }, (_, i) => 3 + i * 7), Array.from({ length: 12 }, (_, i) => 90 - i * 5)];
@@ -148,4 +159,47 @@ describe.skipIf(reason)(`Hugging Face loads what we export ${reason ?? ''}`, () 
       },
     );
   }
+
+  const nano = resolve(import.meta.dirname, '../../models/nano');
+  const noNano = missing(nano);
+  it.skipIf(noNano)(`an adapter that PPO trained ${noNano ?? ''}`, { timeout: 120_000 }, async () => {
+    const engine = createEngine({ onToken: () => {}, onProgress: () => {}, onDeviceLost: () => {} });
+    await engine.open('wasm');
+    const info = await engine.loadModel('nano', await filesAt(nano));
+    const method = { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] } as const;
+    await engine.createPolicy({ policy: 'team', model: 'nano', method, frozen: false, seed: 1 });
+    const settings = ppoSettings({ parameters: info.parameters, method: 'lora', totalSteps: 3 }, { lr: 3e-3 });
+    const prompts = ['who is the baker ?', 'where does the miller live ?'];
+    const promptIds = await Promise.all(prompts.map((text) => engine.encode('nano', { text })));
+    const items = promptIds.map((ids, i) => ({ promptIds: ids, ids: IDS[i]!.map((id) => id % info.vocab) }));
+    const before = await engine.score('team', items);
+    for (let step = 0; step < 3; step++) {
+      const requests: GenerateRequest[] = Array.from({ length: 8 }, (_, i) => ({
+        record: `${step}-${i}`,
+        prompt: { ids: promptIds[i % 2]! },
+        sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 12, stop: [], seed: 8 * step + i },
+        keep: true,
+      }));
+      const answers = await engine.generate('team', requests);
+      const settled = answers.map(({ record, ids }, i) => ({
+        record,
+        reward: new Set(ids).size / ids.length,
+        role: 'any',
+        turn: 0,
+        group: `${i % 2}`,
+      }));
+      await engine.update('team', settled, settings, step);
+    }
+    const ours = await engine.score('team', items);
+    const adapter = save('trained', await engine.exportPolicy('team', 'peft'));
+    await engine.close();
+
+    const flat = (scored: typeof ours): number[] => scored.flatMap(({ logprobs }) => [...logprobs]);
+    const theirs = items.flatMap(({ promptIds: prompt, ids }) => {
+      const logits = theirLogits(nano, [[...prompt, ...ids]], adapter);
+      return ids.map((id, t) => logprobAt(logits, info.vocab, prompt.length + t - 1, id));
+    });
+    expect(largestError(Float32Array.from(flat(ours)), flat(before))).toBeGreaterThan(10 * ALLOWED);
+    expect(largestError(Float32Array.from(flat(ours)), theirs)).toBeLessThan(ALLOWED);
+  });
 });

@@ -20,9 +20,21 @@ export type Asking = {
   task: Task;
   outside?: Outside;
   readFile?: (path: string) => Promise<Uint8Array>;
+  /** Name of the engine's calls, by which they can be cancelled. */
+  call: string;
+  cancelled: () => boolean;
 };
 
-export async function askOnce({ request, store, room, task, outside, readFile }: Asking): Promise<Trace> {
+export async function askOnce({
+  request,
+  store,
+  room,
+  task,
+  outside,
+  readFile,
+  call,
+  cancelled,
+}: Asking): Promise<Trace> {
   if (request.question.trim() === '') throw new UserError('The question is empty; type one');
   const from = request.run === undefined ? null : await readRun(store, request.run);
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
@@ -54,9 +66,11 @@ export async function askOnce({ request, store, room, task, outside, readFile }:
           engine.generate(
             nameOf(policy),
             requests.map((each) => ({ ...each, keep: false })),
+            call,
           ),
         outside,
       ),
+      cancelled,
     });
     return assignRewards(workflow, cast, trace);
   } finally {

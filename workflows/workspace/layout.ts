@@ -9,6 +9,8 @@ export const paths = {
   run: (id: string) => `runs/${id}`,
   config: (id: string) => `runs/${id}/run.json`,
   state: (id: string) => `runs/${id}/state.json`,
+  /** Held by the process that trains the run. */
+  claim: (id: string) => `runs/${id}/training`,
   metrics: (id: string) => `runs/${id}/metrics.jsonl`,
   traces: (id: string) => `runs/${id}/traces`,
   traceLines: (id: string, step: number) => `runs/${id}/traces/${number(step)}.jsonl`,

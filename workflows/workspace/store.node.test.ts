@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -31,6 +32,23 @@ describe('a workspace folder', () => {
     await store.write('f', bytes('new'));
     expect(text(await store.read('f'))).toBe('new');
     expect(await readdir(path.join(folder, 'workspace'))).toEqual(['f']);
+  });
+
+  it('gives a claim to one living process', async () => {
+    const file = path.join(folder, 'workspace', 'run', 'training');
+    expect(await store.claim('run/training')).toBe(true);
+    expect(await store.claim('run/training')).toBe(true); // a window that was loaded again
+    await store.release('run/training');
+    expect(await readdir(path.dirname(file))).toEqual([]);
+    await writeFile(file, `${process.ppid}\n`);
+    expect(await store.claim('run/training')).toBe(false);
+    await store.release('run/training');
+    expect(await store.claim('run/training')).toBe(false);
+    const gone = spawnSync(process.execPath, ['-e', '']).pid;
+    for (const left of [`${gone}\n`, 'not a number', '']) {
+      await writeFile(file, left);
+      expect(await store.claim('run/training')).toBe(true);
+    }
   });
 
   it('appends whole lines', async () => {

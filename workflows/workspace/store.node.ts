@@ -3,7 +3,7 @@
  * is flushed, then renamed over the old one, so that a crash leaves one or the other and never half.
  */
 import { constants } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import nodePath from 'node:path';
 import { entryParts, pathParts } from './path.ts';
 import type { Store } from './store.ts';
@@ -20,6 +20,8 @@ export function openNodeStore(root: string): Store {
     stat: (path) => statOrNull(at(path)),
     remove: (path) => rm(entry(path), { recursive: true, force: true }),
     move: (from, to) => move(entry(from), entry(to)),
+    claim: (path) => claim(entry(path)),
+    release: (path) => release(entry(path)),
   };
 }
 
@@ -105,6 +107,40 @@ async function move(from: string, to: string): Promise<void> {
   await rename(from, to);
   if (target) await rm(old, { recursive: true, force: true });
   await syncFolder(nodePath.dirname(to));
+}
+
+/** The claim is a file with the process's number: what a dead process left behind does not count. */
+async function claim(file: string): Promise<boolean> {
+  await mkdir(nodePath.dirname(file), { recursive: true });
+  const owner = await ownerOf(file);
+  if (owner !== null && owner !== process.pid && isAlive(owner)) return false;
+  await rm(file, { force: true });
+  await writeFile(file, `${process.pid}\n`, { flag: 'wx' }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error;
+  });
+  return (await ownerOf(file)) === process.pid;
+}
+
+async function release(file: string): Promise<void> {
+  if ((await ownerOf(file)) === process.pid) await rm(file, { force: true });
+}
+
+async function ownerOf(file: string): Promise<number | null> {
+  const text = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  const pid = Number.parseInt(text, 10);
+  return Number.isInteger(pid) && pid > 0 ? pid : null;
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
 }
 
 /** Makes a rename durable; Windows cannot flush a folder and does not need to. */

@@ -21,6 +21,7 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
     last = result.catch(() => {});
     return result;
   };
+  const held = new Map<string, () => void>();
   return {
     read: async (path) => new Uint8Array(await (await (await file(path, false)).getFile()).arrayBuffer()),
     readRange: async (path, offset, length) => {
@@ -46,7 +47,25 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
         if (found) await found.folder.removeEntry(found.name, { recursive: true }).catch(ifAbsent);
       }),
     move: (from, to) => inTurn(() => move(root, from, to)),
+    claim: (path) => claim(held, `${folderName}/${path}`),
+    release: async (path) => {
+      held.get(`${folderName}/${path}`)?.();
+      held.delete(`${folderName}/${path}`);
+    },
   };
+}
+
+/** A lock of the origin, which ends with the page that holds it. */
+async function claim(held: Map<string, () => void>, name: string): Promise<boolean> {
+  if (held.has(name)) return true;
+  return new Promise((resolve, reject) => {
+    navigator.locks
+      .request(name, { ifAvailable: true }, (lock) => {
+        resolve(lock !== null);
+        return lock && new Promise<void>((release) => held.set(name, release));
+      })
+      .catch(reject);
+  });
 }
 
 async function folderAt(root: Folder, parts: readonly string[], create: boolean): Promise<Folder> {

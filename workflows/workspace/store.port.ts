@@ -15,6 +15,8 @@ const calls = [
   'stat',
   'remove',
   'move',
+  'claim',
+  'release',
 ] as const satisfies (keyof Store)[];
 
 export function connectStore(wire: Wire): Store {

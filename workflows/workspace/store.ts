@@ -17,4 +17,7 @@ export interface Store {
   remove(path: string): Promise<void>;
   /** Atomic replace of `to`, file or folder. */
   move(from: string, to: string): Promise<void>;
+  /** Takes `path` for this process until `release` or its end, however it ends; false where another has it. */
+  claim(path: string): Promise<boolean>;
+  release(path: string): Promise<void>;
 }

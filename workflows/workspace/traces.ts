@@ -11,6 +11,7 @@ import type { TraceFilter, TraceSummary } from '../protocol.ts';
 import { recordSchema, traceSchema, type Trace, type TraceRecord, type TraceTokens } from '../schema/trace.ts';
 import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
+import { page, passes, summarise } from './trace-list.ts';
 
 const placeSchema = z.object({
   offset: z.int().min(0),
@@ -108,22 +109,6 @@ function tokenFile(kept: Kept): Uint8Array {
   return writeSafetensors([ints('promptIds', kept.promptIds), ints('ids', kept.ids), ...floats]);
 }
 
-export function summarise(trace: Trace): TraceSummary {
-  const rewards = trace.records.flatMap((record) => (record.reward === undefined ? [] : [record.reward]));
-  return {
-    id: trace.id,
-    step: trace.step,
-    phase: trace.phase,
-    question: trace.query.question,
-    answer: trace.answer ?? '',
-    status: trace.status,
-    f1: trace.score.f1 ?? 0,
-    em: trace.score.em ?? 0,
-    reward: rewards.length === 0 ? 0 : rewards.reduce((a, b) => a + b, 0) / rewards.length,
-    legal: trace.records.every((record) => record.legal !== false),
-  };
-}
-
 async function indexOf(store: Store, run: string, step: number): Promise<IndexRow[]> {
   return parseAs(indexSchema, await store.read(paths.traceIndex(run, step)), paths.traceIndex(run, step));
 }
@@ -136,18 +121,10 @@ export async function listTraces(
 ): Promise<{ total: number; rows: TraceSummary[] }> {
   const steps = await traceSteps(store, run);
   const wanted = steps.filter((step) => filter.step === undefined || step === filter.step).reverse();
-  const text = filter.text?.toLowerCase() ?? '';
   const rows: TraceSummary[] = [];
-  for (const step of wanted) {
-    for (const { place: _, ...row } of await indexOf(store, run, step)) {
-      if (filter.phase !== undefined && row.phase !== filter.phase) continue;
-      if (filter.legal !== undefined && row.legal !== filter.legal) continue;
-      if (text !== '' && !`${row.question} ${row.answer}`.toLowerCase().includes(text)) continue;
-      rows.push(row);
-    }
-  }
-  const offset = filter.offset ?? 0;
-  return { total: rows.length, rows: rows.slice(offset, offset + (filter.limit ?? 1_000)) };
+  for (const step of wanted)
+    for (const { place: _, ...row } of await indexOf(store, run, step)) if (passes(row, filter)) rows.push(row);
+  return page(rows, filter);
 }
 
 export async function traceSteps(store: Store, run: string): Promise<number[]> {
