@@ -9,6 +9,7 @@ import type { Host } from '../workflows/controller/host.ts';
 import { rememberedDevice } from '../workflows/workspace/remembered.ts';
 import '../workflows/tools/sandbox/register.node.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
+import { terminalOutside } from './outside.ts';
 import { readUserFile } from './place.ts';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -26,6 +27,7 @@ export async function terminalHost(workspace: string, device: DeviceChoice): Pro
     },
     remembered: rememberedDevice(store),
     readFile: readUserFile,
+    outside: terminalOutside(),
     software: { troupe: '0.1.0', node: process.version, platform: `${process.platform}-${process.arch}` },
   };
 }

@@ -111,7 +111,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
         (phase) => job.preparing(phase, 0, 1),
       );
       await job.become('running');
-      const end = await train({ config, task: questions, engine: await room.engine(), store, hooks: job.hooks() });
+      const end = await train({
+        config,
+        task: questions,
+        engine: await room.engine(),
+        store,
+        outside: host.outside,
+        hooks: job.hooks(),
+      });
       await job.become(end.outcome);
     } catch (error) {
       await failed(job, error);
@@ -232,6 +239,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         request,
         store,
         room,
+        outside: host.outside,
         task: questions,
         call: ANSWER,
         cancelled: () => stopped,
@@ -253,7 +261,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
         ? await taskOf(trained)
         : await task(request.task ?? 'village-qa', request.corpus, request.taskOptions);
       return evaluateTeam(
-        { request, task: questions, store, room, ...(host.readFile ? { readFile: host.readFile } : {}) },
+        {
+          request,
+          task: questions,
+          store,
+          room,
+          outside: host.outside,
+          ...(host.readFile ? { readFile: host.readFile } : {}),
+        },
         onProgress,
       );
     },

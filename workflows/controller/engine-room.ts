@@ -81,7 +81,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
     inspect: async (name) => (await engine()).inspect(await modelFiles(host.places, name)),
     seat: async (cast, seed, nameOf, onProgress) => {
       for (const [i, [policy, choice]] of Object.entries(cast.policies).entries()) {
-        if (seated.has(nameOf(policy))) continue;
+        if (choice.by !== undefined || seated.has(nameOf(policy))) continue;
         onProgress(`loading ${choice.model}`);
         await load(choice.model);
         await (

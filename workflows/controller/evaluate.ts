@@ -2,6 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import { assignRewards } from '../rewards/assign.ts';
 import { checkTested } from '../rewards/passed.ts';
+import { answering, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
@@ -40,12 +41,14 @@ export async function evaluateTeam(
     task,
     store,
     room,
+    outside,
     readFile,
   }: {
     request: EvaluationRequest;
     task: Task;
     store: Store;
     room: EngineRoom;
+    outside?: Outside;
     readFile?: (path: string) => Promise<Uint8Array>;
   },
   onProgress: (done: number, total: number) => void,
@@ -77,11 +80,15 @@ export async function evaluateTeam(
       phase: 'eval',
       step: 0,
       seed: request.seed,
-      generate: (policy, requests) =>
-        engine.generate(
-          nameOf(policy),
-          requests.map((each) => ({ ...each, keep: false })),
-        ),
+      generate: answering(
+        team.cast,
+        (policy, requests) =>
+          engine.generate(
+            nameOf(policy),
+            requests.map((each) => ({ ...each, keep: false })),
+          ),
+        outside,
+      ),
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
     });
     const scored = traces.map((trace) => assignRewards(team.workflow, team.cast, trace));

@@ -1,5 +1,6 @@
 /** What a place (terminal, browser worker, desktop) gives the controller: an engine to start, a store, bundled files. */
 import type { DeviceChoice, DeviceKind, EngineApi, EngineEvents } from '../../engine/protocol.ts';
+import type { Outside } from '../run/answering.ts';
 import type { ModelPlaces } from '../workspace/models.ts';
 
 export type EngineHandle = { engine: EngineApi; close(): Promise<void> };
@@ -12,5 +13,7 @@ export type Host = {
   remembered?: { read(): Promise<DeviceKind | undefined>; write(kind: DeviceKind): Promise<void> };
   /** A file a person named: a task, a corpus. Absent where there are no paths. */
   readFile?(path: string): Promise<Uint8Array>;
+  /** Services and people that may play a role; absent where neither can be reached. */
+  outside?: Outside;
   software: Readonly<Record<string, string>>;
 };

@@ -2,6 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { assignRewards } from '../rewards/assign.ts';
+import { answering, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
@@ -17,13 +18,23 @@ export type Asking = {
   store: Store;
   room: EngineRoom;
   task: Task;
+  outside?: Outside;
   readFile?: (path: string) => Promise<Uint8Array>;
   /** Name of the engine's calls, by which they can be cancelled. */
   call: string;
   cancelled: () => boolean;
 };
 
-export async function askOnce({ request, store, room, task, readFile, call, cancelled }: Asking): Promise<Trace> {
+export async function askOnce({
+  request,
+  store,
+  room,
+  task,
+  outside,
+  readFile,
+  call,
+  cancelled,
+}: Asking): Promise<Trace> {
   if (request.question.trim() === '') throw new UserError('The question is empty; type one');
   const from = request.run === undefined ? null : await readRun(store, request.run);
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
@@ -49,12 +60,16 @@ export async function askOnce({ request, store, room, task, readFile, call, canc
       step: 0,
       seed: request.seed,
       greedy: true,
-      generate: (policy, requests) =>
-        engine.generate(
-          nameOf(policy),
-          requests.map((each) => ({ ...each, keep: false })),
-          call,
-        ),
+      generate: answering(
+        cast,
+        (policy, requests) =>
+          engine.generate(
+            nameOf(policy),
+            requests.map((each) => ({ ...each, keep: false })),
+            call,
+          ),
+        outside,
+      ),
       cancelled,
     });
     return assignRewards(workflow, cast, trace);

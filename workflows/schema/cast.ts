@@ -18,18 +18,45 @@ export const methodSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
-export const policySchema = z.object({
-  /** Name of a model in the workspace, a bundled one, or (terminal, desktop) a path. */
-  model: z.string().min(1),
-  method: methodSchema,
-  frozen: z.boolean().default(false),
+/** An OpenAI-compatible service. The key is named, never written: it lives in the environment. */
+const endpointSchema = z.object({
+  kind: z.literal('endpoint'),
+  /** Up to and without "/chat/completions": "https://api.example.com/v1". */
+  url: z.url({ protocol: /^https?$/ }).max(2_000),
+  /** The service's own name of the model. */
+  model: z.string().min(1).max(200),
+  /** Name of the environment variable that holds the key; none is sent without. */
+  keyFrom: z
+    .string()
+    .regex(/^[A-Z][A-Z0-9_]{0,63}$/, 'name an environment variable, such as OPENAI_API_KEY; the key itself stays out')
+    .optional(),
+  timeoutMs: z.int().min(100).max(600_000).default(60_000),
+  /** How often a busy service is asked again, each time after a longer wait. */
+  retries: z.int().min(0).max(10).default(5),
+  /** Most calls at once. */
+  parallel: z.int().min(1).max(64).default(8),
 });
 
-export const CAST_VERSION = 1;
+export const policySchema = z
+  .object({
+    /** Name of a model in the workspace, a bundled one, or (terminal, desktop) a path; "*" is the one chosen for the run. */
+    model: z.string().min(1),
+    method: methodSchema,
+    frozen: z.boolean().default(false),
+    /** Who answers instead of the model: a service elsewhere, or a person. Such a policy is frozen. */
+    by: z.discriminatedUnion('kind', [endpointSchema, z.object({ kind: z.literal('person') })]).optional(),
+  })
+  .refine(({ by, frozen }) => by === undefined || frozen, {
+    path: ['frozen'],
+    message: 'a service or a person cannot be trained here; set "frozen": true',
+  });
+
+/** Version 2 added `by` and the model "*"; version 1 means what it meant. */
+export const CAST_VERSION = 2;
 
 export const castSchema = z.object({
   troupe: z.literal('cast').default('cast'),
-  version: z.literal(CAST_VERSION).default(CAST_VERSION),
+  version: z.literal([1, CAST_VERSION]).default(CAST_VERSION),
   name: z.string().min(1).max(80),
   policies: z.record(z.string().min(1).max(64), policySchema),
   /** role -> policy */
@@ -37,5 +64,6 @@ export const castSchema = z.object({
 });
 
 export type PolicyChoice = z.infer<typeof policySchema>;
+export type Endpoint = z.infer<typeof endpointSchema>;
 export type Cast = z.infer<typeof castSchema>;
 export type Method = z.infer<typeof methodSchema>;

@@ -7,6 +7,7 @@ import { buildGraph, portsOf, type NodePorts } from '../run/graph.ts';
 import { rewardProblems } from './lint-rewards.ts';
 import { expressionProblems, promptProblems } from './lint-texts.ts';
 import { complaint, error, warning, type Problem, type ProblemCode } from './problem.ts';
+import type { RewardRule } from './reward.ts';
 import type { Edge, Workflow, WorkflowNode } from './workflow.ts';
 import { fits, isListType } from './value.ts';
 
@@ -203,7 +204,8 @@ function graphProblems(workflow: Workflow): Problem[] {
 
 function reachProblems(workflow: Workflow): Problem[] {
   const starts = workflow.nodes.filter((node) => node.kind === 'input').map((node) => node.id);
-  const ends = workflow.nodes.filter((node) => node.kind === 'output').map((node) => node.id);
+  const measured = new Set(workflow.rewards.rules.flatMap(measuredNodes));
+  const ends = workflow.nodes.filter((node) => node.kind === 'output' || measured.has(node.id)).map((node) => node.id);
   const [fromStart, toEnd] = [reach(workflow.edges, starts, 'on'), reach(workflow.edges, ends, 'back')];
   return workflow.nodes.flatMap((node) => {
     if (!fromStart.has(node.id))
@@ -225,6 +227,12 @@ function reachProblems(workflow: Workflow): Problem[] {
       ];
     return [];
   });
+}
+
+/** Nodes whose values a reward reads. */
+function measuredNodes({ value }: RewardRule): string[] {
+  const series = value.kind === 'cure' ? [value.matrix, value.truth] : 'of' in value ? [value.of] : [];
+  return series.flatMap((each) => ('node' in each ? [each.node.split('.')[0]] : []));
 }
 
 function reach(edges: readonly Edge[], from: readonly string[], way: 'on' | 'back'): Set<string> {

@@ -27,7 +27,12 @@ const workflowFormat: Format<Workflow> = {
   schema: workflowSchema,
   migrations: { 1: unchanged },
 };
-const castFormat: Format<Cast> = { kind: 'cast', version: CAST_VERSION, schema: castSchema, migrations: {} };
+const castFormat: Format<Cast> = {
+  kind: 'cast',
+  version: CAST_VERSION,
+  schema: castSchema,
+  migrations: { 1: unchanged },
+};
 const rewardsFormat: Format<Rewards> = {
   kind: 'rewards',
   version: REWARDS_VERSION,

@@ -81,6 +81,22 @@ const presets: Record<string, Preset> = {
     },
     tools: { search: oneEach },
   },
+  // The village asks for no programs: these teams run here, and earn nothing but their formats.
+  'planner-executor': {
+    roles: {
+      planner: { ...searching, sampling: { maxTokens: 16 } },
+      executor: { prompt: { user: 'Search: {{task}}' }, sampling: { maxTokens: 16 } },
+    },
+    tools: { gather: oneEach },
+  },
+  'plan-code-verify-reflect': {
+    roles: {
+      planner: searching,
+      coder: searching,
+      reflector: searching,
+    },
+  },
+  'coder-verifier': { roles: { coder: searching, verifier: searching } },
 };
 
 export const villageQa: BundledTask = {

@@ -31,14 +31,7 @@ export const voting: WorkflowInput = {
       inputs: [port('question'), port('passages', 'passages')],
       samples: 3,
     },
-    {
-      id: 'majority',
-      kind: 'compute',
-      title: 'Majority',
-      inputs: [port('answers', 'list')],
-      output: port('answer'),
-      expression: 'best(answers, answers.map(a, size(answers.filter(b, em(b, a) == 1.0))))',
-    },
+    { id: 'majority', kind: 'tool', title: 'Majority', tool: 'majority-vote' },
     result,
   ],
   edges: wires(

@@ -47,14 +47,23 @@ export function groupCast(
 
 /** A preset's name, the name of a cast kept in the workflow, or a cast itself. */
 export function resolveCast(workflow: Workflow, cast: string | Cast, model: string, method: Method): Cast {
-  if (typeof cast !== 'string') return checkCast(workflow, cast);
+  if (typeof cast !== 'string') return checkCast(workflow, withChosen(cast, model, method));
   if (cast === 'shared' || cast === 'separate') return presetCast(workflow, cast, model, method);
   const kept = workflow.casts[cast];
   if (!kept)
     throw new UserError(
       `No such cast: ${cast}; use ${[...castPresets, ...Object.keys(workflow.casts)].join(', ')} or a file`,
     );
-  return checkCast(workflow, kept);
+  return checkCast(workflow, withChosen(kept, model, method));
+}
+
+/** A cast kept in a workflow cannot know the model: "*" stands for the one chosen, which takes the method chosen with it. */
+function withChosen(cast: Cast, model: string, method: Method): Cast {
+  const policies = Object.entries(cast.policies).map(([name, policy]) => [
+    name,
+    policy.model === '*' ? { ...policy, model, method } : policy,
+  ]);
+  return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
 }
 
 /** Policies name folders of a checkpoint. */

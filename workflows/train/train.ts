@@ -6,6 +6,7 @@
 import { Cancelled } from '../../engine/errors.ts';
 import type { EngineApi, PpoSettings, SettledRecord, TokenArrays, UpdateReport } from '../../engine/protocol.ts';
 import { assignRewards } from '../rewards/assign.ts';
+import { answering, type Outside } from '../run/answering.ts';
 import { recordKey, runBatch } from '../run/runner.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -34,7 +35,15 @@ export type TrainHooks = {
   onStep(metrics: StepMetrics): void;
 };
 
-export type TrainContext = { config: RunConfig; task: Task; engine: EngineApi; store: Store; hooks: TrainHooks };
+export type TrainContext = {
+  config: RunConfig;
+  task: Task;
+  engine: EngineApi;
+  store: Store;
+  /** Services and people that play frozen roles. */
+  outside?: Outside;
+  hooks: TrainHooks;
+};
 export type TrainEnd = { outcome: 'done' | 'paused' | 'stopped'; step: number };
 
 /** Where steps are slow, a checkpoint comes before this much work could be lost; checkpoints change no number. */
@@ -198,14 +207,15 @@ async function roll(
   phase: 'train' | 'eval',
   step: number,
 ): Promise<Trace[]> {
-  const { config, task, engine, hooks } = context;
+  const { config, task, engine, outside, hooks } = context;
   const { samples = 1, branch = false } = phase === 'train' ? config.settings : {};
   const total = queries.length * samples * Object.keys(config.workflow.roles).length;
   let done = 0;
   // An evaluation after an update is part of its step, and is finished.
   const breakable = phase === 'train' || step === 0;
   const call = breakable ? rolloutCall(config.id) : `${config.id}/evaluation`;
-  const tell = () => hooks.onProgress({ step, phase: phase === 'train' ? 'rollout' : 'evaluation', done, total });
+  const tell = () =>
+    hooks.onProgress({ step, phase: phase === 'train' ? 'rollout' : 'evaluation', done, total: Math.max(done, total) });
   tell();
   const traces = await runBatch({
     workflow: config.workflow,
@@ -217,7 +227,11 @@ async function roll(
     seed: config.settings.seed,
     samples,
     branch,
-    generate: (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests, call),
+    generate: answering(
+      config.cast,
+      (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests, call),
+      outside,
+    ),
     onRecord: (_trace, record) => {
       if (record.kind !== 'role') return;
       done += 1;

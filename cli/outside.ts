@@ -1,0 +1,21 @@
+/** What the terminal offers beyond its engine: services elsewhere, with keys from the environment, and the person at the keyboard. */
+import { createInterface } from 'node:readline/promises';
+import type { Outside } from '../workflows/run/answering.ts';
+
+export function terminalOutside(): Outside {
+  return {
+    network: { fetch: (url, init) => fetch(url, init), secret: (name) => process.env[name] },
+    ...(process.stdin.isTTY ? { ask } : {}),
+  };
+}
+
+/** Shows a role's turn and reads one line; it speaks on stderr, so that results on stdout stay clean. */
+async function ask({ policy, messages }: Parameters<NonNullable<Outside['ask']>>[0]): Promise<string> {
+  process.stderr.write(`\n${messages.map(({ role, content }) => `[${role}] ${content}`).join('\n')}\n`);
+  const reader = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await reader.question(`${policy}> `);
+  } finally {
+    reader.close();
+  }
+}
