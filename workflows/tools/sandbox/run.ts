@@ -17,8 +17,8 @@ import type { FromThread } from './serve.ts';
 
 /** A program that is asked to stop has this long to do so before its thread is ended. */
 const graceMs = 100;
-/** Loading a language takes 0.1 s (JavaScript) to 3 s (Python) on a small machine; a busy one gets twenty times that. */
-const loadLimitMs = 60_000;
+/** Loading a language takes 0.1 s (JavaScript) to 3 s (Python) on a small machine; a busy one gets far more. */
+const loadLimitMs = 240_000;
 const threadsMax = 4;
 
 type Job = {
