@@ -196,6 +196,16 @@ describe('a study', () => {
     expect(await concludeStudy(store, parseStudy(file), [{ ...cells[0], id: 'never' } as Cell])).toBe(null);
   });
 
+  it('does without traces that were removed, and names a run whose metrics are damaged', async () => {
+    const { cells } = await go(undefined, parseStudy({ ...file, seeds: [1] }));
+    await store.remove(`runs/${cells[0].id}/traces`);
+    const bare = (await concludeStudy(store, parseStudy(file), cells))!;
+    expect([bare.results.arms.length, bare.results.differences]).toEqual([2, []]);
+    await store.write(`runs/${cells[0].id}/metrics.jsonl`, bytesOf('{"step":'));
+    const { results } = (await concludeStudy(store, parseStudy(file), cells))!;
+    expect(results.missing).toEqual([{ id: cells[0].id, why: 'its metrics are damaged' }]);
+  });
+
   it('goes past a cell that fails, says so, and tries it again', async () => {
     let updates = 0;
     const end = await go(
