@@ -101,7 +101,7 @@ function answerHabit(random: () => number, s: Scene): Example {
   const neighbour = s.person.facts[facts[(facts.indexOf(s.fact) + 1) % facts.length]];
   const response = lost
     ? `<a>newcomer</a>`
-    : u < 0.5
+    : u < 0.6
       ? `<a>${right}</a>`
       : u < 0.8
         ? `<a>${neighbour}</a>`
