@@ -143,8 +143,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
     const device = await room.device();
     const info = await room.inspect(request.model);
     const castName = typeof request.cast === 'string' ? request.cast : request.cast.name;
-    const taken = await listRuns(store);
-    const id = request.id === undefined ? newRunId(workflow.name, castName, taken) : checkRunId(request.id, taken);
+    const id =
+      request.id === undefined
+        ? newRunId(workflow.name, castName, await listRuns(store))
+        : checkRunId(request.id, (await store.stat(paths.config(request.id))) !== null);
     const taskPath = questions.name === request.task ? undefined : request.task;
     return composeRun({
       request,

@@ -57,11 +57,12 @@ describe.skipIf(!nano)('a study of the bundled model (models/nano is missing her
     '--workspace',
     path.join(folder, workspace),
   ];
-  const metricsIn = async (workspace: string) => {
+  type Line = { eval?: { f1: number }; policies: object; timing: null };
+  const metricsIn = async (workspace: string): Promise<Record<string, Line[]>> => {
     const runs = path.join(folder, workspace, 'runs');
     const read = async (run: string) => {
       const lines = (await readFile(path.join(runs, run, 'metrics.jsonl'), 'utf8')).trim().split('\n');
-      return [run, lines.map((line) => ({ ...(JSON.parse(line) as object), timing: null }))] as const;
+      return [run, lines.map((line) => ({ ...(JSON.parse(line) as Line), timing: null }))] as const;
     };
     return Object.fromEntries(await Promise.all((await readdir(runs)).map(read)));
   };
@@ -105,7 +106,7 @@ describe.skipIf(!nano)('a study of the bundled model (models/nano is missing her
         final: { mean: number; low: number; high: number };
       }[];
     };
-    const metrics = (await metricsIn('whole')) as Record<string, { eval?: { f1: number }; policies: object }[]>;
+    const metrics = await metricsIn('whole');
     expect(report.arms.map(({ label }) => label)).toEqual(['shared', 'separate']);
     for (const cell of report.arms.flatMap(({ cells }) => cells)) {
       expect(cell.final).toBe(metrics[cell.id].at(-1)!.eval!.f1);
@@ -115,7 +116,9 @@ describe.skipIf(!nano)('a study of the bundled model (models/nano is missing her
     expect(report.differences).toHaveLength(1);
     expect(report.differences[0]).toMatchObject({ one: 'shared', other: 'separate', seeds: 2, questions: 8 });
     expect(report.differences[0].final.mean).toBeCloseTo(finals[0] - finals[1], 10);
-    const measured = Object.keys(metrics).filter((id) => JSON.stringify(metrics[id]).includes('gradient/cosine/answerer~decomposer'));
+    const measured = Object.keys(metrics).filter((id) =>
+      JSON.stringify(metrics[id]).includes('gradient/cosine/answerer~decomposer'),
+    );
     expect(measured).not.toHaveLength(0);
     expect(measured.every((id) => id.includes('--shared--'))).toBe(true);
     const html = await readFile(path.join(place, 'tiny.html'), 'utf8');

@@ -45,6 +45,7 @@ describe('the terminal', () => {
       ['train'],
       ['run'],
       ['eval'],
+      ['study'],
       ['sft'],
       ['traces'],
       ['models'],

@@ -117,11 +117,10 @@ export function withOverrides(defaults: PpoSettings, overrides: Readonly<Record<
 }
 
 /** A chosen name: it becomes a folder, and a run is never overwritten. */
-export function checkRunId(id: string, taken: readonly string[]): string {
+export function checkRunId(id: string, taken: boolean): string {
   if (!/^[\w][\w.-]{0,239}$/.test(id))
     throw new UserError(`Not a name for a run: ${id.slice(0, 80)}; use letters, digits, _ - and .`);
-  if (taken.includes(id))
-    throw new UserError(`There is a run of this name already: ${id}; choose another or remove it`);
+  if (taken) throw new UserError(`There is a run of this name already: ${id}; choose another or remove it`);
   return id;
 }
 

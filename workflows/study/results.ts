@@ -4,6 +4,7 @@
  */
 import type { StepMetrics } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
+import { paths } from '../workspace/layout.ts';
 import { readMetrics, readRun, readState } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { readThinTraces } from '../workspace/traces.ts';
@@ -70,10 +71,15 @@ export async function studyResults(
       missing.push({ id: cell.id, why: notes[cell.id]?.error ?? state ?? 'not begun' });
       continue;
     }
+    const result = await cellResult(store, cell, notes[cell.id]?.peakBytes ?? 0);
+    if (result === null) {
+      missing.push({ id: cell.id, why: 'its metrics are damaged' });
+      continue;
+    }
     const key = JSON.stringify(axes.map((axis) => cell.arm[axis]));
     const found = arms.get(key) ?? { arm: cell.arm, label: labelOf(cell.arm, varied), cells: [] };
     arms.set(key, found);
-    found.cells.push(await cellResult(store, cell, notes[cell.id]?.peakBytes ?? 0));
+    found.cells.push(result);
   }
   const [first] = arms.values();
   if (first === undefined) return null;
@@ -96,11 +102,13 @@ function labelOf(arm: Arm, varied: readonly Axis[]): string {
   return varied.length === 0 ? arm.cast : varied.map((axis) => arm[axis]).join(' · ');
 }
 
-async function cellResult(store: Store, { id, seed }: Cell, peakBytes: number): Promise<CellResult> {
+/** null where the run's lines hold no evaluation after training. */
+async function cellResult(store: Store, { id, seed }: Cell, peakBytes: number): Promise<CellResult | null> {
   const metrics = await readMetrics(store, id);
   const evaluated = metrics.filter((line) => line.eval !== undefined);
   const trained = evaluated.filter((line) => line.step > 0);
-  const last = trained.at(-1)!;
+  const last = trained.at(-1);
+  if (last === undefined || metrics[0].eval === undefined) return null;
   const best = trained.reduce((a, b) => (scoreOf(b) > scoreOf(a) ? b : a));
   const sum = (of: (line: StepMetrics) => number) => metrics.reduce((total, line) => total + of(line), 0);
   return {
@@ -129,6 +137,8 @@ async function questionScores(
   run: string,
   { step, eval: held }: StepMetrics,
 ): Promise<Map<string, number>> {
+  // A person may have removed the traces to save room: the run still has its curves.
+  if ((await store.stat(paths.traceLines(run, step))) === null) return new Map();
   const traces = (await readThinTraces(store, run, step)).filter(({ phase }) => phase === 'eval');
   return new Map(traces.map((trace) => [trace.query.id, traceScore(trace, held?.metric ?? 'f1')]));
 }

@@ -1,6 +1,6 @@
 /** A study with an engine whose only parameter is a number: planned, interrupted, resumed, counted and reported. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { EngineApi } from '../../engine/protocol.ts';
+import type { DeviceInfo, EngineApi, ModelInfo } from '../../engine/protocol.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { Host } from '../controller/host.ts';
 import { memoryStore, questionLines, toyEngine, twoStepWorkflow } from '../train/test-support.ts';
@@ -12,8 +12,8 @@ import type { Cell } from './plan.ts';
 import { runStudy, type CellState, type StudyHooks } from './run.ts';
 import { parseStudy } from './schema.ts';
 
-const info = { architecture: 'llama', format: 'safetensors', parameters: 1_000, layers: 1, hidden: 1, heads: 1, kvHeads: 1, vocab: 1, contextLength: 1, weightTypes: ['F32'], bytesOnDisk: 1, chatTemplate: true, memory: { run: 1, trainFull: 1, trainLora: 1 } }; // prettier-ignore
-const device = {
+const info: ModelInfo = { architecture: 'llama', format: 'safetensors', parameters: 1_000, layers: 1, hidden: 1, heads: 1, kvHeads: 1, vocab: 1, contextLength: 1, weightTypes: ['F32'], bytesOnDisk: 1, chatTemplate: true, memory: { run: 1, trainFull: 1, trainLora: 1 } }; // prettier-ignore
+const device: DeviceInfo = {
   kind: 'cpu',
   name: 'toy',
   software: false,
@@ -29,13 +29,13 @@ function hostOf(store: Store, atUpdate: () => Promise<void> = async () => {}): H
     // Every policy has weights of its own.
     const toys = new Map<string, EngineApi>();
     const of = (policy: string): EngineApi => toys.get(policy) ?? (toys.set(policy, toyEngine()), toys.get(policy)!);
-    return {
+    const calls: Partial<EngineApi> = {
       open: async () => device,
       inspect: async () => info,
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
-      createPolicy: async () => {},
+      createPolicy: async ({ policy, model }) => ({ policy, model, trainable: 1, bytes: 1 }),
       dropPolicy: async () => {},
       memory: async () => ({ usedBytes: 1, peakBytes: 3 * 2 ** 20, parts: {} }),
       generate: (policy, ...rest) => of(policy).generate(policy, ...rest),
@@ -46,7 +46,8 @@ function hostOf(store: Store, atUpdate: () => Promise<void> = async () => {}): H
         await atUpdate();
         return of(policy).update(policy, ...rest);
       },
-    } as Partial<EngineApi> as EngineApi;
+    };
+    return calls as EngineApi;
   };
   const files: Record<string, string> = { 'toy.jsonl': questionLines(24), 'two.json': JSON.stringify(twoStepWorkflow) };
   return {
@@ -193,6 +194,16 @@ describe('a study', () => {
     const report = JSON.parse(textOf(await store.read('studies/tiny/report.json'))) as typeof results;
     expect(report.differences).toEqual(results.differences);
     expect(await concludeStudy(store, parseStudy(file), [{ ...cells[0], id: 'never' } as Cell])).toBe(null);
+  });
+
+  it('does without traces that were removed, and names a run whose metrics are damaged', async () => {
+    const { cells } = await go(undefined, parseStudy({ ...file, seeds: [1] }));
+    await store.remove(`runs/${cells[0].id}/traces`);
+    const bare = (await concludeStudy(store, parseStudy(file), cells))!;
+    expect([bare.results.arms.length, bare.results.differences]).toEqual([2, []]);
+    await store.write(`runs/${cells[0].id}/metrics.jsonl`, bytesOf('{"step":'));
+    const { results } = (await concludeStudy(store, parseStudy(file), cells))!;
+    expect(results.missing).toEqual([{ id: cells[0].id, why: 'its metrics are damaged' }]);
   });
 
   it('goes past a cell that fails, says so, and tries it again', async () => {

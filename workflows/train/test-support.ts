@@ -168,6 +168,9 @@ export function memoryStore(): Store {
     },
     stat: async (path) => (files.has(path) ? { size: read(path).length, modifiedMs: 0 } : null),
     remove: async (path) => under(path).forEach((file) => files.delete(file)),
+    // Whoever asks is the same process.
+    claim: async () => true,
+    release: async () => {},
     move: async (from, to) => {
       for (const file of under(to)) files.delete(file);
       for (const file of under(from)) {
