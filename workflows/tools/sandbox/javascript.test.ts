@@ -72,6 +72,19 @@ describe('a JavaScript program', () => {
     expect((await run(' '.repeat(1_000_001))).error).toMatch(/^too long to run: 1000001 characters/);
   });
 
+  it('is not late because nobody looked', async () => {
+    const program = 'const start = Date.now(); while (Date.now() - start < 50); console.log(1)';
+    const short = { ...limits, timeMs: 1_000 };
+    await run('1');
+    const running = runProgram('javascript', { program, test: null, data: 'null', limits: short });
+    await new Promise((settle) => setTimeout(settle, 0));
+    const busy = performance.now();
+    while (performance.now() - busy < 1_500);
+    const { ok, ms } = await running;
+    expect(ok).toBe(true);
+    expect(ms).toBeLessThan(1_000);
+  });
+
   it('can be stopped while it runs and while it waits', async () => {
     const stop = new AbortController();
     const long = { program: 'while (true);', test: null, data: 'null', limits: { ...limits, timeMs: 20_000 } };

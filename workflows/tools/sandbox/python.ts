@@ -172,9 +172,12 @@ function keep(exports: Exports, fs: FileSystem): () => void {
   };
 }
 
+/** What one write takes beside its bytes, about: a program may print single bytes. */
+const pieceBytes = 200;
+
 /** Bytes written to one stream: the first of them, and the last write. */
 class Printed {
-  private static readonly maxBytes = 4 * 2 ** 20;
+  private static readonly maxBytes = 32 * 2 ** 20;
   private pieces: Uint8Array[] = [];
   private size = 0;
   private latest = new Uint8Array();
@@ -188,7 +191,7 @@ class Printed {
   take(bytes: Uint8Array): number {
     this.latest = bytes.slice();
     if (this.size < Printed.maxBytes) this.pieces.push(this.latest);
-    this.size += bytes.length;
+    this.size += bytes.length + pieceBytes;
     return bytes.length;
   }
 

@@ -12,7 +12,7 @@ export type Runner = {
 
 export type FromThread =
   | { kind: 'ready'; interrupt: SharedArrayBuffer | null }
-  | { kind: 'done'; reply: Reply }
+  | { kind: 'done'; reply: Reply; ms: number }
   | { kind: 'broken'; reason: string };
 
 export type ThreadPort = {
@@ -25,9 +25,10 @@ export function serveRuns(port: ThreadPort, load: () => Promise<Runner>): void {
     port.post({ kind: 'broken', reason: error instanceof Error ? (error.stack ?? error.message) : String(error) });
   load().then((runner) => {
     port.listen((request) => {
+      const started = performance.now();
       Promise.resolve(request)
         .then((each) => runner.run(each))
-        .then((reply) => port.post({ kind: 'done', reply }), broken);
+        .then((reply) => port.post({ kind: 'done', reply, ms: performance.now() - started }), broken);
     });
     port.post({ kind: 'ready', interrupt: runner.interrupt });
   }, broken);
