@@ -18,7 +18,7 @@ type ToolOptions = {
 };
 
 /** Tools whose input file is the program itself. */
-const programTools: readonly string[] = ['javascript'];
+const programTools: readonly string[] = ['javascript', 'python'];
 const nothing = {
   program: '',
   test: null,
@@ -30,7 +30,7 @@ export function addTool(program: Command): void {
   program
     .command('tool')
     .description('run one tool alone')
-    .argument('<name>', 'javascript, unit-tests, calculator, majority-vote or bm25')
+    .argument('<name>', 'javascript, python, unit-tests, calculator, majority-vote or bm25')
     .requiredOption('--input <file>', 'the program; for other tools a JSON object of their inputs')
     .option('--set <key=value>', 'a setting of the tool, e.g. language=python (repeatable)', collect, [])
     .option('--time-ms <n>', 'longest run of a program (5000) or of one test (1000)', whole)

@@ -6,7 +6,7 @@ import type { WorkflowNode } from '../schema/workflow.ts';
 import { bm25 } from './bm25.ts';
 import { calculator } from './calculator.ts';
 import { majorityVote } from './majority-vote.ts';
-import { javascript } from './program.ts';
+import { javascript, python } from './program.ts';
 import { unitTests } from './unit-tests.ts';
 import type { Values } from '../schema/value.ts';
 import type { Tool, ToolContext, ToolPorts } from './tool.ts';
@@ -28,6 +28,7 @@ type Entry = {
 const entries: readonly Entry[] = [
   entry(bm25),
   entry(javascript),
+  entry(python),
   entry(unitTests),
   entry(calculator),
   entry(majorityVote),

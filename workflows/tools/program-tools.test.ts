@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { runBatch } from '../run/runner.ts';
+import { castSchema } from '../schema/cast.ts';
 import type { Json, Values } from '../schema/value.ts';
 import { workflowSchema } from '../schema/workflow.ts';
 import { openTool } from './index.ts';
@@ -102,7 +103,7 @@ describe('in a flow', () => {
     const programs = ['console.log("so far"); throw new Error("no")', 'for (;;);'];
     const traces = await runBatch({
       workflow,
-      cast: { name: 'none', policies: {}, roles: {} },
+      cast: castSchema.parse({ name: 'none', policies: {}, roles: {} }),
       queries: programs.map((question, i) => ({ id: `q${i}`, question, answers: [] })),
       task: { corpus: null },
       phase: 'run',

@@ -20,6 +20,7 @@ const settingsSchema = z.object({
 type Settings = z.infer<typeof settingsSchema>;
 
 export const javascript = programTool('javascript', 'JavaScript');
+export const python = programTool('python', 'Python');
 
 function programTool(language: Language, title: string): Tool<Settings> {
   return {

@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { registerSandboxHost, type SandboxThread } from './hosts.ts';
 
-function start(entry: 'javascript.node'): SandboxThread {
+function start(entry: 'javascript.node' | 'python.node'): SandboxThread {
   const source = import.meta.url.endsWith('.ts');
   const file = new URL(`./${entry}.${source ? 'ts' : 'js'}`, import.meta.url);
   const shim = (): URL => {
@@ -38,6 +38,6 @@ function start(entry: 'javascript.node'): SandboxThread {
 }
 
 registerSandboxHost({
-  start: { javascript: () => start('javascript.node'), python: null },
+  start: { javascript: () => start('javascript.node'), python: () => start('python.node') },
   cores: availableParallelism(),
 });

@@ -17,8 +17,8 @@ import type { FromThread } from './serve.ts';
 
 /** A program that is asked to stop has this long to do so before its thread is ended. */
 const graceMs = 100;
-/** Loading a language takes 0.1 s (JavaScript) to 3 s (Python) on a small machine; a busy one gets twenty times that. */
-const loadLimitMs = 60_000;
+/** Loading a language takes 0.1 s (JavaScript) to 3 s (Python) on a small machine; a busy one gets far more. */
+const loadLimitMs = 240_000;
 const threadsMax = 4;
 
 type Job = {
@@ -37,10 +37,7 @@ export function runProgram(language: Language, request: ProgramRequest, signal?:
   if (refused !== null) return Promise.resolve({ ok: false, output: '', error: refused, ms: 0 });
   const queue = queueOf(language);
   return new Promise((settle, fail) => {
-    const job: Job = { request, signal, settle, fail };
-    signal?.addEventListener('abort', () => cancel(queue, job), { once: true });
-    if (signal?.aborted === true) return fail(new Cancelled('The program'));
-    queue.waiting.push(job);
+    queue.waiting.push({ request, signal, settle, fail });
     pump(queue);
   });
 }
@@ -69,16 +66,13 @@ function queueOf(language: Language): Queue {
   return queue;
 }
 
-function cancel(queue: Queue, job: Job): void {
-  const at = queue.waiting.indexOf(job);
-  if (at < 0) return; // running: `run` ends the thread
-  queue.waiting.splice(at, 1);
-  job.fail(new Cancelled('The program'));
-}
-
 function pump(queue: Queue): void {
   while (queue.waiting.length > 0 && queue.busy < queue.size) {
     const job = queue.waiting.shift()!;
+    if (job.signal?.aborted === true) {
+      job.fail(new Cancelled('The program'));
+      continue;
+    }
     queue.busy += 1;
     void work(queue, job);
   }
@@ -124,10 +118,12 @@ class Sandbox {
   async run(request: ProgramRequest, signal?: AbortSignal): Promise<ProgramResult> {
     this.thread.hold(true);
     const timers: ReturnType<typeof setTimeout>[] = [];
+    let cancel = (): void => undefined;
     const stop = new Promise<never>((_, fail) => {
-      signal?.addEventListener('abort', () => fail(new Cancelled('The program')), { once: true });
+      cancel = () => fail(new Cancelled('The program'));
       timers.push(setTimeout(() => fail(new Error('the sandbox did not start')), loadLimitMs));
     });
+    signal?.addEventListener('abort', cancel);
     stop.catch(() => undefined);
     try {
       const interrupt = await Promise.race([this.ready, stop]);
@@ -138,6 +134,7 @@ class Sandbox {
       throw error;
     } finally {
       timers.forEach(clearTimeout);
+      signal?.removeEventListener('abort', cancel);
       if (this.alive) this.thread.hold(false);
     }
   }
