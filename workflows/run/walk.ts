@@ -57,6 +57,8 @@ const maxRecords = 5_000;
 export class Walk {
   readonly trace: Trace;
   pending: Pending[] = [];
+  /** Calls of models so far. */
+  private calls = 0;
   private readonly options: WalkOptions;
   /** What each edge carries; an edge without a value whose source is settled is dead. */
   private readonly carried = new Map<number, Carried>();
@@ -65,8 +67,6 @@ export class Walk {
   private readonly visits = new Map<string, number>();
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
-  /** Calls of models so far. */
-  private calls = 0;
   private finished = false;
 
   constructor(options: WalkOptions) {

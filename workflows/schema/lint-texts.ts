@@ -136,7 +136,7 @@ export function rewardProblems(workflow: Workflow): Problem[] {
           error(
             'reward-metric',
             at,
-            `The reward ${rule.id} reads a score that tasks do not give: ${metric}; use ${metrics.join(', ')}`,
+            `The reward ${rule.id} reads a score that tasks do not give: ${metric}; use ${metrics.join(' or ')}`,
           ),
         );
     } else found.push(...expression(rule.value.expression, rewardNames, at));
