@@ -61,6 +61,8 @@ const maxRecords = 5_000;
 export class Walk {
   readonly trace: Trace;
   pending: Pending[] = [];
+  /** Calls of models so far. */
+  private calls = 0;
   private readonly options: WalkOptions;
   /** What each edge carries; an edge without a value whose source is settled is dead. */
   private readonly carried = new Map<number, Carried>();
@@ -71,8 +73,6 @@ export class Walk {
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
   private readonly memory: Memory;
-  /** Calls of models so far. */
-  private calls = 0;
   private finished = false;
 
   constructor(options: WalkOptions) {
