@@ -4,27 +4,16 @@
  */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import os from 'node:os';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { UserError } from '../engine/errors.ts';
 import type { CpuDevice, CpuMeasurement } from './cpu-device.ts';
+import { describeMachine, saveResults } from './results.ts';
 
 export type CpuOptions = {
   readonly model?: string | undefined;
   readonly devices: readonly string[];
   readonly out?: string | undefined;
-};
-
-export type Machine = {
-  readonly cpu: string;
-  readonly cores: number;
-  readonly memoryGiB: number;
-  readonly system: string;
-  readonly node: string;
-  /** Runnable processes in the minute before: anything near the number of cores spoils the figures. */
-  readonly loadBefore: number;
 };
 
 const DEVICES: readonly CpuDevice[] = ['wasm', 'wasm-stock', 'cpu'];
@@ -50,7 +39,7 @@ export async function benchCpu(options: CpuOptions): Promise<void> {
   }
   console.log('');
   console.log(table(results));
-  const file = await save(machine, path.basename(model), results, options.out ?? path.join(root, 'bench', 'results'));
+  const file = await saveResults('cpu', machine, machine.cpu, { model: path.basename(model), results }, options.out);
   console.log(`\nwritten to ${path.relative(process.cwd(), file)}`);
 }
 
@@ -76,18 +65,6 @@ async function measureApart(device: CpuDevice, model: string): Promise<CpuMeasur
   }
 }
 
-function describeMachine(): Machine {
-  const cpus = os.cpus();
-  return {
-    cpu: cpus[0]?.model.trim() ?? 'unknown processor',
-    cores: cpus.length,
-    memoryGiB: Math.round(os.totalmem() / 2 ** 30),
-    system: `${os.type()} ${os.release()} ${os.arch()}`,
-    node: process.versions.node,
-    loadBefore: Number(os.loadavg()[0]!.toFixed(2)),
-  };
-}
-
 function table(results: readonly CpuMeasurement[]): string {
   const rate = (value: number): string => (value >= 100 ? value.toFixed(0) : value.toPrecision(2));
   const rows: [string, (r: CpuMeasurement) => string][] = [
@@ -104,21 +81,4 @@ function table(results: readonly CpuMeasurement[]): string {
   return body
     .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
     .join('\n');
-}
-
-async function save(
-  machine: Machine,
-  model: string,
-  results: readonly CpuMeasurement[],
-  folder: string,
-): Promise<string> {
-  await mkdir(folder, { recursive: true });
-  const date = new Date().toISOString().slice(0, 10);
-  const cpu = machine.cpu
-    .toLowerCase()
-    .replace(/[^a-z0-9]+/g, '-')
-    .replace(/^-|-$/g, '');
-  const file = path.join(folder, `${date}-${cpu}.json`);
-  await writeFile(file, `${JSON.stringify({ date, suite: 'cpu', machine, model, results }, null, 2)}\n`);
-  return file;
 }

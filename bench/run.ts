@@ -5,10 +5,15 @@
 import { parseArgs } from 'node:util';
 import { UserError } from '../engine/errors.ts';
 import { benchCpu } from './cpu.ts';
+import { benchDecode } from './decode.ts';
+import { benchKernels } from './kernels.ts';
 
 const USAGE = `npm run bench -- cpu [--model FOLDER] [--devices wasm,wasm-stock,cpu] [--out FOLDER]
+npm run bench -- decode|kernels [--device webgpu] [--json] [--out FOLDER]
 
-  cpu   decode and training tokens/s, matrix-product rates and memory on each CPU device`;
+  cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device
+  decode   tokens/s of the hand-written WebGPU trunk and of the plain tfjs trunk, side by side on one adapter
+  kernels  its single kernels against the tfjs operations they replace`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -16,14 +21,24 @@ async function main(): Promise<void> {
     options: {
       model: { type: 'string' },
       devices: { type: 'string', default: 'wasm,wasm-stock,cpu' },
+      device: { type: 'string', default: 'webgpu' },
+      json: { type: 'boolean', default: false },
       out: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
   const suite = positionals[0];
   if (values.help || suite === undefined) return void console.log(USAGE);
-  if (suite !== 'cpu') throw new UserError(`unknown suite "${suite}"; there is: cpu`);
-  await benchCpu({ model: values.model, devices: values.devices.split(','), out: values.out });
+  switch (suite) {
+    case 'cpu':
+      return benchCpu({ model: values.model, devices: values.devices.split(','), out: values.out });
+    case 'decode':
+      return benchDecode({ device: values.device, json: values.json, out: values.out });
+    case 'kernels':
+      return benchKernels({ device: values.device, json: values.json, out: values.out });
+    default:
+      throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels`);
+  }
 }
 
 main().catch((error: unknown) => {

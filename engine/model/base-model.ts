@@ -7,7 +7,7 @@ import { UserError } from '../errors.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import type { ModelSource } from '../formats/model-files.ts';
 import type { Tokenizer } from '../formats/tokenizer.ts';
-import { makeTfjsTrunk } from './tfjs-trunk.ts';
+import { makeTrunk } from './choose-trunk.ts';
 import type { Trunk, Weights } from './trunk.ts';
 
 export type BaseModel = {
@@ -37,7 +37,7 @@ export async function loadBaseModel(name: string, source: ModelSource, progress:
       await progress(done, source.parameters);
     }
     const tokenizer = source.hasTokenizer ? await source.tokenizer() : null;
-    const trunk = makeTfjsTrunk(source.config);
+    const trunk = makeTrunk(source.config);
     const dispose = (): void => {
       tf.dispose(weights);
       trunk.dispose();

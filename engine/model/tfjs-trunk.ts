@@ -21,6 +21,7 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
   const rope = new RopeTable(config);
   return {
     config,
+    drawing: null,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using) => prefill(config, rope, asOurs(cache), prompts, using),
     decode: (cache, ids, using) => decode(config, rope, asOurs(cache), ids, using),

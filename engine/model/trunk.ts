@@ -5,6 +5,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
+import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
 /** Right-padded sequences. Position of token t is t; whatever stands beyond `lengths[b]` is never attended to. */
 export type TokenBatch = {
@@ -37,8 +38,18 @@ export interface Cache {
   dispose(): void;
 }
 
+/** The head fused with sampling: a token of every slot is drawn and the logits never exist. Settings that cut the distribution off are not for it. */
+export interface Drawing {
+  /** From each slot's last hidden state. hidden: [slots, hidden] */
+  first(cache: Cache, hidden: tf.Tensor2D, using: ForwardWeights, rows: readonly RowSampling[]): Draw;
+  /** Appends one token to every slot and draws the next. ids: [slots] int32 */
+  next(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights, rows: readonly RowSampling[]): Draw;
+}
+
 export interface Trunk {
   readonly config: ModelConfig;
+  /** Null where only hidden states can be had. */
+  readonly drawing: Drawing | null;
   openCache(slots: number, capacity: number): Cache;
   /** Fills the cache from position 0; returns the hidden state of each sequence's last token. // [slots, hidden] */
   prefill(cache: Cache, prompts: TokenBatch, using: ForwardWeights): tf.Tensor2D;

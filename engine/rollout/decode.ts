@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { computesOnHost } from '../learn/host.ts';
 import { headWeight, type Cache, type ForwardWeights, type Trunk } from '../model/trunk.ts';
-import { drawOnDevice, type Draw } from './device-sample.ts';
+import { drawOnDevice, type Draw, type RowSampling } from './device-sample.ts';
 import { hostNumbers } from './read.ts';
 import { chooseToken } from './sample.ts';
 import { slotsToKeep, type OnToken, type Sequence } from './sequence.ts';
@@ -113,24 +113,32 @@ async function decodeAhead(
   hooks: DecodeHooks,
 ): Promise<void> {
   const { trunk, using, cache } = decoding;
-  const launch = (hidden: tf.Tensor2D, ahead: number): Draw => {
+  /** How each slot's token is drawn, `ahead` tokens after those already read. */
+  const rows = (ahead: number): RowSampling[] =>
+    active.map(({ order, position }) => ({ sampling: order.sampling, position: position + ahead }));
+  const drawFrom = (hidden: tf.Tensor2D, ahead: number): Draw => {
+    if (trunk.drawing) return trunk.drawing.first(cache, hidden, using, rows(ahead));
     const logits = logitsOf(decoding, hidden);
-    hidden.dispose();
-    const draw = drawOnDevice(
-      logits,
-      active.map(({ order, position }) => ({ sampling: order.sampling, position: position + ahead })),
-    );
+    const draw = drawOnDevice(logits, rows(ahead));
     logits.dispose();
     return draw;
   };
+  const advance = (ids: tf.Tensor1D, ahead: number): Draw => {
+    if (trunk.drawing) return trunk.drawing.next(cache, ids, using, rows(ahead));
+    const hidden = trunk.decode(cache, ids, using);
+    const draw = drawFrom(hidden, ahead);
+    hidden.dispose();
+    return draw;
+  };
   let active = [...sequences];
-  let draw = launch(start, 0);
+  let draw = drawFrom(start, 0);
+  start.dispose();
   let next: Draw | null = null;
   try {
     for (;;) {
       const overflow = cache.lengths.some((length) => length >= cache.capacity);
       const lastToken = active.every((sequence) => sequence.finish !== null || sequence.tokens + 1 >= sequence.limit);
-      if (!overflow && !lastToken) next = launch(trunk.decode(cache, draw.ids, using), 1);
+      if (!overflow && !lastToken) next = advance(draw.ids, 1);
       takeFromDraw(active, (await draw.numbers.data()) as Float32Array, decoding.ends, hooks);
       await afterStep(active, hooks);
       const kept = slotsToKeep(active, cache.lengths, cache.capacity);
@@ -142,7 +150,7 @@ async function decodeAhead(
         next = next && selectRows(next, kept);
       }
       // A slot at the end of its cache held the step back; it is gone now.
-      next ??= launch(trunk.decode(cache, draw.ids, using), 0);
+      next ??= advance(draw.ids, 0);
       tf.dispose([draw.ids, draw.numbers]);
       draw = next;
       next = null;

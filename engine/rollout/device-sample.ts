@@ -12,7 +12,8 @@ export type Draw = { readonly ids: tf.Tensor1D; readonly numbers: tf.Tensor2D };
 
 export type RowSampling = { readonly sampling: Sampling; readonly position: number };
 
-const ID_MAX = 2 ** 24;
+/** Tokens beyond this have no exact float32. */
+export const ID_MAX = 2 ** 24;
 
 /** logits: [rows, vocab]. Rows may not truncate (top-k, top-p, min-p) unless greedy. */
 export function drawOnDevice(logits: tf.Tensor2D, rows: readonly RowSampling[]): Draw {

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { findAdapter } from '../device/adapter.ts';
 import { openDevice } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
-import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
+import { makeTrunk, useTrunk, type TrunkKind } from '../model/choose-trunk.ts';
 import type { DeviceKind, Generation, Sampling } from '../protocol.ts';
 import { drawOnDevice } from './device-sample.ts';
 import { generate, type Order, type Speaker } from './generate.ts';
@@ -39,7 +39,7 @@ async function speakOn(kind: DeviceKind, use: (speaker: Speaker) => Promise<void
       [...shape],
     );
   }
-  await use({ trunk: makeTfjsTrunk(CONFIG), using: { weights, adapter: null }, tokenizer: null });
+  await use({ trunk: makeTrunk(CONFIG), using: { weights, adapter: null }, tokenizer: null });
   await device.close();
 }
 
@@ -82,10 +82,18 @@ describe('drawOnDevice', () => {
   });
 });
 
+const CASES: { trunk: TrunkKind; change: Partial<Sampling> }[] = [
+  { trunk: 'tfjs', change: {} },
+  { trunk: 'tfjs', change: { topK: 5 } },
+  { trunk: 'fast', change: {} },
+  { trunk: 'fast', change: { topK: 5 } },
+];
+
 describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
-  it.each([{}, { topK: 5 }])('equals generation on wasm, with %j', { timeout: 120_000 }, async (change) => {
+  it.each(CASES)('equals generation on wasm, with %j', { timeout: 400_000 }, async ({ trunk, change }) => {
     let wanted: Generation[] = [];
     await speakOn('wasm', async (speaker) => void (wanted = await generate(speaker, orders(change))));
+    useTrunk(trunk);
     await speakOn('webgpu', async (speaker) => {
       const got = await generate(speaker, orders(change));
       expect(got.map(({ ids, finish }) => ({ ids, finish }))).toEqual(
@@ -96,8 +104,10 @@ describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
         near(entropy, wanted[i].entropy);
       }
       const before = tf.memory().numTensors;
-      await generate(speaker, orders(change));
+      const [alone] = await generate(speaker, orders(change).slice(4, 5));
+      expect(alone.ids).toEqual(got[4].ids);
       expect(tf.memory().numTensors).toBe(before);
     });
+    useTrunk('fast');
   });
 });

@@ -1,8 +1,8 @@
 /**
- * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--brief]
+ * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--brief]
  * Holds the engine against numbers made elsewhere (PyTorch, transformers, PEFT): one line a check with its largest error,
  * on every device this machine has. `--brief` leaves the real models out where they take minutes: on plain JavaScript and on
- * software adapters. Exits 1 when a number is beyond its tolerance, 2 when the call makes no sense.
+ * software adapters; `--trunk` chooses what decodes on webgpu. Exits 1 when a number is beyond its tolerance, 2 when the call makes no sense.
  */
 import { existsSync, readdirSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { openDevice, probeDevices, type Device } from '../../engine/device/open.ts';
 import '../../engine/device/register.node.ts';
 import { UserError } from '../../engine/errors.ts';
+import { useTrunk, type TrunkKind } from '../../engine/model/choose-trunk.ts';
 import type { DeviceKind } from '../../engine/protocol.ts';
 import { checkEstimators, checkLossTerms } from './estimators.ts';
 import { openFixture } from './fixture.ts';
@@ -20,8 +21,10 @@ import { checksFor, type Checks, type Tally } from './report.ts';
 import { loadModel } from './subject.ts';
 import { checkTiny } from './tiny.ts';
 
-const USAGE = 'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--brief]';
+const USAGE =
+  'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--brief]';
 const KINDS: readonly DeviceKind[] = ['webgpu', 'wasm', 'cpu'];
+const TRUNKS: readonly TrunkKind[] = ['fast', 'tfjs'];
 
 type Call = {
   readonly fixtures: string;
@@ -29,12 +32,18 @@ type Call = {
   readonly devices: readonly DeviceKind[];
   readonly chosen: boolean;
   readonly brief: boolean;
+  readonly trunk: TrunkKind;
 };
 
 function readCall(): Call {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { models: { type: 'string' }, device: { type: 'string' }, brief: { type: 'boolean', default: false } },
+    options: {
+      models: { type: 'string' },
+      device: { type: 'string' },
+      trunk: { type: 'string', default: 'fast' },
+      brief: { type: 'boolean', default: false },
+    },
   });
   if (positionals.length !== 1) throw new UserError(`Name one fixtures folder: ${USAGE}`);
   const fixtures = resolve(positionals[0]);
@@ -42,17 +51,21 @@ function readCall(): Call {
   const device = KINDS.find((kind) => kind === values.device);
   if (values.device !== undefined && device === undefined)
     throw new UserError(`There is no device ${values.device}; choose one of ${KINDS.join(', ')}`);
+  const trunk = TRUNKS.find((kind) => kind === values.trunk);
+  if (trunk === undefined) throw new UserError(`There is no trunk ${values.trunk}; choose one of ${TRUNKS.join(', ')}`);
   return {
     fixtures,
     models: resolve(values.models ?? `${fixtures}/../data/models`),
     devices: device ? [device] : KINDS,
     chosen: device !== undefined,
     brief: values.brief,
+    trunk,
   };
 }
 
 async function main(): Promise<number> {
   const call = readCall();
+  useTrunk(call.trunk);
   const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
   const print = (line: string) => console.log(line);
   await checkGguf(`${call.fixtures}/gguf`, checksFor('gguf', tally, print));

@@ -18,11 +18,11 @@ import { flatLayout, type Sequence } from '../../engine/learn/records.ts';
 import { ppoSettings } from '../../engine/learn/settings.ts';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { Policy, Segment, Trainable } from '../../engine/model/policy.ts';
-import type { TokenBatch } from '../../engine/model/trunk.ts';
+import type { ForwardWeights, TokenBatch } from '../../engine/model/trunk.ts';
 import type { Fixture } from './fixture.ts';
 import { gradientOf } from './gradient.ts';
 import { largestError, relativeError, type Checks } from './report.ts';
-import { allLogits, methodOf, policyOn, setTrainable } from './subject.ts';
+import { allLogits, headLogits, methodOf, policyOn, setTrainable, takeRows } from './subject.ts';
 import { batchOf, GRADIENT_ALLOWED, LOGIT_ALLOWED } from './tiny.ts';
 
 type Tf = typeof tfjs;
@@ -62,10 +62,39 @@ export async function checkPpo(
   });
   const batch = await batchOf(fixture);
   const logits = await allLogits(tf, base, batch, policy.using());
-  checks.measured('LoRA logits', largestError(logits, await fixture.floats('logits')), LOGIT_ALLOWED);
+  const wanted = await fixture.floats('logits');
+  checks.measured('LoRA logits', largestError(logits, wanted), LOGIT_ALLOWED);
+  checks.measured(
+    'LoRA logits (cached)',
+    largestError(
+      await lastLogits(tf, base, batch, policy.using()),
+      takeRows(wanted, base.config.vocab, lastRows(batch)),
+    ),
+    LOGIT_ALLOWED,
+  );
   await checkBefore(policy, fixture, checks);
   await checkStep(policy, fixture, batch, checks);
   policy.dispose();
+}
+
+/** Flat position of each sequence's last token. */
+function lastRows({ lengths, length }: TokenBatch): number[] {
+  return [...lengths].map((own, row) => row * length + own - 1);
+}
+
+/** Logits of every sequence's last token by way of the cache: all before it as a prompt, then one step. */
+async function lastLogits(tf: Tf, base: BaseModel, batch: TokenBatch, using: ForwardWeights): Promise<Float32Array> {
+  const cache = base.trunk.openCache(batch.batch, batch.length);
+  base.trunk.prefill(cache, { ...batch, lengths: batch.lengths.map((own) => own - 1) }, using).dispose();
+  const ids = tf.tensor1d(
+    Int32Array.from(lastRows(batch), (row) => batch.ids[row]),
+    'int32',
+  );
+  const hidden = base.trunk.decode(cache, ids, using);
+  const logits = await headLogits(tf, base, hidden, using);
+  tf.dispose([ids, hidden]);
+  cache.dispose();
+  return logits;
 }
 
 /** PEFT's name of one of our segments in these fixtures. */

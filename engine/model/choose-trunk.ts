@@ -1,0 +1,27 @@
+/**
+ * Which trunk a model gets: hand-written kernels on WebGPU where they fit, else the plain one. The plain one can be asked
+ * for everywhere, since it is what the fast one is measured and checked against.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { ModelConfig } from '../formats/config.ts';
+import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
+import { activeGpu } from '../webgpu/gpu.ts';
+import { makeTfjsTrunk } from './tfjs-trunk.ts';
+import type { Trunk } from './trunk.ts';
+
+export type TrunkKind = 'fast' | 'tfjs';
+
+let wanted: TrunkKind = 'fast';
+
+/** For tests and comparisons: models loaded from now on get this trunk where it fits. Returns what was set before. */
+export function useTrunk(kind: TrunkKind): TrunkKind {
+  const before = wanted;
+  wanted = kind;
+  return before;
+}
+
+export function makeTrunk(config: ModelConfig): Trunk {
+  if (wanted === 'tfjs' || tf.getBackend() !== 'webgpu') return makeTfjsTrunk(config);
+  const gpu = activeGpu();
+  return fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+}

@@ -1,0 +1,150 @@
+/** The fast trunk against the plain one and against transformers' own numbers: prompts, steps, adapters, shrinking batches. */
+import '../device/register.node.ts';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findAdapter } from '../device/adapter.ts';
+import { openDevice, type Device } from '../device/open.ts';
+import { parameterShapes, type ModelConfig } from '../formats/config.ts';
+import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
+import type { Adapter, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
+import { makeFastTrunk } from './fast-trunk.ts';
+import { activeGpu } from './gpu.ts';
+import { SOFTWARE_TUNING } from './kernel.ts';
+import { largestDifference, someNumbers } from './testing.ts';
+
+const adapter = await findAdapter();
+const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
+
+const CONFIG: ModelConfig = {
+  ...{ architecture: 'qwen3', hidden: 32, intermediate: 72, layers: 2, heads: 4, kvHeads: 2, headDim: 8, vocab: 101 },
+  ...{ contextLength: 120, ropeTheta: 10_000, ropeScaling: null, rmsEps: 1e-6, tied: true },
+  ...{ attentionBias: true, qkNorm: true, eosIds: [7], bosId: null, padId: null },
+};
+
+function someWeights(): Record<string, tf.Tensor> {
+  const weights: Record<string, tf.Tensor> = {};
+  let seed = 0;
+  for (const [name, shape] of parameterShapes(CONFIG)) {
+    const size = shape.reduce((product, d) => product * d, 1);
+    const values = someNumbers(size, ++seed, 0.4);
+    weights[name] = tf.tensor(name.includes('norm') ? values.map((v) => v + 1) : values, [...shape]);
+  }
+  return weights;
+}
+
+/** On some layers only, with a rank that is no multiple of four. */
+function someAdapter(): Adapter {
+  const low = (out: number, columns: number, seed: number) => ({
+    a: tf.tensor2d(someNumbers(6 * columns, seed, 0.5), [6, columns]),
+    b: tf.tensor2d(someNumbers(out * 6, seed + 50, 0.5), [out, 6]),
+  });
+  return {
+    scale: 0.7,
+    layers: {
+      'model.layers.0.self_attn.q_proj': low(32, 32, 1),
+      'model.layers.0.self_attn.v_proj': low(16, 32, 2),
+      'model.layers.0.self_attn.o_proj': low(32, 32, 3),
+      'model.layers.1.mlp.up_proj': low(72, 32, 4),
+      'model.layers.1.mlp.down_proj': low(32, 72, 5),
+    },
+  };
+}
+
+function someBatch(lengths: readonly number[]): TokenBatch {
+  const length = Math.max(...lengths) + 2;
+  const ids = new Int32Array(lengths.length * length);
+  for (const [row, own] of lengths.entries())
+    for (let t = 0; t < own; t++) ids[row * length + t] = (row * 31 + t * 17) % CONFIG.vocab;
+  return { ids, batch: lengths.length, length, lengths: Int32Array.from(lengths) };
+}
+
+describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
+  let device: Device;
+  let weights: Record<string, tf.Tensor>;
+  let plain: Trunk;
+  let fast: Trunk;
+
+  beforeAll(async () => {
+    device = await openDevice('webgpu');
+    weights = someWeights();
+    plain = makeTfjsTrunk(CONFIG);
+    fast = makeFastTrunk(activeGpu(), CONFIG, { ...SOFTWARE_TUNING, outputs: 2, rows: [2] });
+  });
+  afterAll(() => device.close());
+
+  /** States after a prompt, two steps, and one more with only the slots 2 and 0. */
+  async function walk(trunk: Trunk, using: ForwardWeights): Promise<Float32Array[]> {
+    const out: Float32Array[] = [];
+    const cache = trunk.openCache(3, 40);
+    const keep = async (states: tf.Tensor): Promise<void> => {
+      out.push(Float32Array.from(await states.data()));
+      states.dispose();
+    };
+    await keep(trunk.prefill(cache, someBatch([5, 1, 12]), using));
+    for (const ids of [[3, 4, 5], [9, 100, 0]]) await keep(step(trunk, cache, ids, using)); // prettier-ignore
+    cache.select(Int32Array.of(2, 0));
+    await keep(step(trunk, cache, [50, 60], using));
+    expect([...cache.lengths]).toEqual([15, 8]);
+    cache.dispose();
+    return out;
+  }
+
+  const step = (
+    trunk: Trunk,
+    cache: ReturnType<Trunk['openCache']>,
+    ids: number[],
+    using: ForwardWeights,
+  ): tf.Tensor => {
+    const tensor = tf.tensor1d(ids, 'int32');
+    const states = trunk.decode(cache, tensor, using);
+    tensor.dispose();
+    return states;
+  };
+
+  it.each(['base', 'adapter'])("gives the plain trunk's states: %s", { timeout: 300_000 }, async (kind) => {
+    const using: ForwardWeights = { weights, adapter: kind === 'base' ? null : someAdapter() };
+    const wanted = await walk(plain, using);
+    const before = tf.memory().numTensors;
+    const got = await walk(fast, using);
+    expect(tf.memory().numTensors).toBe(before);
+    for (const [i, states] of wanted.entries()) expect(largestDifference(got[i], states)).toBeLessThan(2e-4);
+  });
+
+  it('gives a sequence the same bits alone and in a batch', { timeout: 300_000 }, async () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const states = async (lengths: number[], row: number): Promise<Float32Array> => {
+      const cache = fast.openCache(lengths.length, 320);
+      const first = fast.prefill(cache, someBatch(lengths), using);
+      const second = step(fast, cache, lengths.map((_, i) => i === row ? 42 : 7), using); // prettier-ignore
+      const all = (await second.data()) as Float32Array;
+      tf.dispose([first, second]);
+      cache.dispose();
+      return all.slice(row * CONFIG.hidden, (row + 1) * CONFIG.hidden);
+    };
+    // The first prompt is row 0 both times; alone it takes two passes, in company the passes are cut elsewhere.
+    expect(await states([300, 5, 33, 1, 2, 3, 4, 9, 11], 0)).toEqual(await states([300], 0));
+  });
+
+  it('takes one submission and at most 8 dispatches a layer and 6 more for a token', () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const gpu = activeGpu();
+    const cache = fast.openCache(2, 8);
+    fast.prefill(cache, someBatch([3, 2]), using).dispose();
+    const [dispatches, submits] = [gpu.dispatches, gpu.submits];
+    const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
+    const ids = tf.tensor1d([1, 2], 'int32');
+    const draw = fast.drawing!.next(cache, ids, using, [3, 2].map((position) => ({ sampling, position }))); // prettier-ignore
+    expect(gpu.submits - submits).toBe(1);
+    expect(gpu.dispatches - dispatches).toBeLessThanOrEqual(8 * CONFIG.layers + 6);
+    tf.dispose([ids, draw.ids, draw.numbers]);
+    cache.dispose();
+  });
+
+  it('refuses to go beyond its capacity', () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const cache = fast.openCache(1, 5);
+    fast.prefill(cache, someBatch([5]), using).dispose();
+    expect(() => step(fast, cache, [1], using)).toThrow('KV cache full: 5 positions');
+    cache.dispose();
+  });
+});

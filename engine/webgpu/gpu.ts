@@ -1,0 +1,160 @@
+/**
+ * Our own dispatches on the device that tfjs is a guest of. Buffers are those of tfjs tensors: weights are read where tfjs
+ * keeps them, and whatever we allocate is a tensor too, so memory is counted and given back in one place. Work is ordered
+ * by the queue: what tfjs has recorded is submitted before ours, and ours before anything tfjs records later.
+ */
+import * as tf from '@tensorflow/tfjs';
+import { isSoftware } from '../device/adapter.ts';
+import type { Kernel } from './kernel.ts';
+
+/** What we use of tfjs's backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
+type GuestBackend = {
+  readonly device: GPUDevice;
+  readonly tensorMap: { get(id: object): { resource: GPUBuffer } };
+  uploadToGPU(id: object): void;
+  makeTensorInfo(shape: readonly number[], dtype: tf.DataType): tf.TensorInfo;
+  ensureCommandEncoderReady(): void;
+  endComputePassEncoder(): void;
+  submitQueue(): void;
+};
+
+/** A dispatch with everything bound. */
+export type Step = { readonly kernel: Kernel; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
+
+/** What stands behind a binding: a whole buffer, or a part that starts at a multiple of 256 bytes. */
+export type Bound = GPUBuffer | GPUBufferBinding;
+
+export class Gpu {
+  readonly device: GPUDevice;
+  /** Emulated on the CPU. */
+  readonly software: boolean;
+  readonly #backend: GuestBackend;
+  readonly #pipelines = new Map<string, GPUComputePipeline>();
+  /** Dispatches and submissions so far. */
+  dispatches = 0;
+  submits = 0;
+
+  constructor(backend: GuestBackend) {
+    this.#backend = backend;
+    this.device = backend.device;
+    this.software = isSoftware(backend.device.adapterInfo);
+  }
+
+  /** The tensor's own buffer. It is the tensor's only as long as that lives. */
+  bufferOf(tensor: tf.Tensor): GPUBuffer {
+    this.#backend.uploadToGPU(tensor.dataId);
+    return this.#backend.tensorMap.get(tensor.dataId).resource;
+  }
+
+  /** A tensor with a buffer and no particular values; the caller disposes it. */
+  allocate<T extends tf.Tensor>(shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): T {
+    const tensor = tf.engine().makeTensorFromTensorInfo(this.#backend.makeTensorInfo(shape, dtype)) as T;
+    this.#backend.uploadToGPU(tensor.dataId);
+    return tensor;
+  }
+
+  /** Float tensors one after the other in a new one; a number stands for so many zeros. The caller disposes it. */
+  concat(pieces: readonly (tf.Tensor | number)[]): tf.Tensor1D {
+    const sizeOf = (piece: tf.Tensor | number): number => (typeof piece === 'number' ? piece : piece.size);
+    const whole = this.allocate<tf.Tensor1D>([pieces.reduce<number>((sum, piece) => sum + sizeOf(piece), 0)]);
+    const to = this.bufferOf(whole);
+    const sources = pieces.map((piece) => (typeof piece === 'number' ? null : this.bufferOf(piece)));
+    this.#flushGuest();
+    const encoder = this.device.createCommandEncoder();
+    let offset = 0;
+    for (const [i, piece] of pieces.entries()) {
+      const bytes = 4 * sizeOf(piece);
+      const source = sources[i];
+      if (source) encoder.copyBufferToBuffer(source, 0, to, offset, bytes);
+      else if (bytes > 0) encoder.clearBuffer(to, offset, bytes);
+      offset += bytes;
+    }
+    this.device.queue.submit([encoder.finish()]);
+    return whole;
+  }
+
+  /** Takes effect before the next `run`. */
+  write(buffer: GPUBuffer, values: Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>): void {
+    this.device.queue.writeBuffer(buffer, 0, values);
+  }
+
+  /** `buffers` in the order of the kernel's bindings. */
+  bind(kernel: Kernel, buffers: readonly Bound[]): Step {
+    if (buffers.length !== kernel.bindings.length)
+      throw new Error(`${kernel.name}: ${buffers.length} buffers for ${kernel.bindings.length} bindings`);
+    const pipeline = this.#pipeline(kernel);
+    const entries = buffers.map((bound, binding) => ({
+      binding,
+      resource: 'buffer' in bound ? bound : { buffer: bound },
+    }));
+    return {
+      kernel,
+      pipeline,
+      group: this.device.createBindGroup({ layout: pipeline.getBindGroupLayout(0), entries }),
+    };
+  }
+
+  /**
+   * One encoder, one pass, one submission: copies in, all steps over `rows` rows, copies out.
+   */
+  run(steps: readonly Step[], rows: number, around: { before?: readonly Copy[]; after?: readonly Copy[] } = {}): void {
+    this.#flushGuest();
+    const encoder = this.device.createCommandEncoder();
+    for (const copy of around.before ?? []) encodeCopy(encoder, copy);
+    const pass = encoder.beginComputePass();
+    for (const { kernel, pipeline, group } of steps) {
+      pass.setPipeline(pipeline);
+      pass.setBindGroup(0, group);
+      pass.dispatchWorkgroups(...kernel.grid(rows));
+    }
+    pass.end();
+    for (const copy of around.after ?? []) encodeCopy(encoder, copy);
+    this.device.queue.submit([encoder.finish()]);
+    this.dispatches += steps.length;
+    this.submits++;
+  }
+
+  #flushGuest(): void {
+    this.#backend.ensureCommandEncoderReady();
+    this.#backend.endComputePassEncoder();
+    this.#backend.submitQueue();
+  }
+
+  #pipeline(kernel: Kernel): GPUComputePipeline {
+    const known = this.#pipelines.get(kernel.source);
+    if (known) return known;
+    const { device } = this;
+    const layout = device.createBindGroupLayout({
+      entries: kernel.bindings.map(({ access }, binding) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+      })),
+    });
+    const pipeline = device.createComputePipeline({
+      label: kernel.name,
+      layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module: device.createShaderModule({ label: kernel.name, code: kernel.source }), entryPoint: 'main' },
+    });
+    this.#pipelines.set(kernel.source, pipeline);
+    return pipeline;
+  }
+}
+
+/** `bytes` from the start of one buffer to the start of another. */
+export type Copy = { readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number };
+
+function encodeCopy(encoder: GPUCommandEncoder, { from, to, bytes }: Copy): void {
+  encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+}
+
+const opened = new WeakMap<object, Gpu>();
+
+/** The device of the active backend, which must be webgpu. */
+export function activeGpu(): Gpu {
+  const backend = tf.backend() as unknown as GuestBackend;
+  if (tf.getBackend() !== 'webgpu') throw new Error(`the fast kernels run on webgpu, not ${tf.getBackend()}`);
+  const gpu = opened.get(backend) ?? new Gpu(backend);
+  opened.set(backend, gpu);
+  return gpu;
+}

@@ -1,0 +1,81 @@
+/**
+ * silu(x Wgᵀ) · (x Wuᵀ): both products and their gate in one pass over x. Either product may carry a low-rank addition.
+ * Source: Shazeer 2020, "GLU variants", eq. 5.
+ */
+import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { STEP, STEP_FUNCTIONS } from '../step.ts';
+import { reads, writes } from '../wgsl.ts';
+import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
+import { linearReference, lowRank } from './linear.ts';
+
+export type GatedShape = {
+  readonly columns: number;
+  readonly outputs: number;
+  /** Rank of each product's low-rank addition, a multiple of 4; 0 for none. */
+  readonly rank: number;
+};
+
+/** Bindings: step, x [rows, columns], gate and up [outputs, columns], u [rows, 2 rank], b [2 outputs, rank], y [rows, outputs]. */
+export function gatedKernel({ columns, outputs, rank }: GatedShape, tuning: Tuning, rows: number): Kernel {
+  // Two sums an output: half the outputs keep as many numbers in registers as other products do.
+  const tile = tileFor({ ...tuning, outputs: Math.max(1, tuning.outputs / 2) }, rows);
+  const tiles = Math.ceil(outputs / tileWidth(tile));
+  return kernel(
+    `gated ${columns} to ${outputs}`,
+    {
+      bindings: [
+        STEP,
+        reads('x', 'vec4f'),
+        reads('gate', 'vec4f'),
+        reads('up', 'vec4f'),
+        ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
+        writes('y', 'f32'),
+      ],
+      counts: { ...tileCounts(tile, columns), OUTPUTS: outputs, RANK4: rank / 4 },
+      shared: tileShared(tile, 2),
+      threads: tile.threads,
+      functions: STEP_FUNCTIONS + finishFunction(rank),
+      main: `
+  let rowCount = stepRows();
+  let firstRow = group.y * ${tile.rows}u;
+${writeProduct({
+  tile,
+  weights: ['gate', 'up'],
+  limit: outputs,
+  finish: (n, row, gate, up) => `finish(${n}, ${row}, ${gate}, ${up});`,
+})}`,
+    },
+    (count) => [tiles, Math.ceil(count / tile.rows)],
+  );
+}
+
+function finishFunction(rank: number): string {
+  const low = (part: number): string => lowRank(`sum${part}`, `${part}u * OUTPUTS + n`, `2u * row + ${part}u`);
+  return `
+fn finish(n: u32, row: u32, gate: f32, up: f32) {
+  var sum0 = gate;
+  var sum1 = up;
+${rank > 0 ? `${low(0)}\n${low(1)}` : ''}
+  y[row * OUTPUTS + n] = sum0 / (1f + exp(-sum0)) * sum1;
+}`;
+}
+
+export type GatedInputs = {
+  readonly x: Float32Array;
+  readonly gate: Float32Array;
+  readonly up: Float32Array;
+  readonly u?: Float32Array;
+  readonly b?: Float32Array;
+};
+
+/** The same in plain loops. // [rows, outputs] */
+export function gatedReference({ columns, outputs, rank }: GatedShape, inputs: GatedInputs): Float32Array {
+  const both = linearReference(
+    { columns, parts: [outputs, outputs], bias: false, accumulate: false, rank, scale: 1 },
+    { ...inputs, w: Float32Array.of(...inputs.gate, ...inputs.up) },
+  );
+  return Float32Array.from({ length: both.length / 2 }, (_, i) => {
+    const at = Math.floor(i / outputs) * 2 * outputs + (i % outputs);
+    return (both[at] / (1 + Math.exp(-both[at]))) * both[at + outputs];
+  });
+}

@@ -1,0 +1,163 @@
+/** Every kernel of the trunk against its plain reference, on odd shapes, as it is cut for a GPU and for a CPU's emulation. */
+import '../../device/register.node.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findAdapter } from '../../device/adapter.ts';
+import { openDevice, type Device } from '../../device/open.ts';
+import { GPU_TUNING, SOFTWARE_TUNING } from '../kernel.ts';
+import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
+import { attentionKernel, attentionReference } from './attention.ts';
+import { drawKernel, drawReference } from './draw.ts';
+import { embedKernel, embedReference } from './embed.ts';
+import { gatedKernel, gatedReference } from './gated.ts';
+import { headTilesKernel, headTilesReference, RECORD, runsOf } from './head-tiles.ts';
+import { linearKernel, linearReference, type LinearShape } from './linear.ts';
+import { rmsNormKernel, rmsNormReference } from './rms-norm.ts';
+import { rotateKernel, rotateReference } from './rotate.ts';
+
+const adapter = await findAdapter();
+const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
+/** Fewer sums at once than in use: software drivers take seconds to compile a large product. */
+const TUNINGS = { gpu: { ...GPU_TUNING, rows: [2] }, software: { ...SOFTWARE_TUNING, outputs: 2, rows: [2] } };
+
+describe.skipIf(absent).each(['gpu', 'software'] as const)(`kernels cut for %s ${absent ?? ''}`, (cut) => {
+  const tuning = TUNINGS[cut];
+  let device: Device;
+
+  beforeAll(async () => {
+    device = await openDevice('webgpu');
+  });
+  afterAll(() => device.close());
+
+  it.each([
+    { rows: 3, columns: 20, first: 0, count: 11 },
+    { rows: 70, columns: 264, first: 5, count: 4 },
+  ])('embed %j', async ({ rows, columns, first, count }) => {
+    const ids = Int32Array.from({ length: rows }, (_, i) => (i * 3) % 11);
+    const inputs = { ids, table: someNumbers(count * columns, 1), y: someNumbers(rows * columns, 2) };
+    const got = await runKernel(embedKernel(columns, { first, count }, tuning), inputs, someRows(rows, 4, 9));
+    expect([...got.y]).toEqual([...embedReference(columns, { first, count }, inputs)]);
+  });
+
+  it.each([
+    { count: 1, columns: 4, pick: false },
+    { count: 7, columns: 300, pick: false },
+    { count: 9, columns: 68, pick: true },
+  ])('rms norm %j', async ({ count, columns, pick }) => {
+    const rows = someRows(count, 3, 9);
+    const inputs = {
+      x: someNumbers(count * columns, 3),
+      weight: someNumbers(columns, 4),
+      y: someNumbers(count * columns, 5),
+    };
+    const got = await runKernel(rmsNormKernel({ columns, eps: 1e-5, pick }, tuning), inputs, rows);
+    expect(largestDifference(got.y, rmsNormReference({ columns, eps: 1e-5, pick }, { ...inputs, rows }))).toBeLessThan(
+      1e-5,
+    );
+  });
+
+  const plain = { bias: false, accumulate: false, rank: 0, scale: 1 };
+  it.each([
+    [1, { ...plain, columns: 52, parts: [133] }],
+    [5, { ...plain, columns: 8, parts: [3, 1, 130], bias: true }],
+    [11, { ...plain, columns: 100, parts: [37, 5], accumulate: true, rank: 4, scale: 0.5 }],
+    [8, { columns: 64, parts: [7, 9, 3], bias: true, accumulate: false, rank: 8, scale: 1 }],
+  ] as [number, LinearShape][])('linear: %i rows, %j', async (rows, shape) => {
+    const total = shape.parts.reduce((a, b) => a + b, 0);
+    const inputs = {
+      ...{ x: someNumbers(rows * shape.columns, 9), w: someNumbers(total * shape.columns, 1) },
+      ...{ bias: someNumbers(total, 10), y: someNumbers(rows * total, 13) },
+      ...{ u: someNumbers(rows * shape.parts.length * shape.rank, 11), b: someNumbers(total * shape.rank, 12) },
+    };
+    const got = await runKernel(linearKernel(shape, tuning, rows), inputs, someRows(rows, 4, 9));
+    const { bias, y, ...always } = inputs;
+    const wanted = linearReference(shape, {
+      ...always,
+      ...(shape.bias ? { bias } : {}),
+      ...(shape.accumulate ? { y } : {}),
+    });
+    expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
+  });
+
+  it.each([
+    [1, { columns: 44, outputs: 131, rank: 0 }],
+    [9, { columns: 12, outputs: 5, rank: 4 }],
+  ])('gated: %i rows, %j', async (rows, shape) => {
+    const inputs = {
+      x: someNumbers(rows * shape.columns, 1),
+      gate: someNumbers(shape.outputs * shape.columns, 2),
+      up: someNumbers(shape.outputs * shape.columns, 3),
+      u: someNumbers(rows * 2 * shape.rank, 4),
+      b: someNumbers(2 * shape.outputs * shape.rank, 5),
+      y: new Float32Array(rows * shape.outputs),
+    };
+    const got = await runKernel(gatedKernel(shape, tuning, rows), inputs, someRows(rows, 4, 9));
+    expect(largestDifference(got.y, gatedReference(shape, inputs))).toBeLessThan(1e-4);
+  });
+
+  const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 41 };
+  it.each([null, 1e-6])('rotate, head norms with eps %s', async (normEps) => {
+    const rows = someRows(13, 3, HEADS.capacity);
+    const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
+    const inputs = {
+      rows,
+      table: someNumbers(HEADS.capacity * HEADS.headDim, 1),
+      qkv: someNumbers(rows.length * 10 * HEADS.headDim, 2),
+      ...{ k: someNumbers(size, 3), v: someNumbers(size, 4) },
+      ...{ qNorm: someNumbers(HEADS.headDim, 5), kNorm: someNumbers(HEADS.headDim, 6) },
+    };
+    const { rows: _, ...arrays } = inputs;
+    const q = new Float32Array(rows.length * HEADS.heads * HEADS.headDim);
+    const got = await runKernel(rotateKernel({ ...HEADS, normEps }, tuning), { ...arrays, q }, rows);
+    const wanted = rotateReference({ ...HEADS, normEps }, inputs);
+    for (const name of ['q', 'k', 'v'] as const) expect(largestDifference(got[name], wanted[name])).toBeLessThan(1e-5);
+  });
+
+  it.each([
+    { heads: 6, kvHeads: 2, headDim: 20, capacity: 41 },
+    { heads: 3, kvHeads: 3, headDim: 8, capacity: 150 },
+  ])('attention %j', async (shape) => {
+    const rows = someRows(13, 3, shape.capacity);
+    const size = 3 * shape.kvHeads * shape.capacity * shape.headDim;
+    const inputs = {
+      q: someNumbers(rows.length * shape.heads * shape.headDim, 1, 3),
+      ...{ k: someNumbers(size, 2), v: someNumbers(size, 3) },
+    };
+    const y = new Float32Array(inputs.q.length);
+    const got = await runKernel(attentionKernel(shape, tuning), { ...inputs, y }, rows);
+    expect(largestDifference(got.y, attentionReference(shape, { ...inputs, rows }))).toBeLessThan(1e-5);
+  });
+
+  it.each([
+    { columns: 24, vocab: 301, cuts: [0, 301] },
+    { columns: 8, vocab: 333, cuts: [0, 64, 320, 333] },
+  ])('head and draw %j', async ({ columns, vocab, cuts }) => {
+    const draws = Array.from({ length: 7 }, (_, i) => ({
+      sharpness: i % 3 === 0 ? 0 : 0.4 + i / 3,
+      draw: (i * 0.377) % 1,
+    }));
+    const rows = someRows(draws.length, 3, 9);
+    const [x, w] = [someNumbers(draws.length * columns, 1), someNumbers(vocab * columns, 2)];
+    const parts = cuts.slice(1).map((end, i) => ({ first: cuts[i], count: end - cuts[i] }));
+    const named = parts.map(({ first, count }) => w.slice(first * columns, (first + count) * columns));
+    let records = new Float32Array(draws.length * runsOf(vocab) * RECORD);
+    for (const [i, part] of parts.entries()) {
+      const kernel = headTilesKernel({ columns, vocab, part }, tuning, rows.length);
+      const got = await runKernel(kernel, { x, w: named[i], records }, rows, draws);
+      const wanted = headTilesReference({ columns, vocab, part }, { draws, x, w: named[i], records });
+      expect(largestDifference(got.records, wanted)).toBeLessThan(1e-3);
+      records = got.records as Float32Array<ArrayBuffer>;
+    }
+    const inputs = { x, records, ...Object.fromEntries(named.map((values, i) => [`w${i}`, values])) };
+    const ids = new Int32Array(draws.length);
+    const numbers = new Float32Array(draws.length * 3);
+    const got = await runKernel(
+      drawKernel({ columns, vocab, parts }, tuning),
+      { ...inputs, ids, numbers },
+      rows,
+      draws,
+    );
+    const wanted = drawReference({ columns, vocab, parts }, { draws, x, w });
+    expect(largestDifference(got.numbers, wanted)).toBeLessThan(1e-4);
+    expect([...got.ids]).toEqual(draws.map((_, row) => wanted[row * 3]));
+  });
+});

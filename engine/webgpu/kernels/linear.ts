@@ -1,0 +1,99 @@
+/**
+ * Rows times a weight matrix: y = x Wᵀ, and then what is asked for: a scale, a bias, a low-rank addition, the old value of
+ * y. Weights lie as Hugging Face stores them, [out, in]; q, k and v stand on one another and are one call.
+ * Source of the low-rank term: Hu et al. 2021, "LoRA", eq. 3, with u = scale · x Aᵀ made by another call of this kernel.
+ */
+import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { STEP, STEP_FUNCTIONS } from '../step.ts';
+import { reads, writes } from '../wgsl.ts';
+import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
+
+export type LinearShape = {
+  readonly columns: number;
+  /** Outputs, by the layers that stand on one another in W: each has a low-rank addition of its own. */
+  readonly parts: readonly number[];
+  readonly bias: boolean;
+  /** Adds to y instead of replacing it: the residual. */
+  readonly accumulate: boolean;
+  /** Rank of each part's low-rank addition, a multiple of 4; 0 for none. */
+  readonly rank: number;
+  readonly scale: number;
+};
+
+/** Bindings: step, x [rows, columns], w [outputs, columns], bias [outputs], u [rows, parts * rank], b [outputs, rank], y [rows, outputs]. */
+export function linearKernel(shape: LinearShape, tuning: Tuning, rows: number): Kernel {
+  const tile = tileFor(tuning, rows);
+  const { columns, parts, bias, rank } = shape;
+  const outputs = sum(parts);
+  return kernel(
+    `linear ${columns} to ${parts.join(' + ')}`,
+    {
+      bindings: [
+        ...[STEP, reads('x', 'vec4f'), reads('w', 'vec4f')],
+        ...(bias ? [reads('bias', 'f32')] : []),
+        ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
+        writes('y', 'f32'),
+      ],
+      counts: { ...tileCounts(tile, columns), OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length },
+      numbers: { SCALE: shape.scale },
+      shared: tileShared(tile, 1),
+      threads: tile.threads,
+      functions: STEP_FUNCTIONS + finishFunction(shape),
+      main: `
+  let rowCount = stepRows();
+  let firstRow = group.y * ${tile.rows}u;
+${writeProduct({ tile, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
+    },
+    (count) => [Math.ceil(outputs / tileWidth(tile)), Math.ceil(count / tile.rows)],
+  );
+}
+
+function finishFunction({ parts, bias, rank, accumulate }: LinearShape): string {
+  const part = parts.slice(1).map((_, i) => ` + select(0u, 1u, n >= ${sum(parts.slice(0, i + 1))}u)`);
+  return `
+fn finish(n: u32, row: u32, sum: f32) {
+  var value = sum * SCALE;
+${bias ? '  value += bias[n];' : ''}
+${rank > 0 ? `  let part = 0u${part.join('')};\n${lowRank('value', 'n', 'row * PARTS + part')}` : ''}
+  y[row * OUTPUTS + n] = value${accumulate ? ' + y[row * OUTPUTS + n]' : ''};
+}`;
+}
+
+/**
+ * Adds row `n` of b times stretch `at` of u. The loop's end looks as if it depended on the step, or a driver would write it
+ * out turn by turn.
+ */
+export function lowRank(sum: string, n: string, at: string): string {
+  return `  for (var j = 0u; j < min(RANK4, stepRows() * RANK4); j++) { ${sum} += dot(b[(${n}) * RANK4 + j], u[(${at}) * RANK4 + j]); }`;
+}
+
+const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
+
+export type LinearInputs = {
+  readonly x: Float32Array;
+  readonly w: Float32Array;
+  readonly bias?: Float32Array;
+  readonly u?: Float32Array;
+  readonly b?: Float32Array;
+  /** The old y, where it is added to. */
+  readonly y?: Float32Array;
+};
+
+/** The same in plain loops. // [rows, outputs] */
+export function linearReference(shape: LinearShape, { x, w, bias, u, b, y }: LinearInputs): Float32Array {
+  const { columns, parts, rank, scale } = shape;
+  const partOf = parts.flatMap((outputs, part) => Array.from({ length: outputs }, () => part));
+  const outputs = partOf.length;
+  const rows = x.length / columns;
+  const out = new Float32Array(rows * outputs);
+  for (let row = 0; row < rows; row++) {
+    for (let n = 0; n < outputs; n++) {
+      let value = 0;
+      for (let k = 0; k < columns; k++) value += x[row * columns + k] * w[n * columns + k];
+      value = value * scale + (bias?.[n] ?? 0) + (y?.[row * outputs + n] ?? 0);
+      for (let j = 0; j < rank; j++) value += b![n * rank + j] * u![(row * parts.length + partOf[n]) * rank + j];
+      out[row * outputs + n] = value;
+    }
+  }
+  return out;
+}

@@ -1,0 +1,120 @@
+/**
+ * The inner loop all products of a few rows with a weight matrix share: a thread takes `outputs` weight rows against
+ * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order.
+ * What becomes of a sum is its kernel's own affair.
+ */
+import type { Tuning } from '../kernel.ts';
+import { each } from '../wgsl.ts';
+
+export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads'> & {
+  /** Token rows a thread takes. */
+  readonly rows: number;
+};
+
+/** Outputs of a workgroup. */
+export const tileWidth = ({ threads, lanes, outputs }: Tile): number => (threads / lanes) * outputs;
+
+/** The tile for so many rows: all of them at once, up to what the adapter likes. */
+export function tileFor({ lanes, outputs, threads, rows }: Tuning, count: number): Tile {
+  return { lanes, outputs, threads, rows: rows.find((most) => most >= count) ?? rows[rows.length - 1] };
+}
+
+/** Constants of the loop. Columns are read four at a time. */
+export function tileCounts(tile: Tile, columns: number): Record<string, number> {
+  if (columns % 4 !== 0) throw new Error(`products run over multiples of 4 columns, not ${columns}`);
+  return { K4: columns / 4, LANES: tile.lanes, PLACES: tile.threads / tile.lanes, TILE: tileWidth(tile) };
+}
+
+/** Workgroup memory of the loop: every thread's part of every sum, where sums are shared. */
+export function tileShared(tile: Tile, weights: number): Record<string, number> {
+  return tile.lanes > 1 ? { parts: weights * tile.outputs * tile.rows * stride(tile) } : {};
+}
+
+/** One more than there are threads, so that threads adding up neighbouring sums read different banks. */
+const stride = ({ threads }: Tile): number => threads + 1;
+
+export type Product = {
+  readonly tile: Tile;
+  /** Bindings of matrices [limit, K] that are multiplied at once; a sum of each for every output. */
+  readonly weights: readonly string[];
+  readonly limit: number;
+  /** The statement that takes the sums of output `n` and token row `row`, all given as expressions. */
+  finish(n: string, row: string, ...sums: readonly string[]): string;
+};
+
+/**
+ * Multiplies x [rows, K] with the weights, all vec4f. The workgroup is tile `group.x` of the outputs and takes rows from
+ * `firstRow` on, of `rowCount`. Beyond the end the last row is computed again, to be thrown away.
+ */
+export function writeProduct(product: Product): string {
+  const { weights, limit } = product;
+  const { lanes, outputs, rows } = product.tile;
+  const sums = sumsOf(product);
+  return `
+  let lane = thread % LANES;
+  let place = thread / LANES;
+  let first = group.x * TILE + place;
+${each(outputs, `  let at# = min(first + #u * PLACES, ${limit - 1}u) * K4;`)}
+${each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;')}
+${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
+  for (var k = lane; k < K4; k += LANES) {
+${each(rows, '    let v# = x[x# + k];')}
+${weights.map((w) => each(outputs, `    let ${w}_# = ${w}[at# + k];`)).join('\n')}
+${sums.map(({ name, w, r, m }) => `    ${name} += dot(${w}_${r}, v${m});`).join('\n')}
+  }
+${lanes > 1 ? finishTogether(product) : finishAlone(product)}`;
+}
+
+type Sum = { readonly name: string; readonly w: string; readonly r: number; readonly m: number };
+
+/** Every sum of a thread: by matrix, then output, then row. */
+function sumsOf({ tile: { outputs, rows }, weights }: Product): Sum[] {
+  return weights.flatMap((w) =>
+    Array.from({ length: outputs * rows }, (_, i) => {
+      const [r, m] = [Math.floor(i / rows), i % rows];
+      return { name: `${w}_${r}_${m}`, w, r, m };
+    }),
+  );
+}
+
+/**
+ * Loops over the rows and outputs there are: what follows a sum is compiled once and not for every sum, which matters on
+ * drivers whose compile time grows with the square of a program's branches. Nothing is shared, so nothing waits.
+ */
+function finishAlone(product: Product): string {
+  const { tile, weights, limit, finish } = product;
+  const { outputs, rows } = tile;
+  const arrays = weights.map((w) => {
+    const names = sumsOf(product).filter((sum) => sum.w === w).map(({ name }) => name); // prettier-ignore
+    return `  var ${w}_sums = array<f32, ${names.length}>(${names.join(', ')});`;
+  });
+  return `${arrays.join('\n')}
+  let rowsHere = min(${rows}u, rowCount - firstRow);
+  var r = 0u;
+  for (var n = first; n < ${limit}u && r < ${outputs}u; n += PLACES) {
+    for (var m = 0u; m < rowsHere; m++) {
+      ${finish('n', '(firstRow + m)', ...weights.map((w) => `${w}_sums[r * ${rows}u + m]`))}
+    }
+    r++;
+  }`;
+}
+
+/** With the parts of all threads in workgroup memory, each output is added up by one thread. */
+function finishTogether(product: Product): string {
+  const { tile, weights, limit, finish } = product;
+  const { outputs, rows, threads } = tile;
+  const size = outputs * rows;
+  const keep = sumsOf(product).map(({ name }, i) => `  parts[${i * stride(tile)}u + thread] = ${name};`);
+  const add = weights.map((_, i) => `sum${i} += parts[at + ${i * size * stride(tile)}u + j];`).join(' ');
+  return `${keep.join('\n')}
+  workgroupBarrier();
+  for (var o = thread; o < ${size}u * PLACES; o += ${threads}u) {
+    let which = o / PLACES;
+    let n = group.x * TILE + (which / ${rows}u) * PLACES + o % PLACES;
+    let row = firstRow + which % ${rows}u;
+    let at = which * ${stride(tile)}u + (o % PLACES) * LANES;
+${each(weights.length, '    var sum# = 0f;')}
+    for (var j = 0u; j < LANES; j++) { ${add} }
+    if (n < ${limit}u && row < rowCount) { ${finish('n', 'row', ...weights.map((_, i) => `sum${i}`))} }
+  }`;
+}

@@ -1,0 +1,136 @@
+/**
+ * What stands between the q, k, v product and attention, in one dispatch: the RMS norm of every head of q and k (Qwen3),
+ * rotary positions, and the write into the cache: k and v go to their slot and position, q to a buffer of its own.
+ * Dimension i pairs with i + headDim/2. Source: Su et al. 2021, "RoFormer", eq. 34, with the halves layout of GPT-NeoX.
+ */
+import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
+import { reads, writes } from '../wgsl.ts';
+
+export type HeadsShape = {
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Positions of a cache slot. */
+  readonly capacity: number;
+};
+export type RotateShape = HeadsShape & {
+  /** eps of the heads' norms, or null where there are none. */
+  readonly normEps: number | null;
+};
+
+/**
+ * Bindings: step, table [positions, headDim / 2] of cos and sin, qkv [rows, (heads + 2 kvHeads) headDim], q [rows, heads
+ * headDim], k and v [slots, kvHeads, capacity, headDim], and with norms qNorm and kNorm [headDim]. A thread takes a pair of
+ * one head.
+ */
+export function rotateKernel(shape: RotateShape, { threads }: Tuning): Kernel {
+  const { heads, kvHeads, headDim, capacity, normEps } = shape;
+  const pairs = ((heads + 2 * kvHeads) * headDim) / 2;
+  const norms = normEps === null ? [] : [reads('qNorm', 'f32'), reads('kNorm', 'f32')];
+  return kernel(
+    `rotate ${heads} + ${kvHeads} heads of ${headDim}`,
+    {
+      bindings: [
+        STEP,
+        reads('table', 'vec2f'),
+        reads('qkv', 'f32'),
+        writes('q', 'f32'),
+        writes('k', 'f32'),
+        writes('v', 'f32'),
+        ...norms,
+      ],
+      counts: { HEADS: heads, KV_HEADS: kvHeads, DIM: headDim, HALF: headDim / 2, CAPACITY: capacity, PAIRS: pairs },
+      numbers: { EPS: normEps ?? 0 },
+      threads,
+      functions: STEP_FUNCTIONS,
+      main: `
+  let index = group.x * ${threads}u + thread;
+  let row = group.y;
+  if (index >= PAIRS || row >= stepRows()) { return; }
+  let head = index / HALF;
+  let i = index % HALF;
+  let at = row * 2u * PAIRS + head * DIM;
+  let position = positionOf(row);
+  var low = qkv[at + i];
+  var high = qkv[at + HALF + i];
+  if (head >= HEADS + KV_HEADS) {
+    let to = ((slotOf(row) * KV_HEADS + head - HEADS - KV_HEADS) * CAPACITY + position) * DIM;
+    v[to + i] = low;
+    v[to + HALF + i] = high;
+    return;
+  }
+${normEps === null ? '' : NORM}
+  let turn = table[position * HALF + i];
+  let first = low * turn.x - high * turn.y;
+  let second = high * turn.x + low * turn.y;
+  if (head < HEADS) {
+    let to = (row * HEADS + head) * DIM;
+    q[to + i] = first;
+    q[to + HALF + i] = second;
+  } else {
+    let to = ((slotOf(row) * KV_HEADS + head - HEADS) * CAPACITY + position) * DIM;
+    k[to + i] = first;
+    k[to + HALF + i] = second;
+  }`,
+    },
+    (rows) => [Math.ceil(pairs / threads), rows],
+  );
+}
+
+/** Every thread adds up its whole head: few numbers, and nothing to wait for. */
+const NORM = `
+  var square = 0f;
+  for (var j = 0u; j < DIM; j++) { square += qkv[at + j] * qkv[at + j]; }
+  let scale = inverseSqrt(square / f32(DIM) + EPS);
+  low *= scale * select(kNorm[i], qNorm[i], head < HEADS);
+  high *= scale * select(kNorm[HALF + i], qNorm[HALF + i], head < HEADS);`;
+
+export type RotateInputs = {
+  readonly rows: readonly StepRow[];
+  /** cos and sin by turns. // [positions, headDim / 2, 2] */
+  readonly table: Float32Array;
+  readonly qkv: Float32Array;
+  readonly k: Float32Array;
+  readonly v: Float32Array;
+  readonly qNorm?: Float32Array;
+  readonly kNorm?: Float32Array;
+};
+
+export function rotateReference(
+  shape: RotateShape,
+  inputs: RotateInputs,
+): { readonly q: Float32Array; readonly k: Float32Array; readonly v: Float32Array } {
+  const { heads, kvHeads, headDim, capacity } = shape;
+  const q = new Float32Array(inputs.rows.length * heads * headDim);
+  const [k, v] = [inputs.k.slice(), inputs.v.slice()];
+  for (const [row, { slot, position }] of inputs.rows.entries()) {
+    for (let head = 0; head < heads + 2 * kvHeads; head++) {
+      const at = (row * (heads + 2 * kvHeads) + head) * headDim;
+      const own = inputs.qkv.subarray(at, at + headDim);
+      const cached = ((slot * kvHeads + ((head - heads) % kvHeads)) * capacity + position) * headDim;
+      if (head < heads) q.set(turned(shape, inputs, own, position, inputs.qNorm), (row * heads + head) * headDim);
+      else if (head < heads + kvHeads) k.set(turned(shape, inputs, own, position, inputs.kNorm), cached);
+      else v.set(own, cached);
+    }
+  }
+  return { q, k, v };
+}
+
+/** One head, normalised where it is asked for, then rotated. */
+function turned(
+  { headDim, normEps }: RotateShape,
+  { table }: RotateInputs,
+  head: Float32Array,
+  position: number,
+  norm: Float32Array | undefined,
+): Float32Array {
+  const square = head.reduce((sum, x) => sum + x * x, 0);
+  const scale = normEps === null ? 1 : 1 / Math.sqrt(square / headDim + normEps);
+  const x = head.map((value, i) => value * (normEps === null ? 1 : scale * norm![i]));
+  const half = headDim / 2;
+  return x.map((value, i) => {
+    const at = 2 * (position * half + (i % half));
+    return i < half ? value * table[at] - x[i + half] * table[at + 1] : value * table[at] + x[i - half] * table[at + 1];
+  });
+}

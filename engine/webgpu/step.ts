@@ -1,0 +1,39 @@
+/**
+ * Everything that changes from step to step, in one small buffer: how many rows there are, and of each row its cache slot,
+ * its position, where its last hidden state goes and how its next token is drawn. Two vec4u a row, after one of its own.
+ */
+import { reads } from './wgsl.ts';
+
+export type StepRow = {
+  readonly slot: number;
+  readonly position: number;
+  /** Row of the states buffer that takes this row's hidden state, or null where nobody asks for it. */
+  readonly out: number | null;
+};
+
+/** How a row's token is drawn: 1 / temperature (0: the likeliest token), and a number from [0, 1). */
+export type RowDraw = { readonly sharpness: number; readonly draw: number };
+
+const NO_OUT = 0xffffffff;
+const WORDS = 8;
+
+export const STEP = reads('step', 'vec4u');
+export const stepWords = (rows: number): number => 4 + rows * WORDS;
+
+/** WGSL that reads one row. */
+export const STEP_FUNCTIONS = `
+fn stepRows() -> u32 { return step[0].x; }
+fn slotOf(row: u32) -> u32 { return step[1u + 2u * row].x; }
+fn positionOf(row: u32) -> u32 { return step[1u + 2u * row].y; }
+fn outOf(row: u32) -> u32 { return step[1u + 2u * row].z; }
+fn sharpnessOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 2u * row].x); }
+fn drawOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 2u * row].y); }`;
+
+export function writeStep(rows: readonly StepRow[], draws: readonly RowDraw[] = []): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(stepWords(rows.length));
+  const reals = new Float32Array(words.buffer);
+  words[0] = rows.length;
+  for (const [i, { slot, position, out }] of rows.entries()) words.set([slot, position, out ?? NO_OUT], 4 + i * WORDS);
+  for (const [i, { sharpness, draw }] of draws.entries()) reals.set([sharpness, draw], 8 + i * WORDS);
+  return words;
+}

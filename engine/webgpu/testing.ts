@@ -1,0 +1,56 @@
+/** For tests of kernels: numbers from a seed, one dispatch over plain arrays, and the largest difference. */
+import * as tf from '@tensorflow/tfjs';
+import { activeGpu } from './gpu.ts';
+import type { Kernel } from './kernel.ts';
+import { writeStep, type RowDraw, type StepRow } from './step.ts';
+
+type Numbers = Float32Array | Int32Array;
+
+/** Numbers within ±scale, the same for the same seed. */
+export function someNumbers(size: number, seed: number, scale = 1): Float32Array {
+  return Float32Array.from({ length: size }, (_, i) => scale * Math.sin((i + 1) * 12.9898 + seed * 78.233));
+}
+
+/** Rows with slots and positions that fit a cache. */
+export function someRows(count: number, slots: number, capacity: number): StepRow[] {
+  return Array.from({ length: count }, (_, i) => ({
+    slot: (i * 5 + 1) % slots,
+    position: (i * 7 + 3) % capacity,
+    out: i % 3 === 1 ? null : i,
+  }));
+}
+
+/**
+ * Runs a kernel over these rows. `inputs` stand in the order of its bindings after the step buffer, unless the kernel has
+ * none; the numbers of those it writes come back, by name.
+ */
+export async function runKernel(
+  kernel: Kernel,
+  inputs: Readonly<Record<string, Numbers>>,
+  rows: readonly StepRow[],
+  draws: readonly RowDraw[] = [],
+): Promise<Record<string, Float32Array>> {
+  const gpu = activeGpu();
+  const tensors = kernel.bindings.map(({ name }) => {
+    if (name === 'step') return tf.tensor1d(new Int32Array(writeStep(rows, draws).buffer), 'int32');
+    const values = inputs[name];
+    if (!values) throw new Error(`no values for the binding ${name}`);
+    return tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');
+  });
+  gpu.run([gpu.bind(kernel, tensors.map((tensor) => gpu.bufferOf(tensor)))], rows.length); // prettier-ignore
+  const out: Record<string, Float32Array> = {};
+  for (const [i, { name, access }] of kernel.bindings.entries())
+    if (access === 'read_write') out[name] = Float32Array.from(await tensors[i].data());
+  tf.dispose(tensors);
+  return out;
+}
+
+export function largestDifference(got: ArrayLike<number>, wanted: ArrayLike<number>): number {
+  if (got.length !== wanted.length) return NaN;
+  let worst = 0;
+  for (let i = 0; i < got.length; i++) {
+    const difference = Math.abs(got[i] - wanted[i]);
+    if (!(difference <= worst)) worst = difference;
+  }
+  return worst;
+}

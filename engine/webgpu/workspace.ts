@@ -1,0 +1,90 @@
+/**
+ * What one cache's steps work with beside weights and keys: the step buffer, token ids, the final states, and an arena for
+ * everything between. Sizes follow from the model and the most rows of a step.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { ModelConfig } from '../formats/config.ts';
+import { layOut, type Lifetime } from './arena.ts';
+import type { Gpu } from './gpu.ts';
+import { RECORD, runsOf } from './kernels/head-tiles.ts';
+import { stepWords } from './step.ts';
+
+/** Widths of the low-rank intermediates; 0 where there is no adapter. */
+export type LowRankWidths = { readonly qkv: number; readonly o: number; readonly gated: number; readonly down: number };
+
+export type Intermediate =
+  'x' | 'normed' | 'qkv' | 'q' | 'attended' | 'gated' | 'lowQkv' | 'lowO' | 'lowGated' | 'lowDown';
+
+export type Workspace = {
+  /** Most rows of a step. */
+  readonly rows: number;
+  readonly step: GPUBuffer;
+  readonly ids: GPUBuffer;
+  readonly states: GPUBuffer; // [slots, hidden]
+  /** What a draw leaves of the vocabulary, and what it takes. */
+  readonly records: GPUBuffer; // [slots, runs, RECORD]
+  readonly numbers: GPUBuffer; // [slots, 3]
+  of(name: Intermediate): GPUBuffer;
+  dispose(): void;
+};
+
+export function openWorkspace(
+  gpu: Gpu,
+  config: ModelConfig,
+  rows: number,
+  slots: number,
+  low: LowRankWidths,
+): Workspace {
+  const arena = layOut(intermediates(config, rows, low));
+  const fixed = Object.values(fixedSizes(config, rows, slots));
+  const integers = 2; // the step buffer and the ids
+  const kept = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
+  const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4])));
+  const [step, ids, states, records, numbers] = kept.map((tensor) => gpu.bufferOf(tensor));
+  const buffers = parts.map((tensor) => gpu.bufferOf(tensor));
+  return {
+    ...{ rows, step, ids, states, records, numbers },
+    of: (name) => buffers[arena.places.get(name)!],
+    dispose: () => tf.dispose([...kept, ...parts]),
+  };
+}
+
+/** Bytes of a workspace, before there is one. */
+export function workspaceBytes(config: ModelConfig, rows: number, slots: number, low: LowRankWidths): number {
+  const fixed = Object.values(fixedSizes(config, rows, slots)).reduce((a, b) => a + b, 0) * 4;
+  return fixed + layOut(intermediates(config, rows, low)).bytes;
+}
+
+/** Numbers in what lives as long as the workspace. */
+function fixedSizes(config: ModelConfig, rows: number, slots: number) {
+  return {
+    step: stepWords(rows),
+    ids: rows,
+    states: slots * config.hidden,
+    records: slots * runsOf(config.vocab) * RECORD,
+    numbers: slots * 3,
+  };
+}
+
+/** Steps of a layer: norm 0, low rank 1, qkv 2, rotate 3, attend 4, low rank 5, o 6, norm 7, low rank 8, gated 9, low rank 10, down 11. */
+function intermediates(config: ModelConfig, rows: number, low: LowRankWidths): Lifetime[] {
+  const { hidden, intermediate, heads, kvHeads, headDim } = config;
+  const one = (name: Intermediate, width: number, first: number, last: number): Lifetime => ({
+    name,
+    bytes: rows * width * 4,
+    first,
+    last,
+  });
+  return [
+    one('x', hidden, 0, 12),
+    one('normed', hidden, 0, 9),
+    one('lowQkv', low.qkv, 1, 2),
+    one('qkv', (heads + 2 * kvHeads) * headDim, 2, 3),
+    one('q', heads * headDim, 3, 4),
+    one('attended', heads * headDim, 4, 6),
+    one('lowO', low.o, 5, 6),
+    one('lowGated', low.gated, 8, 9),
+    one('gated', intermediate, 9, 11),
+    one('lowDown', low.down, 10, 11),
+  ].filter(({ bytes }) => bytes > 0);
+}
