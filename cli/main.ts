@@ -17,6 +17,7 @@ const program = new Command('troupe')
   .configureHelp({ sortSubcommands: false })
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
-for (const add of [addTrain, addStudy, addRun, addEval, addSft, addTraces, addTool, addModels, addDevices]) add(program);
+for (const add of [addTrain, addStudy, addRun, addEval, addSft, addTraces, addTool, addModels, addDevices])
+  add(program);
 
 await program.parseAsync();
