@@ -5,6 +5,7 @@ export default {
     'renderer/{main,host}.ts',
     'engine/{worker,start.web,start.node}*.ts',
     'workflows/controller.worker.ts',
+    'workflows/templates/*.ts',
     'scripts/*.{mjs,ts}',
     'scripts/lib/electron-download.mjs',
     'models/*.ts',
