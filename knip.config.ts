@@ -6,6 +6,7 @@ export default {
     'engine/{worker,start.web,start.node}*.ts',
     'workflows/controller.worker.ts',
     'workflows/tools/sandbox/{javascript,python}.node.ts',
+    'workflows/templates/*.ts',
     'scripts/*.{mjs,ts}',
     'scripts/lib/electron-download.mjs',
     'models/*.ts',
