@@ -23,15 +23,15 @@ const CONFIG: ModelConfig = {
   ...{ vocab: 6400, contextLength: 32768, ropeTheta: 1e6, ropeScaling: null, rmsEps: 1e-5, tied: true },
   ...{ attentionBias: false, qkNorm: false, eosIds: [], bosId: null, padId: null },
 };
-const PROMPT = 48;
+const PROMPT = 16;
 const BATCHES = [
-  { batch: 1, tokens: 13 },
-  { batch: 32, tokens: 4 },
+  { batch: 1, tokens: 25 },
+  { batch: 32, tokens: 5 },
 ] as const;
-const TURNS = 1;
+const TURNS = 2;
 
 /** Positions of the cache that generation opens: prompt and response, in steps of 64. */
-const CAPACITY = 128;
+const CAPACITY = 64;
 
 type Rate = { readonly trunk: TrunkKind; readonly batch: number; readonly tokensPerSecond: number };
 
