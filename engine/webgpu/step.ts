@@ -20,9 +20,13 @@ const WORDS = 8;
 export const STEP = reads('step', 'vec4u');
 export const stepWords = (rows: number): number => 4 + rows * WORDS;
 
-/** WGSL that reads one row. */
+/**
+ * WGSL that reads one row. `turns(n)` is n, as a number no compiler knows: drivers write out short loops of a known length, and
+ * Mesa's software driver then takes seconds over a kernel (one with 23 turns: 5.3 s instead of 0.2).
+ */
 export const STEP_FUNCTIONS = `
 fn stepRows() -> u32 { return step[0].x; }
+fn turns(n: u32) -> u32 { return min(n, step[0].x * n); }
 fn slotOf(row: u32) -> u32 { return step[1u + 2u * row].x; }
 fn positionOf(row: u32) -> u32 { return step[1u + 2u * row].y; }
 fn outOf(row: u32) -> u32 { return step[1u + 2u * row].z; }

@@ -72,7 +72,7 @@ type Call = { walk: Walk; pending: Pending };
 
 function makeWalks(run: RunBatch, graph: Graph): Walk[] {
   const drawn = new Map<string, number>();
-  const calls = run.workflow.nodes.filter(({ kind }) => kind === 'role').length;
+  const calls = graph.workflow.nodes.filter(({ kind }) => kind === 'role').length;
   const samples = samplesOf(run.samples ?? 1, run.branch === true, calls);
   const wanted = run.queries.flatMap((query) => samples.map((sample) => ({ query, sample })));
   return wanted.map(({ query, sample }) => {

@@ -32,6 +32,8 @@ export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShap
   let keys = positionOf(row) + 1u;
   let cached = (slotOf(row) * KV_HEADS + head / GROUP) * CAPACITY;
   let query = (row * HEADS + head) * D4;
+  let fours = turns(D4);
+  let team = turns(TEAM);
   var best = -1e30;
   var mass = 0f;
 ${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * TEAM + thread'};\n  var sum# = 0f;`)}
@@ -41,13 +43,13 @@ ${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * T
     if (thread < count) {
       let at = (cached + first + thread) * D4;
       var part = vec4f();
-      for (var i = 0u; i < D4; i++) { part = fma(q[query + i], k[at + i], part); }
+      for (var i = 0u; i < fours; i++) { part = fma(q[query + i], k[at + i], part); }
       score = dot(part, vec4f(1)) * SCALE;
     }
     scores[thread] = score;
     workgroupBarrier();
     var highest = best;
-    for (var j = 0u; j < TEAM; j++) { highest = max(highest, scores[j]); }
+    for (var j = 0u; j < team; j++) { highest = max(highest, scores[j]); }
     let fade = exp(best - highest);
     best = highest;
     weights[thread] = select(0f, exp(score - highest), thread < count);

@@ -45,7 +45,7 @@ export function drawKernel({ columns, vocab, parts }: DrawShape, { team }: Tunin
   keep(thread, own);
   workgroupBarrier();
   var whole = nothing();
-  for (var i = 0u; i < TEAM; i++) { whole = merged(whole, kept(i), sharpness); }
+  for (var i = 0u; i < turns(TEAM); i++) { whole = merged(whole, kept(i), sharpness); }
   if (thread == 0u) { find(row, whole, sharpness); }
   workgroupBarrier();
   let first = u32(found[0]);
@@ -96,7 +96,7 @@ fn find(row: u32, whole: Sums, sharpness: f32) {
   let target_mass = drawOf(row) * whole.temper;
   var before = 0f;
   var stretch = 0u;
-  for (; stretch < TEAM - 1u; stretch++) {
+  for (; stretch < turns(TEAM - 1u); stretch++) {
     let mass = tempers[stretch] * exp(sharpness * (bests[stretch] - whole.best));
     if (before + mass > target_mass || (stretch + 1u) * STRETCH >= RUNS) { break; }
     before += mass;
@@ -134,7 +134,7 @@ function logitFunction(parts: readonly MatrixPart[]): string {
   const one = ({ first, count }: MatrixPart, i: number): string =>
     `${i < parts.length - 1 ? `if (token < ${first + count}u) ` : ''}{
     let at = (token - ${first}u) * K4;
-    for (var k = 0u; k < K4; k++) { sum = fma(w${i}[at + k], x[row * K4 + k], sum); }
+    for (var k = 0u; k < turns(K4); k++) { sum = fma(w${i}[at + k], x[row * K4 + k], sum); }
   }`;
   return `
 fn logit(row: u32, token: u32) -> f32 {

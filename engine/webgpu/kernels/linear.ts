@@ -59,12 +59,9 @@ ${rank > 0 ? `  let part = 0u${part.join('')};\n${lowRank('value', 'n', 'row * P
 }`;
 }
 
-/**
- * Adds row `n` of b times stretch `at` of u. The loop's end looks as if it depended on the step, or a driver would write it
- * out turn by turn.
- */
+/** Adds row `n` of b times stretch `at` of u. */
 export function lowRank(sum: string, n: string, at: string): string {
-  return `  for (var j = 0u; j < min(RANK4, stepRows() * RANK4); j++) { ${sum} += dot(b[(${n}) * RANK4 + j], u[(${at}) * RANK4 + j]); }`;
+  return `  for (var j = 0u; j < turns(RANK4); j++) { ${sum} += dot(b[(${n}) * RANK4 + j], u[(${at}) * RANK4 + j]); }`;
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);

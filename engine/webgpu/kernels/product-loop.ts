@@ -57,7 +57,8 @@ export function writeProduct(product: Product): string {
 ${each(outputs, `  let at# = min(first + #u * PLACES, ${limit - 1}u) * K4;`)}
 ${each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;')}
 ${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
-  for (var k = lane; k < K4; k += LANES) {
+  let columns = turns(K4);
+  for (var k = lane; k < columns; k += LANES) {
 ${each(rows, '    let v# = x[x# + k];')}
 ${weights.map((w) => each(outputs, `    let ${w}_# = ${w}[at# + k];`)).join('\n')}
 ${sums.map(({ name, w, r, m }) => `    ${name} += dot(${w}_${r}, v${m});`).join('\n')}

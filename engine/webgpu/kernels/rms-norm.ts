@@ -28,7 +28,7 @@ export function rmsNormKernel({ columns, eps, pick }: NormShape, { team }: Tunin
   squares[thread] = square;
   workgroupBarrier();
   var total = 0f;
-  for (var i = 0u; i < TEAM; i++) { total += squares[i]; }
+  for (var i = 0u; i < turns(TEAM); i++) { total += squares[i]; }
   let scale = inverseSqrt(total / COLUMNS + EPS);
   for (var i = thread; i < C4; i += TEAM) { y[to * C4 + i] = x[row * C4 + i] * scale * weight[i]; }`,
     },

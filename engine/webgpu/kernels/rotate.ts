@@ -81,7 +81,7 @@ ${normEps === null ? '' : NORM}
 /** Every thread adds up its whole head: few numbers, and nothing to wait for. */
 const NORM = `
   var square = 0f;
-  for (var j = 0u; j < DIM; j++) { square += qkv[at + j] * qkv[at + j]; }
+  for (var j = 0u; j < turns(DIM); j++) { square += qkv[at + j] * qkv[at + j]; }
   let scale = inverseSqrt(square / f32(DIM) + EPS);
   low *= scale * select(kNorm[i], qNorm[i], head < HEADS);
   high *= scale * select(kNorm[HALF + i], qNorm[HALF + i], head < HEADS);`;
