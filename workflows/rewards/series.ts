@@ -48,12 +48,12 @@ export function measured(metric: string, value: Json | undefined, golds: readonl
       `A number is needed, but the value is ${shown(value)}; name a port that holds a number or flag`,
     );
   }
-  const known: readonly string[] = metrics;
-  if (!known.includes(metric))
-    throw new UserError(`There is no such measure: ${metric}; use ${known.join(', ')} or value`);
+  const known = metrics.find((each) => each === metric);
+  if (known === undefined)
+    throw new UserError(`There is no such measure: ${metric}; use ${metrics.join(', ')} or value`);
   if (typeof value !== 'string')
     throw new UserError(`${metric} is of a text, but the value is ${shown(value)}; name a port that holds a text`);
-  const scores: Partial<Record<string, number>> = scoreAnswer(value, golds);
+  const scores: Partial<Record<string, number>> = scoreAnswer(value, golds, known);
   return scores[metric] ?? 0;
 }
 
