@@ -17,15 +17,21 @@ export const qdAnswer: WorkflowInput = {
       title: 'Decomposer',
       description: 'Writes one to three searches whose results together answer the question.',
       prompt: {
-        system: 'Write one to three short searches that together find the answer. Put each between <q> and </q>.',
+        // A small model asked for short searches guesses the answer instead; asked to copy, it keeps what a search needs.
+        system:
+          'Turn the question into searches. Copy its names and telling words; do not answer. Put each search between <q> and </q>.',
         few: [
           {
             user: 'Question: Where was the painter of The Grey Harbour born?',
-            assistant: '<q>painter of The Grey Harbour</q>',
+            assistant: '<q>painter of The Grey Harbour born</q>',
           },
           {
             user: 'Question: Are the towns Leith and Orkney Bay in the same county?',
             assistant: '<q>town Leith county</q>\n<q>town Orkney Bay county</q>',
+          },
+          {
+            user: 'Question: In what year did the singer of Cold Lantern found the band Mile Nine?',
+            assistant: '<q>singer of Cold Lantern founded band Mile Nine year</q>',
           },
         ],
         user: 'Question: {{question}}',
