@@ -60,3 +60,29 @@ export function startProgram(args: readonly string[], env: Readonly<Record<strin
     },
   };
 }
+
+type Ended = {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly out: string;
+  readonly err: string;
+};
+
+/** Runs a command of the terminal to its end, its two streams apart; `onOut` sees all that was printed so far. */
+export function runTerminal(
+  args: readonly string[],
+  onOut: (text: string, child: ChildProcess) => void = () => {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', ...args], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (data: Buffer) => {
+    out += data.toString();
+    onOut(out, child);
+  });
+  child.stderr.on('data', (data: Buffer) => (err += data.toString()));
+  return new Promise((settle) => child.on('close', (code, signal) => settle({ code, signal, out, err })));
+}

@@ -8,6 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { FUSED } from '../device/decoder-kernels.ts';
 import { fusedIsOn } from '../device/fused.ts';
 import type { ModelConfig } from '../formats/config.ts';
+import { LINEAR_LAYERS } from '../formats/peft.ts';
 import { splitHeads } from './attention.ts';
 import { linear, weightOf } from './linear.ts';
 import type { Rotation } from './rope.ts';
@@ -24,16 +25,6 @@ export type Layer = {
 
 type Named = Record<string, tf.Tensor>;
 type M = tf.Tensor2D;
-
-const LINEARS = [
-  'self_attn.q_proj',
-  'self_attn.k_proj',
-  'self_attn.v_proj',
-  'self_attn.o_proj',
-  'mlp.gate_proj',
-  'mlp.up_proj',
-  'mlp.down_proj',
-];
 
 /** Whether this device and this model's shape allow it. */
 export function leanBlockFits(config: ModelConfig): boolean {
@@ -72,7 +63,7 @@ export function leanBlock(layer: Layer, x: M, using: ForwardWeights): M {
 function trainedOf({ at }: Layer, using: ForwardWeights): Named {
   const trained: Named = {};
   if (using.adapter) {
-    for (const linear of LINEARS) {
+    for (const linear of LINEAR_LAYERS) {
       const low = using.adapter.layers[`${at}.${linear}`];
       if (low) Object.assign(trained, { [`${at}.${linear}.lora_A`]: low.a, [`${at}.${linear}.lora_B`]: low.b });
     }
@@ -84,7 +75,7 @@ function trainedOf({ at }: Layer, using: ForwardWeights): Named {
     'self_attn.q_norm.weight',
     'self_attn.k_norm.weight',
   ];
-  for (const name of [...vectors, ...LINEARS.flatMap((linear) => [`${linear}.weight`, `${linear}.bias`])]) {
+  for (const name of [...vectors, ...LINEAR_LAYERS.flatMap((linear) => [`${linear}.weight`, `${linear}.bias`])]) {
     if (using.weights[`${at}.${name}`]) trained[`${at}.${name}`] = using.weights[`${at}.${name}`];
   }
   return trained;

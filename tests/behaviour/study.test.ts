@@ -1,31 +1,24 @@
 /** A study as a person runs it: killed in the middle, gone on with, and its report read. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { root, runTerminal } from '../program.ts';
 
-const root = path.resolve(import.meta.dirname, '../..');
 const nano = existsSync(path.join(root, 'models/nano/model.safetensors'));
 
 type Event = Record<string, unknown>;
 type Ended = { code: number | null; signal: NodeJS.Signals | null; events: Event[]; err: string };
 
-function start(args: readonly string[], onOut: (text: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', ...args], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (data: Buffer) => {
-    out += data.toString();
-    onOut(out, child);
-  });
-  child.stderr.on('data', (data: Buffer) => (err += data.toString()));
-  const lines = () => out.split('\n').flatMap((line) => (line.endsWith('}') ? [JSON.parse(line) as Event] : []));
-  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, events: lines(), err })));
+/** A killed run may have been in the middle of a line. */
+async function start(args: readonly string[], onOut?: (text: string, child: ChildProcess) => void): Promise<Ended> {
+  const { out, ...ended } = await runTerminal(args, onOut);
+  return {
+    ...ended,
+    events: out.split('\n').flatMap((line) => (line.endsWith('}') ? [JSON.parse(line) as Event] : [])),
+  };
 }
 
 const study = {

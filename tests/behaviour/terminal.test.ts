@@ -1,30 +1,12 @@
 /** The terminal as a person or a script meets it: its own process, its exit codes, what a kill leaves behind. */
-import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { root, runTerminal } from '../program.ts';
 
-const root = path.resolve(import.meta.dirname, '../..');
 const nano = existsSync(path.join(root, 'models/nano/model.safetensors'));
-
-type Ended = { code: number | null; signal: NodeJS.Signals | null; out: string; err: string };
-
-function start(args: readonly string[], onOut: (text: string, child: ChildProcess) => void = () => {}): Promise<Ended> {
-  const child = spawn(process.execPath, ['--import', 'tsx', 'cli/main.ts', ...args], {
-    cwd: root,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (data: Buffer) => {
-    out += data.toString();
-    onOut(out, child);
-  });
-  child.stderr.on('data', (data: Buffer) => (err += data.toString()));
-  return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, out, err })));
-}
 
 const events = (out: string) =>
   out
@@ -52,7 +34,7 @@ describe('the terminal', () => {
       ['models', 'export'],
       ['devices'],
     ]) {
-      const { code, out } = await start([...args, '--help']);
+      const { code, out } = await runTerminal([...args, '--help']);
       expect(code).toBe(0);
       expect(out).toContain(`Usage: troupe ${args.join(' ')}`.trimEnd());
     }
@@ -73,7 +55,7 @@ describe('the terminal', () => {
   ])(
     'refuses %j with one sentence and code 2',
     async (args, sentence) => {
-      const { code, out, err } = await start([...args, '--workspace', folder]);
+      const { code, out, err } = await runTerminal([...args, '--workspace', folder]);
       expect(code).toBe(2);
       expect(out).toBe('');
       expect(err).toMatch(sentence);
@@ -122,7 +104,7 @@ describe('the terminal', () => {
 
       it('ends a run with one line that says it all, and the same numbers after a kill', async () => {
         const whole = path.join(folder, 'whole');
-        const undisturbed = await start([...args, '--workspace', whole]);
+        const undisturbed = await runTerminal([...args, '--workspace', whole]);
         expect(undisturbed.err + undisturbed.out).not.toMatch(/"event":"error"/);
         expect(undisturbed.code).toBe(0);
         const told = events(undisturbed.out);
@@ -139,20 +121,20 @@ describe('the terminal', () => {
         expect(told.filter(({ event }) => event === 'step').map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5]);
 
         const killedAt = path.join(folder, 'killed');
-        const killed = await start(
+        const killed = await runTerminal(
           [...args, '--workspace', killedAt],
           (out, child) => out.includes('"step":3,') && child.kill('SIGKILL'),
         );
         expect(killed.signal).toBe('SIGKILL');
         const { run } = await metricsIn(killedAt);
-        const resumed = await start(['train', '--resume', run, '--device', 'wasm', '--json']);
+        const resumed = await runTerminal(['train', '--resume', run, '--device', 'wasm', '--json']);
         expect(resumed.code).toBe(0);
         expect((await metricsIn(killedAt)).lines).toEqual(expected.lines);
       }, 240_000);
 
       it('saves on Ctrl-C, says how to go on, and goes on', async () => {
         const workspace = path.join(folder, 'interrupted');
-        const { code, err, out } = await start(
+        const { code, err, out } = await runTerminal(
           [...args, '--workspace', workspace],
           (text, child) => text.includes('"step":1,') && !child.killed && child.kill('SIGINT'),
         );
@@ -160,7 +142,7 @@ describe('the terminal', () => {
         expect(events(out).at(-1)).toMatchObject({ event: 'paused' });
         const { run } = await metricsIn(workspace);
         expect(err).toContain(`--resume ${run}`);
-        const resumed = await start(['train', '--resume', run, '--device', 'wasm', '--json']);
+        const resumed = await runTerminal(['train', '--resume', run, '--device', 'wasm', '--json']);
         expect(events(resumed.out).at(-1)).toMatchObject({ event: 'done', steps: 5 });
         expect((await metricsIn(workspace)).lines).toEqual((await metricsIn(path.join(folder, 'whole'))).lines);
       }, 240_000);
@@ -168,7 +150,7 @@ describe('the terminal', () => {
       it('answers a question, scores held-out ones and lists what a run did', async () => {
         const workspace = path.join(folder, 'whole');
         const { run } = await metricsIn(workspace);
-        const asked = await start([
+        const asked = await runTerminal([
           'run',
           '--question',
           'Where does Mira live?',
@@ -182,7 +164,7 @@ describe('the terminal', () => {
           event: 'trace',
           trace: { query: { question: 'Where does Mira live?' } },
         });
-        const scored = await start([
+        const scored = await runTerminal([
           'eval',
           '--checkpoint',
           path.basename(run),
@@ -199,7 +181,7 @@ describe('the terminal', () => {
         };
         const { f1, em, legal, n } = after.eval;
         expect(events(scored.out).at(-1)).toMatchObject({ event: 'done', f1, em, legal, n });
-        const listed = await start([
+        const listed = await runTerminal([
           'traces',
           path.basename(run),
           '--step',
@@ -212,7 +194,7 @@ describe('the terminal', () => {
         ]);
         const rows = events(listed.out);
         expect(rows).toHaveLength(7);
-        const one = await start([
+        const one = await runTerminal([
           'traces',
           path.basename(run),
           '--trace',
@@ -232,7 +214,7 @@ describe('the terminal', () => {
           ).join('\n'),
         );
         const to = path.join(folder, 'tuned');
-        const tuned = await start([
+        const tuned = await runTerminal([
           'sft',
           '--data',
           data,
@@ -252,7 +234,7 @@ describe('the terminal', () => {
         expect(done.after.loss).toBeLessThan(done.before.loss);
         expect(await readdir(to)).toContain('model.safetensors');
         const { run } = await metricsIn(path.join(folder, 'whole'));
-        const exported = await start([
+        const exported = await runTerminal([
           'models',
           'export',
           path.basename(run),
@@ -267,7 +249,7 @@ describe('the terminal', () => {
           path.join(folder, 'whole'),
         ]);
         expect(exported.code).toBe(0);
-        const inspected = await start([
+        const inspected = await runTerminal([
           'models',
           'inspect',
           path.join(folder, 'out'),
