@@ -43,8 +43,8 @@ export type Controller = ControllerApi & {
 export function createController(host: Host, events: ControllerEvents): Controller {
   const { store } = host.places;
   let partner: string | null = null;
-  /** Whether the question in progress shall end. */
-  let stopped = false;
+  /** The question asked last, and whether it shall end. */
+  let asked = { stopped: false };
   const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
@@ -233,7 +233,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
       return readTrace(store, run, id);
     },
     runQuestion: async (request) => {
-      stopped = false;
+      const mine = { stopped: false };
+      asked = mine;
       // A trained team searches the corpus it was trained with.
       const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
       const questions = from ? await taskOf(from) : await task(request.task, undefined, {});
@@ -244,12 +245,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
         outside: host.outside,
         task: questions,
         call: ANSWER,
-        cancelled: () => stopped,
+        cancelled: () => mine.stopped,
         ...(host.readFile ? { readFile: host.readFile } : {}),
       });
     },
     stopAnswer: async () => {
-      stopped = true;
+      asked.stopped = true;
       await (await room.engine()).cancel(ANSWER);
     },
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
