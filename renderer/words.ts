@@ -378,6 +378,19 @@ export const words = {
     tokensCount: (n: number) => (n === 1 ? '1 token' : `${n} tokens`),
     policy: (name: string) => `played by ${name}`,
     reasonDropped: (reason: string) => `Dropped: ${reason}`,
+    matrix: {
+      title: 'Programs by tests',
+      program: (n: number) => `program ${n}`,
+      test: (n: number) => `test ${n}`,
+      rate: 'passes',
+      passing: 'passed by',
+      outcome: 'what came',
+      passes: 'It passes.',
+      fails: 'It fails.',
+      hint: 'Choose a cell to see the program, the test and what came.',
+      cell: (program: number, test: number, passed: boolean) =>
+        `program ${program}, test ${test}: ${passed ? 'passes' : 'fails'}`,
+    },
     tokens: {
       title: 'Tokens',
       by: 'Coloured by',

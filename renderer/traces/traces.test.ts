@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
 import { available, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
+import { passing, testMatrixAt } from './test-matrix.ts';
 import { filterOf, missingPages, noFilters, PAGE, rowAt } from './trace-list.ts';
 import { detailOf, ring, traceScene } from './trace-scene.ts';
 
@@ -46,6 +47,45 @@ describe('state of a trace', () => {
   });
   it('knows nothing before the first record', () => {
     expect(stateBefore(trace, 0).size).toBe(0);
+  });
+});
+
+describe('programs by tests', () => {
+  const run = (index: number, passed: boolean[], more: object = {}): object => ({
+    ...record('grid', 0, [], { passed, errors: passed.map((one) => (one ? '' : 'wrong')) }),
+    ...{ id: `grid#0.${index}`, kind: 'tool', index, inputs: { program: `p${index}`, tests: ['a', 'b'] }, ...more },
+  });
+  const grid = traceSchema.parse({
+    ...trace,
+    records: [
+      record('question', 0, [], { question: 'Who?' }, { kind: 'input' }),
+      run(0, [true, false]),
+      run(1, [true, true]),
+      run(2, [], { outputs: {}, error: 'no program' }),
+      { ...run(3, [false, false]), id: 'grid#1', turn: 1 },
+    ],
+  });
+
+  it('puts the records of one visit into one matrix', () => {
+    const matrix = testMatrixAt(grid, 2)!;
+    expect(matrix.tests).toEqual(['a', 'b']);
+    expect(matrix.runs.map(({ at, program, passed }) => [at, program, passed])).toEqual([
+      [1, 'p0', [true, false]],
+      [2, 'p1', [true, true]],
+    ]);
+    expect(matrix.runs[0].errors).toEqual(['', 'wrong']);
+    expect([passing(matrix, 0), passing(matrix, 1)]).toEqual([2, 1]);
+    expect(testMatrixAt(grid, 4)!.runs).toHaveLength(1);
+  });
+  it('has none for other records and for malformed ones', () => {
+    expect(testMatrixAt(grid, 0)).toBeNull();
+    expect(testMatrixAt(grid, 3)).toBeNull();
+    expect(testMatrixAt(grid, 99)).toBeNull();
+    const odd = traceSchema.parse({
+      ...grid,
+      records: [run(0, [true]), run(1, [true, false], { inputs: { tests: 'a' } })],
+    });
+    expect([0, 1].map((at) => testMatrixAt(odd, at))).toEqual([null, null]);
   });
 });
 
