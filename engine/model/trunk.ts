@@ -7,12 +7,17 @@ import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
-/** Right-padded sequences. Position of token t is t; whatever stands beyond `lengths[b]` is never attended to. */
+/**
+ * Right-padded sequences; whatever stands beyond `lengths[b]` is never attended to. What all of them begin with may stand
+ * apart in `prefix` and is then computed once: `ids`, `length` and `lengths` tell of the rest, token t of which has the
+ * position prefix.length + t, and rows of hidden states are those of the rest.
+ */
 export type TokenBatch = {
+  readonly prefix?: Int32Array; // [shared], perhaps none
   readonly ids: Int32Array; // [batch * length]
   readonly batch: number;
   readonly length: number;
-  readonly lengths: Int32Array; // [batch]
+  readonly lengths: Int32Array; // [batch], at least 1 each
 };
 
 /** Named weights by their Hugging Face parameter name. */
@@ -51,7 +56,7 @@ export interface Trunk {
   /** Null where only hidden states can be had. */
   readonly drawing: Drawing | null;
   openCache(slots: number, capacity: number): Cache;
-  /** Fills the cache from position 0; returns the hidden state of each sequence's last token. // [slots, hidden] */
+  /** Fills the cache from position 0, the prefix included; returns the hidden state of each sequence's last token. // [slots, hidden] */
   prefill(cache: Cache, prompts: TokenBatch, using: ForwardWeights): tf.Tensor2D;
   /** Appends one token to every slot. ids: [slots] int32. // [slots, hidden] */
   decode(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D;

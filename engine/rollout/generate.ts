@@ -9,6 +9,7 @@ import type { Tokenizer } from '../formats/tokenizer.ts';
 import type { ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import type { Generation } from '../protocol.ts';
 import { capacityOf, DEFAULT_BUDGET, LENGTH_STEP, planBatches, roundUp, type Budget, type Job } from './batches.ts';
+import { sharedLength } from '../model/row-layout.ts';
 import { decodeToEnd, type DecodeHooks } from './decode.ts';
 import { Sequence, type Order } from './sequence.ts';
 
@@ -83,12 +84,17 @@ async function prefillAndDecode(
   }
 }
 
-/** Right-padded, to a bucketed length where every new length would be compiled anew. */
-export function tokenBatch(prompts: readonly (readonly number[])[]): TokenBatch {
-  const lengths = Int32Array.from(prompts, (prompt) => prompt.length);
-  const longest = lengths.reduce((a, b) => Math.max(a, b), 1);
-  const length = tf.getBackend() === 'webgpu' ? roundUp(longest, LENGTH_STEP) : longest;
+/**
+ * Right-padded, to a bucketed length where every new length would be compiled anew, behind what all begin with. `shareable`
+ * is how much of each prompt may stand in the prefix; its last token never does.
+ */
+export function tokenBatch(prompts: readonly (readonly number[])[], shareable = Infinity): TokenBatch {
+  const step = tf.getBackend() === 'webgpu' ? LENGTH_STEP : 1;
+  const common = prompts.length > 1 ? sharedLength(prompts, shareable) : 0;
+  const shared = common - (common % step);
+  const lengths = Int32Array.from(prompts, (prompt) => prompt.length - shared);
+  const length = roundUp(lengths.reduce((a, b) => Math.max(a, b), 1), step); // prettier-ignore
   const ids = new Int32Array(prompts.length * length);
-  for (const [row, prompt] of prompts.entries()) ids.set(prompt, row * length);
-  return { ids, batch: prompts.length, length, lengths };
+  for (const [row, prompt] of prompts.entries()) ids.set(prompt.slice(shared), row * length);
+  return { prefix: Int32Array.from(prompts[0].slice(0, shared)), ids, batch: prompts.length, length, lengths };
 }

@@ -36,8 +36,16 @@ export async function score(
 }
 
 async function scoreBatch(trunk: Trunk, using: ForwardWeights, items: readonly ScoreItem[]): Promise<Scored[]> {
-  const batch = tokenBatch(items.map((item) => [...item.promptIds, ...item.ids]));
-  const rows = items.flatMap((item, row) => item.ids.map((_, i) => row * batch.length + item.promptIds.length - 1 + i));
+  // Every state that predicts a token of a response has a row of its own.
+  const shareable = Math.min(...items.map((item) => item.promptIds.length - 1));
+  const batch = tokenBatch(
+    items.map((item) => [...item.promptIds, ...item.ids]),
+    shareable,
+  );
+  const before = batch.prefix?.length ?? 0;
+  const rows = items.flatMap((item, row) =>
+    item.ids.map((_, i) => row * batch.length + item.promptIds.length - before - 1 + i),
+  );
   const ids = Int32Array.from(items.flatMap((item) => [...item.ids]));
   const { logprobs, entropy } = tf.tidy(() => {
     const hidden = trunk.forwardAt(batch, Int32Array.from(rows), using);

@@ -55,7 +55,7 @@ function someBatch(lengths: readonly number[]): TokenBatch {
   const ids = new Int32Array(lengths.length * length);
   for (const [row, own] of lengths.entries())
     for (let t = 0; t < own; t++) ids[row * length + t] = (row * 31 + t * 17) % CONFIG.vocab;
-  return { ids, batch: lengths.length, length, lengths: Int32Array.from(lengths) };
+  return { prefix: Int32Array.of(5, 90), ids, batch: lengths.length, length, lengths: Int32Array.from(lengths) };
 }
 
 describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
@@ -84,7 +84,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     for (const ids of [[3, 4, 5], [9, 100, 0]]) await keep(step(trunk, cache, ids, using)); // prettier-ignore
     cache.select(Int32Array.of(2, 0));
     await keep(step(trunk, cache, [50, 60], using));
-    expect([...cache.lengths]).toEqual([15, 8]);
+    expect([...cache.lengths]).toEqual([17, 10]);
     cache.dispose();
     return out;
   }
@@ -142,9 +142,9 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
 
   it('refuses to go beyond its capacity', () => {
     const using: ForwardWeights = { weights, adapter: null };
-    const cache = fast.openCache(1, 5);
+    const cache = fast.openCache(1, 7);
     fast.prefill(cache, someBatch([5]), using).dispose();
-    expect(() => step(fast, cache, [1], using)).toThrow('KV cache full: 5 positions');
+    expect(() => step(fast, cache, [1], using)).toThrow('KV cache full: 7 positions');
     cache.dispose();
   });
 });

@@ -59,8 +59,9 @@ function prefill(
   using: ForwardWeights,
 ): tf.Tensor2D {
   if (prompts.batch !== cache.slots) throw new Error(`${prompts.batch} prompts for ${cache.slots} cache slots`);
-  if (prompts.lengths.some((length) => length > cache.capacity))
-    throw new Error(`prompts of ${prompts.length} tokens in a cache of ${cache.capacity}`);
+  const shared = prompts.prefix?.length ?? 0;
+  if (prompts.lengths.some((length) => shared + length > cache.capacity))
+    throw new Error(`prompts of ${shared + prompts.length} tokens in a cache of ${cache.capacity}`);
   const rows = promptRows(cache, prompts);
   const most = Math.min(PASS_ROWS, rows.length);
   const workspace = cache.workspace(using, most);
@@ -76,18 +77,19 @@ function prefill(
     const after = last ? [{ from: workspace.states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] : [];
     gpu.run(cache.plans(using, most).states, some.length, { after });
   }
-  cache.lengths.set(prompts.lengths);
+  cache.lengths.set(prompts.lengths.map((length) => shared + length));
   return hidden;
 }
 
-/** Every token of every prompt, without the padding. The last of each leaves its state. */
+/** Every token of every prompt, without the padding; a prefix once for each slot. The last of each leaves its state. */
 function promptRows(cache: FastCache, prompts: TokenBatch): (StepRow & { readonly id: number })[] {
+  const prefix = prompts.prefix ?? new Int32Array(0);
   return [...prompts.lengths].flatMap((length, slot) =>
-    Array.from({ length }, (_, position) => ({
+    [...prefix, ...prompts.ids.subarray(slot * prompts.length, slot * prompts.length + length)].map((id, position) => ({
       slot: cache.places[slot],
       position,
-      out: position === length - 1 ? slot : null,
-      id: prompts.ids[slot * prompts.length + position],
+      out: position === prefix.length + length - 1 ? slot : null,
+      id,
     })),
   );
 }
