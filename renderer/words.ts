@@ -126,6 +126,7 @@ export const words = {
       compute: 'Compute',
       memory: 'Memory',
       workflow: 'Sub-workflow',
+      team: 'Written team',
       output: 'Output',
     },
     inputs: 'Takes',

@@ -182,12 +182,12 @@ async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: User
       return;
     }
     failures.push(error);
-    calls[0].walk.drop(`${calls[0].pending.record.node}: ${error.message}`);
+    calls[0].walk.fail(calls[0].pending, `${calls[0].pending.record.node}: ${error.message}`);
     return;
   }
   if (answers === 'late') {
     for (const { walk, pending } of calls)
-      walk.drop(`${pending.record.node}: timed out after ${pending.timeoutMs / 1000} s a call`);
+      walk.fail(pending, `${pending.record.node}: timed out after ${pending.timeoutMs / 1000} s a call`);
     return;
   }
   deliver(run, calls, answers);
@@ -228,13 +228,14 @@ async function withinTime(
 
 function checkCast(workflow: Workflow, cast: Cast): void {
   for (const node of workflow.nodes) {
-    if (node.kind !== 'role') continue;
-    const policy = cast.roles[node.role];
+    if (node.kind !== 'role' && node.kind !== 'team') continue;
+    const role = node.kind === 'role' ? node.role : node.player;
+    const policy = cast.roles[role];
     if (policy === undefined)
-      throw new UserError(`The cast ${cast.name} has no policy for the role ${node.role}; add it to the cast's roles`);
+      throw new UserError(`The cast ${cast.name} has no policy for the role ${role}; add it to the cast's roles`);
     if (cast.policies[policy] === undefined)
       throw new UserError(
-        `The cast ${cast.name} gives the role ${node.role} to a policy it does not define: ${policy}; define it or choose one of ${Object.keys(cast.policies).join(', ')}`,
+        `The cast ${cast.name} gives the role ${role} to a policy it does not define: ${policy}; define it or choose one of ${Object.keys(cast.policies).join(', ')}`,
       );
   }
 }

@@ -34,7 +34,7 @@ export const recordSchema = z.object({
   /** Unique in its trace: "<node>#<visit>", with ".<index>" where one visit makes several records. */
   id: z.string(),
   node: z.string(),
-  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'memory', 'output']),
+  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'memory', 'team', 'output']),
   title: z.string(),
   /** How often this node had run before: 0, 1, … */
   turn: z.int().min(0),
