@@ -1,7 +1,7 @@
 /** One question to one team: a run of a single query whose trace is shown and not kept. */
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import { answering, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -72,7 +72,7 @@ export async function askOnce({
       ),
       cancelled,
     });
-    return assignRewards(workflow, cast, trace);
+    return settleRewards(workflow, cast, trace);
   } finally {
     await room.unseat(policies.map(nameOf));
   }
