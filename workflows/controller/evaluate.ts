@@ -1,6 +1,6 @@
 /** Greedy evaluation of a team on held-out questions, outside any training. */
 import { UserError } from '../../engine/errors.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import { checkTested } from '../rewards/passed.ts';
 import type { Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
@@ -73,10 +73,19 @@ export async function evaluateTeam(
       seed: request.seed,
       generate,
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
+<<<<<<< HEAD
     }),
   );
   const scored = traces.map((trace) => assignRewards(workflow, cast, trace));
   return { evaluation: evaluationOf(scored, task.metric), traces: scored };
+=======
+    });
+    const scored = await Promise.all(traces.map((trace) => settleRewards(team.workflow, team.cast, trace)));
+    return { evaluation: evaluationOf(scored, task.metric), traces: scored };
+  } finally {
+    await room.unseat(policies.map(nameOf));
+  }
+>>>>>>> flows
 }
 
 async function teamOf(
