@@ -12,7 +12,9 @@ import type { Port, Workflow, WorkflowNode } from './workflow.ts';
 
 /** `workflow` must have its sub-workflows in place. */
 export function rewardProblems(workflow: Workflow): Problem[] {
-  const roles = new Set(workflow.nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : [])));
+  const roles = new Set(
+    workflow.nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : node.kind === 'team' ? [node.player] : [])),
+  );
   const seen = new Set<string>();
   const problems = workflow.rewards.rules.flatMap((rule): Problem[] => {
     const at = { rule: rule.id };
