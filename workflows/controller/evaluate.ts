@@ -73,19 +73,10 @@ export async function evaluateTeam(
       seed: request.seed,
       generate,
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
-<<<<<<< HEAD
     }),
   );
-  const scored = traces.map((trace) => assignRewards(workflow, cast, trace));
+  const scored = await Promise.all(traces.map((trace) => settleRewards(workflow, cast, trace)));
   return { evaluation: evaluationOf(scored, task.metric), traces: scored };
-=======
-    });
-    const scored = await Promise.all(traces.map((trace) => settleRewards(team.workflow, team.cast, trace)));
-    return { evaluation: evaluationOf(scored, task.metric), traces: scored };
-  } finally {
-    await room.unseat(policies.map(nameOf));
-  }
->>>>>>> flows
 }
 
 async function teamOf(

@@ -1,13 +1,8 @@
 /** One question to one team: a run of a single query whose trace is shown and not kept. */
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
-<<<<<<< HEAD
-import { assignRewards } from '../rewards/assign.ts';
-import type { Outside } from '../run/answering.ts';
-=======
 import { settleRewards } from '../rewards/javascript.ts';
-import { answering, type Outside } from '../run/answering.ts';
->>>>>>> flows
+import type { Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
@@ -62,17 +57,9 @@ export async function askOnce({
       greedy: true,
       generate,
       cancelled,
-<<<<<<< HEAD
     }),
   );
-  return assignRewards(workflow, cast, trace);
-=======
-    });
-    return settleRewards(workflow, cast, trace);
-  } finally {
-    await room.unseat(policies.map(nameOf));
-  }
->>>>>>> flows
+  return settleRewards(workflow, cast, trace);
 }
 
 async function latestCheckpoint(store: Store, run: string): Promise<{ run: string; step: number }> {
