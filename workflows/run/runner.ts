@@ -9,6 +9,7 @@ import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Query, Task } from '../tasks/task.ts';
+import type { Web } from '../tools/web.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
 import { samplesOf } from './samples.ts';
@@ -22,6 +23,8 @@ export type RunBatch = {
   cast: Cast;
   queries: readonly Query[];
   task: Pick<Task, 'corpus'> & Partial<Pick<Task, 'metric'>>;
+  /** Reads pages for tools, where the run allows the web. */
+  web?: Web;
   phase: Trace['phase'];
   /** Training step; part of trace ids and, in training, of the seeds. */
   step: number;
@@ -79,12 +82,13 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
     const before = drawn.get(query.id) ?? 0;
     drawn.set(query.id, before + 1);
     const traceId = `${run.step}-${run.phase}-${query.id}${before === 0 ? '' : `~${before}`}`;
-    const { cast, phase, step, seed, onRecord } = run;
+    const { cast, phase, step, seed, web, onRecord } = run;
     return new Walk({
       graph,
       cast,
       query,
       corpus: run.task.corpus,
+      ...(web === undefined ? {} : { web }),
       metric: run.task.metric,
       traceId,
       phase,

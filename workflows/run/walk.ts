@@ -42,6 +42,8 @@ export type WalkOptions = {
   cast: Cast;
   query: Query;
   corpus: ToolContext['corpus'];
+  /** Reads pages for tools; absent where the web is off. */
+  web?: ToolContext['web'];
   /** What the task is scored by; F1 and EM are always counted. */
   metric?: Metric;
   traceId: string;
@@ -302,10 +304,10 @@ export class Walk {
     if (node.node.kind === 'memory') return this.remember(node, node.node, gathered);
     if (node.node.kind === 'team') return this.begin(node, node.node, gathered);
     const { values, parents } = whole(gathered);
-    const { corpus, query, inside } = this.options;
+    const { corpus, query, web, inside } = this.options;
     const given = node.node.kind === 'input' ? (inside?.parents ?? []) : [];
     const record = this.newRecord(node, { values, parents: [...parents, ...given] });
-    const made = await spend(inside, node, (timed) => execute(timed, values, { corpus, query }));
+    const made = await spend(inside, node, (timed) => execute(timed, values, { corpus, query, web }));
     record.outputs = made.outputs;
     if (made.error !== undefined) record.error = made.error;
     if (made.answer !== undefined) this.trace.answer = made.answer;
@@ -324,7 +326,8 @@ export class Walk {
       if (each.kind === 'output') ends.push(each.id);
       this.put(each);
     };
-    const { query, inside: _, onRecord: __, ...options } = this.options;
+    // What a model wrote reads no pages, whatever the run allows.
+    const { query, inside: _, onRecord: __, web: ___, ...options } = this.options;
     const inside = { node: spec.id, player: spec.player, parents, counts: this.counts, put, left: opened.limits };
     const walk = new Walk({
       ...options,
