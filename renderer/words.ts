@@ -380,6 +380,46 @@ export const words = {
     tokensCount: (n: number) => (n === 1 ? '1 token' : `${n} tokens`),
     policy: (name: string) => `played by ${name}`,
     reasonDropped: (reason: string) => `Dropped: ${reason}`,
+    fork: {
+      title: 'Fork here',
+      what: 'What to change',
+      kinds: { text: 'other words', prompt: 'other prompt', draws: 'other draws', outputs: 'other result' },
+      changed: { text: 'other words', prompt: 'other prompt', seed: 'another draw', outputs: 'other result' },
+      draws: 'Draws',
+      drawsHint: 'The role is asked the same again so many times, and each answer is run on to the end.',
+      notJson: (why: string) =>
+        `The result must be a JSON object with the tool's outputs${why === 'object' ? '' : `: ${why}`}.`,
+      runOn: 'Run on from here',
+      draw: 'Draw and run on',
+      isFork: (record: string, change: string, weights: number) =>
+        `Fork at ${record}: ${change}; weights ${weights === 0 ? 'before training' : `of step ${weights}`}`,
+      original: 'Open the original',
+      list: (n: number) => (n === 1 ? '1 fork' : `${n} forks`),
+      standing: { kept: 'as before', changed: 'changed', other: 'came out otherwise', new: 'new', gone: 'did not run' },
+      audit: {
+        title: 'Credit',
+        sentence: (n: number, mean: string, error: string | null, given: string, worth: string) =>
+          `${n === 1 ? 'One other draw' : `${n} other draws`} from here led to F1 ${mean}${error === null ? '' : ` ± ${error}`} on average, this one to ${given}: ${worth}.`,
+        reward: (reward: string) => `Its reward was ${reward}.`,
+        strip: 'Outcomes of the draws',
+        other: 'other draws',
+        mean: 'their mean',
+        own: 'this one',
+      },
+    },
+    matrix: {
+      title: 'Programs by tests',
+      program: (n: number) => `program ${n}`,
+      test: (n: number) => `test ${n}`,
+      rate: 'passes',
+      passing: 'passed by',
+      outcome: 'what came',
+      passes: 'It passes.',
+      fails: 'It fails.',
+      hint: 'Choose a cell to see the program, the test and what came.',
+      cell: (program: number, test: number, passed: boolean) =>
+        `program ${program}, test ${test}: ${passed ? 'passes' : 'fails'}`,
+    },
     tokens: {
       title: 'Tokens',
       by: 'Coloured by',

@@ -9,7 +9,7 @@ import { scoreAnswer, type Metric } from '../rewards/answer.ts';
 import { passedTests } from '../rewards/passed.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
-import type { Json, Values } from '../schema/value.ts';
+import { isOfType, type Json, type Values } from '../schema/value.ts';
 import type { Port, Role, WorkflowNode } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
 import type { ToolContext } from '../tools/index.ts';
@@ -22,6 +22,7 @@ import type { Graph, GraphNode, Step } from './graph.ts';
 import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
 import { parseText } from './parse.ts';
 import { renderPrompt } from './prompt.ts';
+import type { Replay } from './replay.ts';
 import { learnsFrom, sampleSeed, type Sample } from './samples.ts';
 import { hashSeed } from './seed.ts';
 import { giveBack, openTeam, spend, take, type Inside } from './team.ts';
@@ -53,6 +54,8 @@ export type WalkOptions = {
   greedy: boolean;
   /** Which of several samples of the question this is; the only one when absent. */
   sample?: Sample;
+  /** The earlier walk that this one repeats but for one change. */
+  replay?: Replay;
   onRecord?: (trace: Trace, record: TraceRecord) => void;
   /** For the walk of a written team: where it stands and what it may use. */
   inside?: Inside;
@@ -118,11 +121,27 @@ export class Walk {
   async advance(): Promise<void> {
     if (this.finished) return;
     try {
-      if (await this.level(this.options.graph.steps)) this.finish();
+      do {
+        if (await this.level(this.options.graph.steps)) this.finish();
+      } while (this.repeated());
     } catch (error) {
       if (!(error instanceof Dropped)) throw error;
       this.drop(error.message);
     }
+  }
+
+  /** Answers what an earlier walk answered already; false when there was nothing. */
+  private repeated(): boolean {
+    const { replay } = this.options;
+    if (replay === undefined) return false;
+    let some = false;
+    for (const pending of [...this.pending]) {
+      const answer = replay.answer(pending.record);
+      if (answer === null) continue;
+      this.deliver(pending, answer);
+      some = true;
+    }
+    return some && !this.finished;
   }
 
   /** Takes the answer to one pending call. */
@@ -304,10 +323,14 @@ export class Walk {
     if (node.node.kind === 'memory') return this.remember(node, node.node, gathered);
     if (node.node.kind === 'team') return this.begin(node, node.node, gathered);
     const { values, parents } = whole(gathered);
-    const { corpus, query, web, inside } = this.options;
-    const given = node.node.kind === 'input' ? (inside?.parents ?? []) : [];
-    const record = this.newRecord(node, { values, parents: [...parents, ...given] });
-    const made = await spend(inside, node, (timed) => execute(timed, values, { corpus, query, web }));
+    const { corpus, query, web, inside, replay } = this.options;
+    const before = node.node.kind === 'input' ? (inside?.parents ?? []) : [];
+    const record = this.newRecord(node, { values, parents: [...parents, ...before] });
+    const given = replay?.outputs(record) ?? null;
+    const made =
+      given === null
+        ? await spend(inside, node, (timed) => execute(timed, values, { corpus, query, web }))
+        : { outputs: checked(node, given) };
     record.outputs = made.outputs;
     if (made.error !== undefined) record.error = made.error;
     if (made.answer !== undefined) this.trace.answer = made.answer;
@@ -409,16 +432,20 @@ export class Walk {
     record.seed = sampleSeed(record.seed, sample, call);
     record.trainable = !this.options.cast.policies[policy].frozen && learnsFrom(sample, call);
     record.prompt = messages.map((message) => ({ role: message.role, content: message.content }));
-    const { temperature, maxTokens } = spec.sampling;
+    const { replay } = this.options;
+    if (replay) {
+      record.prompt = replay.prompt(record)!;
+      record.seed = replay.seed(record)!;
+    }
     const sampling = {
       ...spec.sampling,
-      maxTokens: take(inside, maxTokens),
-      temperature: greedy ? 0 : temperature,
+      maxTokens: take(inside, spec.sampling.maxTokens),
+      temperature: greedy && !replay?.redraws(record) ? 0 : spec.sampling.temperature,
       seed: record.seed,
     };
     const request: GenerateRequest = {
       record: `${traceId}/${record.id}`,
-      prompt: { messages },
+      prompt: { messages: record.prompt },
       sampling,
       keep: record.trainable && phase === 'train',
     };
@@ -495,6 +522,14 @@ export class Walk {
       ),
     );
   }
+}
+
+/** A tool's result as a person wrote it. */
+function checked({ node, outputs }: GraphNode, given: Values): Values {
+  for (const { name, type, optional } of outputs)
+    if (!(Object.hasOwn(given, name) ? isOfType(given[name], type) : optional))
+      throw new Dropped(`${node.id}: the changed result has no ${type} called ${name}`);
+  return given;
 }
 
 function whole(gathered: Gathered): CallInputs {
