@@ -132,7 +132,7 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ''}`, () => {
     const walk = (batch: TokenBatch): Float32Array[] => {
       const cache = trunk.openCache(3, 32);
       const first = trunk.prefill(cache, batch, using);
-      const second = trunk.decode(cache, tf.tensor1d([4, 5, 6], 'int32'), using);
+      const second = trunk.decode(cache, tf.tensor1d([4, 5, 6], 'int32'));
       expect([...cache.lengths]).toEqual([11, 8, 10]);
       cache.dispose();
       return [first.dataSync() as Float32Array, second.dataSync() as Float32Array];
@@ -158,7 +158,7 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ''}`, () => {
       const logits = tf.matMul(hidden, head, false, true).dataSync() as Float32Array;
       expect(largestError(logits, wanted.slice(step * vocab, (step + 1) * vocab))).toBeLessThan(1e-3);
       ids.push(logits.indexOf(Math.max(...logits)));
-      hidden = trunk.decode(cache, tf.tensor1d([ids[step]], 'int32'), using);
+      hidden = trunk.decode(cache, tf.tensor1d([ids[step]], 'int32'));
     }
     expect(ids).toEqual([...wantedIds]);
     cache.dispose();

@@ -31,9 +31,10 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
   return {
     config,
     drawing: null,
+    mixes: false,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
-    prefill: (cache, prompts, using) => prefill(config, rope, asOurs(cache), prompts, using),
-    decode: (cache, ids, using) => decode(config, rope, asOurs(cache), ids, using),
+    prefill: (cache, prompts, using, slots) => prefill(config, rope, asOurs(cache), prompts, using, slots),
+    decode: (cache, ids) => decode(config, rope, asOurs(cache), ids),
     forward: (batch, using) =>
       tf.tidy(() => {
         const shared = rowLayout(batch).shared;
@@ -104,8 +105,11 @@ function prefill(
   cache: KeyValueCache,
   prompts: TokenBatch,
   using: ForwardWeights,
+  slots?: Int32Array,
 ): tf.Tensor2D {
-  if (prompts.batch !== cache.slots) throw new Error(`${prompts.batch} prompts for ${cache.slots} cache slots`);
+  const places = slots ?? Int32Array.from({ length: cache.slots }, (_, slot) => slot);
+  if (prompts.batch !== places.length) throw new Error(`${prompts.batch} prompts for ${places.length} cache slots`);
+  cache.runWith(using);
   const layout = rowLayout(prompts);
   if (layout.shared + prompts.length > cache.capacity)
     throw new Error(`prompts of ${layout.shared + prompts.length} tokens in a cache of ${cache.capacity}`);
@@ -114,7 +118,7 @@ function prefill(
     const mix: Mix = (layer, q, k, v) => {
       const keys = seenRows(k, layout, config.kvHeads);
       const values = seenRows(v, layout, config.kvHeads);
-      cache.fill(layer, keys.all, values.all);
+      cache.fill(layer, keys.all, values.all, slots);
       return causalAttention(headRows(q, layout, config.heads), keys, values, layout, masks, exactSoftmax);
     };
     const last = Int32Array.from(prompts.lengths, (length, slot) => layout.shared + slot * prompts.length + length - 1);
@@ -126,18 +130,13 @@ function prefill(
       (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick),
       last,
     );
-    cache.lengths.set(prompts.lengths.map((length) => layout.shared + length));
+    places.forEach((slot, i) => (cache.lengths[slot] = layout.shared + prompts.lengths[i]));
     return states;
   });
 }
 
-function decode(
-  config: ModelConfig,
-  rope: RopeTable,
-  cache: KeyValueCache,
-  ids: tf.Tensor1D,
-  using: ForwardWeights,
-): tf.Tensor2D {
+function decode(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, ids: tf.Tensor1D): tf.Tensor2D {
+  const { using } = cache;
   if (cache.lengths.some((length) => length >= cache.capacity))
     throw new Error(`KV cache full: ${cache.capacity} positions`);
   return tf.tidy(() => {

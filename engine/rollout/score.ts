@@ -7,7 +7,7 @@ import { chosenLogprobs } from '../model/head.ts';
 import { headWeight, type ForwardWeights, type Trunk } from '../model/trunk.ts';
 import type { Scored } from '../protocol.ts';
 import { DEFAULT_BUDGET, planBatches, type Budget, type Job } from './batches.ts';
-import { tokenBatch } from './generate.ts';
+import { tokenBatch } from './token-batch.ts';
 
 export type ScoreItem = { readonly promptIds: readonly number[]; readonly ids: readonly number[] };
 export type ScoreHooks = { readonly budget?: Budget; yieldToEvents?(): Promise<void> };
@@ -21,7 +21,7 @@ export async function score(
 ): Promise<Scored[]> {
   const results: Scored[] = items.map(() => ({ logprobs: [], entropy: [] }));
   const jobs = items.flatMap((item, index): Job[] =>
-    item.ids.length > 0 ? [{ index, promptLength: item.promptIds.length + item.ids.length, newTokens: 0 }] : [],
+    item.ids.length > 0 ? [{ index, length: item.promptIds.length + item.ids.length }] : [],
   );
   for (const batch of planBatches(jobs, trunk.config, hooks.budget ?? DEFAULT_BUDGET)) {
     const scored = await scoreBatch(

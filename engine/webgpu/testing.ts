@@ -13,12 +13,13 @@ export function someNumbers(size: number, seed: number, scale = 1): Float32Array
   return Float32Array.from({ length: size }, (_, i) => scale * Math.sin((i + 1) * 12.9898 + seed * 78.233));
 }
 
-/** Rows with slots and positions that fit a cache. */
-export function someRows(count: number, slots: number, capacity: number): StepRow[] {
+/** Rows with slots and positions that fit a cache; where there are adapters, every third row has none. */
+export function someRows(count: number, slots: number, capacity: number, adapters = 0): StepRow[] {
   return Array.from({ length: count }, (_, i) => ({
     slot: (i * 5 + 1) % slots,
     position: (i * 7 + 3) % capacity,
     out: i % 3 === 1 ? null : i,
+    adapter: adapters === 0 || i % 3 === 2 ? null : i % adapters,
   }));
 }
 

@@ -87,7 +87,7 @@ async function runWalks(run: RunBatch, walks: readonly Walk[]): Promise<Trace[]>
     reportFinished(run, walks, reported);
     const calls = walks.flatMap((walk) => walk.pending.map((pending) => ({ walk, pending })));
     if (calls.length === 0) return walks.map((walk) => walk.trace);
-    for (const batch of byPolicy(calls)) await callPolicy(run, batch);
+    await callAll(run, calls);
     reportFinished(run, walks, reported);
   }
 }
@@ -150,9 +150,16 @@ function byPolicy(calls: readonly Call[]): Call[][] {
   return [...groups.values()];
 }
 
-async function callPolicy(run: RunBatch, calls: readonly Call[]): Promise<void> {
+/** Policies side by side, since those on one base may share the device's steps; a failure waits for the others to end. */
+async function callAll(run: RunBatch, calls: readonly Call[]): Promise<void> {
+  const allowedMs = timeOf(calls);
+  const outcomes = await Promise.allSettled(byPolicy(calls).map((batch) => callPolicy(run, batch, allowedMs)));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+async function callPolicy(run: RunBatch, calls: readonly Call[], allowedMs: number): Promise<void> {
   const failures: UserError[] = [];
-  await callOrSplit(run, calls, failures);
+  await callOrSplit(run, calls, failures, allowedMs);
   // A sentence that is true of every single call is about the policy, not about a question.
   if (
     failures.length === calls.length &&
@@ -163,7 +170,12 @@ async function callPolicy(run: RunBatch, calls: readonly Call[]): Promise<void> 
 }
 
 /** A request the engine refuses fails its whole batch: halve the batch until the request is alone, and drop its question. */
-async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: UserError[]): Promise<void> {
+async function callOrSplit(
+  run: RunBatch,
+  calls: readonly Call[],
+  failures: UserError[],
+  allowedMs: number,
+): Promise<void> {
   let answers: readonly Generation[] | 'late';
   try {
     answers = await withinTime(
@@ -171,14 +183,14 @@ async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: User
         calls[0].pending.policy,
         calls.map((call) => call.pending.request),
       ),
-      calls,
+      allowedMs,
     );
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     if (calls.length > 1) {
       const half = Math.ceil(calls.length / 2);
-      await callOrSplit(run, calls.slice(0, half), failures);
-      await callOrSplit(run, calls.slice(half), failures);
+      await callOrSplit(run, calls.slice(0, half), failures, allowedMs);
+      await callOrSplit(run, calls.slice(half), failures, allowedMs);
       return;
     }
     failures.push(error);
@@ -205,15 +217,17 @@ function deliver(run: RunBatch, calls: readonly Call[], answers: readonly Genera
 
 const longestTimerMs = 0x7fffffff;
 
-/** Calls share one device, so the batch may take as long as its calls one after the other. */
-async function withinTime(
-  work: Promise<readonly Generation[]>,
-  calls: readonly Call[],
-): Promise<readonly Generation[] | 'late'> {
-  const allowedMs = Math.min(
+/** Calls share one device, so a wave may take as long as its calls one after the other. */
+const timeOf = (calls: readonly Call[]): number =>
+  Math.min(
     calls.reduce((sum, call) => sum + call.pending.timeoutMs, 0),
     longestTimerMs,
   );
+
+async function withinTime(
+  work: Promise<readonly Generation[]>,
+  allowedMs: number,
+): Promise<readonly Generation[] | 'late'> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(() => resolve('late'), allowedMs);
