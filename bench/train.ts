@@ -165,7 +165,7 @@ async function measureProducts(): Promise<ProductRate[]> {
   const [rows, wide, hidden] = [512, CONFIG.intermediate, CONFIG.hidden];
   const shapes = { nt: [rows, wide, hidden], nn: [rows, hidden, wide], tn: [wide, hidden, rows] } as const;
   const recorder = new Recorder(gpu);
-  const kernels = products(cutFor(gpu.software));
+  const kernels = products(cutFor(gpu));
   const rates: ProductRate[] = [];
   for (const orientation of ['nt', 'nn', 'tn'] as const) {
     const [m, n, k] = shapes[orientation];

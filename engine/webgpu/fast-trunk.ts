@@ -38,7 +38,7 @@ export function makeFastTrunk(
   gpu: Gpu,
   config: ModelConfig,
   tuning: Tuning = tuningFor(gpu),
-  cut: Cut = cutFor(gpu.software),
+  cut: Cut = cutFor(gpu),
 ): Trunk {
   const training = new TrainingPass(gpu, config, cut);
   return {

@@ -22,7 +22,7 @@ export function adamwInPlace<Run extends { readonly begin: number; readonly end:
 ): void {
   const recorder = recorders.get(gpu) ?? new Recorder(gpu);
   recorders.set(gpu, recorder);
-  const kernel = adamwKernel(cutFor(gpu.software));
+  const kernel = adamwKernel(cutFor(gpu));
   const buffers = [gpu.bufferOf(g), ...[p, m, v].map((tensor) => gpu.bufferToChange(tensor))];
   for (const run of runs) {
     const factors = factorsOf(run);

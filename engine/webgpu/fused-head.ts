@@ -60,7 +60,7 @@ export function fusedScores(
   weight: tf.Tensor2D,
   ids: Int32Array,
   { entropyGradient, trainHead }: FusedHeadOptions,
-  { cut = cutFor(gpu.software), numbers = STRETCH_NUMBERS }: { readonly cut?: Cut; readonly numbers?: number } = {},
+  { cut = cutFor(gpu), numbers = STRETCH_NUMBERS }: { readonly cut?: Cut; readonly numbers?: number } = {},
 ): tf.Tensor2D {
   const head = headOf(gpu, cut);
   const rows = ids.length;

@@ -19,13 +19,30 @@ export type SizedShader = Shader & {
   readonly perGroup: number;
 };
 
-/** Threads of a workgroup, and how many of them share a row of a reduction: one, so that none waits, or all. */
-export type Cut = { readonly threads: number; readonly team: number };
+/** How kernels are cut for an adapter. */
+export type Cut = {
+  /** Threads of a workgroup. */
+  readonly threads: number;
+  /** How many of them share a row of a reduction: one, so that none waits, or all. */
+  readonly team: number;
+  /** Threads of a product's workgroup that load the numbers all of them need in turns and hand them round; 0: each loads its own. */
+  readonly handRound: number;
+};
 
-/** A barrier makes an emulating adapter run its threads by turns; a GPU wants neighbours to read neighbouring numbers. */
-export const cutFor = (software: boolean): Cut => (software ? SOFTWARE_CUT : GPU_CUT);
-export const SOFTWARE_CUT: Cut = { threads: 32, team: 1 };
-export const GPU_CUT: Cut = { threads: 64, team: 64 };
+/**
+ * A barrier makes an emulating adapter run its threads by turns, and every thread's number is loaded by itself, so that what a
+ * vector of threads shares is best loaded once; a GPU wants neighbours to read neighbouring numbers.
+ */
+export function cutFor({ software, device }: { readonly software: boolean; readonly device: GPUDevice }): Cut {
+  if (!software) return GPU_CUT;
+  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
+  const vector = device.features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 1;
+  return vector >= VECTOR_CUT.handRound ? VECTOR_CUT : SOFTWARE_CUT;
+}
+export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0 };
+/** In narrower vectors too little is gained. */
+export const VECTOR_CUT: Cut = { threads: 32, team: 1, handRound: 8 };
+export const GPU_CUT: Cut = { threads: 64, team: 64, handRound: 0 };
 
 const MAX_GROUPS = 65535;
 /** The number of items, and workgroups in the first dimension. */

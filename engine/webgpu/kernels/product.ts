@@ -2,7 +2,7 @@
  * Matrix products of any size in three orientations, with f32 sums: c = alpha · op(a) op(b) and then, by `mode`, instead of
  * c, on top of it, plus a matrix or plus a row. The forward pass is "nt" (weights lie as [out, in]), the gradient of an
  * input "nn", of a weight "tn". A GPU stages tiles in workgroup memory; an emulating adapter, where waiting and loading are
- * dear, gives every thread 8 × 4 sums of its own. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
+ * dear, gives every thread sums of its own, and where it has vectors they load what their threads share once. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
  */
 import { sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
 import { each, reads, writes } from '../wgsl.ts';
@@ -11,9 +11,10 @@ export type Orientation = 'nn' | 'nt' | 'tn';
 export const PRODUCT_MODE = { replace: 0, add: 1, plusMatrix: 2, plusRow: 3 } as const;
 export type ProductMode = keyof typeof PRODUCT_MODE;
 
-/** Rows and columns of c that a thread takes where it works alone. */
+/** Rows and columns of c that a thread takes where it works alone; rows where numbers are handed round. */
 const ROWS = 8;
 const COLUMNS = 4;
+const ROUND_ROWS = 16;
 /** Of c that a workgroup takes together, and how much of k is staged at once. */
 const TILE = 64;
 const DEPTH = 16;
@@ -25,23 +26,31 @@ const STRIDE = TILE + 4;
  * Sizes m, n, k, mode, alpha; the count is `productItems`. Bindings: a ([m, k], in "tn" [k, m]), b ([k, n], in "nt" [n, k]),
  * addend ([m, n] or [n], read in two modes only), c [m, n].
  */
-export function productKernel(orientation: Orientation, { team, threads }: Cut): SizedKernel {
-  const alone = team === 1;
-  return sizedKernel(`product ${orientation}`, {
+export function productKernel(orientation: Orientation, { team, threads, handRound }: Cut): SizedKernel {
+  const shape = {
     bindings: [reads('a', 'vec4f'), reads('b', 'vec4f'), reads('addend', 'f32'), writes('c', 'f32')],
-    counts: {},
-    ...{ sizes: ['m', 'n', 'k', 'mode'], reals: ['alpha'] },
-    threads: alone ? threads : TEAM,
-    perGroup: alone ? threads : 1,
-    ...(alone ? {} : { shared: { left: DEPTH * STRIDE, right: DEPTH * STRIDE } }),
-    functions: FINISH,
-    main: alone ? aloneMain(orientation, threads) : togetherMain(orientation),
-  });
+    ...{ counts: {}, sizes: ['m', 'n', 'k', 'mode'], reals: ['alpha'], functions: FINISH },
+  };
+  if (team > 1)
+    return sizedKernel(`product ${orientation}`, {
+      ...shape,
+      ...{ threads: TEAM, perGroup: 1, shared: { left: DEPTH * STRIDE, right: DEPTH * STRIDE } },
+      main: togetherMain(orientation),
+    });
+  if (handRound > 0)
+    return sizedKernel(`product ${orientation}, handed round`, {
+      ...shape,
+      ...{ threads: handRound, perGroup: 1, subgroups: true, main: roundMain(orientation, handRound) },
+    });
+  const main = aloneMain(orientation, threads);
+  return sizedKernel(`product ${orientation}, alone`, { ...shape, threads, perGroup: threads, main });
 }
 
 /** Items of a call: tiles of a thread or of a workgroup. */
-export function productItems(m: number, n: number, { team }: Cut): number {
-  return team === 1 ? Math.ceil(m / ROWS) * Math.ceil(n / COLUMNS) : Math.ceil(m / TILE) * Math.ceil(n / TILE);
+export function productItems(m: number, n: number, { team, handRound }: Cut): number {
+  const tiles = (rows: number, columns: number): number => Math.ceil(m / rows) * Math.ceil(n / columns);
+  if (team > 1) return tiles(TILE, TILE);
+  return handRound > 0 ? tiles(ROUND_ROWS, COLUMNS * handRound) : tiles(ROWS, COLUMNS);
 }
 
 const FINISH = `
@@ -107,6 +116,74 @@ ${each(ROWS, '  var s# = vec4f();')}
     let x0 = a[i * m4 + low];
     let x1 = a[i * m4 + high];
 ${Array.from({ length: ROWS }, (_, i) => `    s${i} = fma(vec4f(x${Math.floor(i / 4)}.${'xyzw'[i % 4]}), w, s${i});`).join('\n')}
+  }`,
+};
+
+/** The workgroup is one vector, whose threads take the same rows and neighbouring columns. */
+function roundMain(orientation: Orientation, threads: number): string {
+  const sums = Array.from(
+    { length: ROUND_ROWS * COLUMNS },
+    (_, i) => `s${Math.floor(i / COLUMNS)}.${'xyzw'[i % COLUMNS]}`,
+  );
+  return `
+  let across = (n + ${threads * COLUMNS - 1}u) / ${threads * COLUMNS}u;
+  let row = block / across * ${ROUND_ROWS}u;
+  let column = (block % across * ${threads}u + thread) * ${COLUMNS}u;
+${each(ROUND_ROWS, '  var s# = vec4f();')}
+${ROUND_LOOP[orientation]}
+  if (block >= count || column >= n) { return; }
+  var sums = array<f32, ${sums.length}>(${sums.join(', ')});
+  for (var i = 0u; i < min(${ROUND_ROWS}u, m - row); i++) {
+    for (var j = 0u; j < min(${COLUMNS}u, n - column); j++) {
+      finish(row + i, column + j, n, mode, alpha * sums[i * ${COLUMNS}u + j]);
+    }
+  }`;
+}
+
+const OWN_ROWS = `
+  let k4 = k / 4u;
+${each(ROUND_ROWS, '  let a# = min(row + #u, m - 1u) * k4;')}`;
+
+/** Four of k a turn; every thread keeps what its own turn needs of all rows. */
+const takeTurns = (every: string): string => `
+  for (var start = 0u; start < k4; start += lanes) {
+    let mine = min(start + lane, k4 - 1u);
+${each(ROUND_ROWS, '    let own# = a[a# + mine];')}
+    for (var j = 0u; j < min(lanes, k4 - start); j++) {
+${every}
+    }
+  }`;
+
+const ROUND_LOOP: Readonly<Record<Orientation, string>> = {
+  nt: `${OWN_ROWS}
+${each(COLUMNS, '  let b# = min(column + #u, n - 1u) * k4;')}
+${takeTurns(`${each(COLUMNS, '      let w# = b[b# + start + j];')}
+${each(
+  ROUND_ROWS,
+  '      { let x = subgroupShuffle(own#, j); s# += vec4f(dot(x, w0), dot(x, w1), dot(x, w2), dot(x, w3)); }',
+)}`)}`,
+  nn: `${OWN_ROWS}
+  let n4 = n / 4u;
+  let b0 = min(column / 4u, n4 - 1u);
+${takeTurns(`      let at = 4u * (start + j) * n4 + b0;
+${each(4, '      let w# = b[at + #u * n4];')}
+${each(
+  ROUND_ROWS,
+  '      { let x = subgroupShuffle(own#, j); s# = fma(vec4f(x.w), w3, fma(vec4f(x.z), w2, fma(vec4f(x.y), w1, fma(vec4f(x.x), w0, s#)))); }',
+)}`)}`,
+  tn: `
+  let m4 = m / 4u;
+  let n4 = n / 4u;
+  let b0 = min(column / 4u, n4 - 1u);
+${each(ROUND_ROWS / 4, '  let a# = min(row / 4u + #u, m4 - 1u);')}
+  for (var start = 0u; start < k; start += lanes) {
+    let mine = min(start + lane, k - 1u) * m4;
+${each(ROUND_ROWS / 4, '    let own# = a[mine + a#];')}
+    for (var j = 0u; j < min(lanes, k - start); j++) {
+      let w = b[(start + j) * n4 + b0];
+${each(ROUND_ROWS / 4, '      let x# = subgroupShuffle(own#, j);')}
+${Array.from({ length: ROUND_ROWS }, (_, i) => `      s${i} = fma(vec4f(x${Math.floor(i / 4)}.${'xyzw'[i % 4]}), w, s${i});`).join('\n')}
+    }
   }`,
 };
 
