@@ -71,7 +71,8 @@ export class Rollout {
     return new Promise((resolve, reject) => {
       let done = 0;
       const count = (): void => {
-        hooks.onProgress?.(++done, orders.length);
+        done++;
+        hooks.onProgress?.(done, orders.length);
         if (done === orders.length) answer();
       };
       const asker: Asker = { ...hooks, using, onFinished: count };
