@@ -308,6 +308,7 @@ export const words = {
     kl: 'Approximate KL',
     clip: 'Clip fraction',
     entropy: 'Entropy',
+    sft: 'Fine-tuning loss by role',
     rate: 'Tokens a second',
     time: 'Seconds a step, by phase',
     f1Line: 'F1',

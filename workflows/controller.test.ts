@@ -70,6 +70,7 @@ function hostOf(store: Store) {
       },
       generate: guarded(toy.generate as never),
       forget: guarded(toy.forget as never),
+      sft: guarded(toy.sft as never),
       exportPolicy: guarded(toy.exportPolicy as never),
       importPolicy: guarded(toy.importPolicy as never),
       update: guarded(async (policy, ...args: unknown[]) => {
@@ -232,6 +233,18 @@ describe('jobs', () => {
     const frozen = (await controller.run(run)).config;
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
+    const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
+    await controller.settled(tuned.run);
+    expect((await controller.run(tuned.run)).config.settings).toMatchObject({
+      ppo: {},
+      sft: { minScore: 0.5, lr: 1e-4, best: 4, legal: true, epochs: 2, lrDecay: 'constant' },
+    });
+    await controller.removeRun(tuned.run);
+    await expect(controller.train({ ...request, sft: { clip: 0.2 } })).rejects.toThrow(
+      /no setting clip of fine-tuning/,
+    );
+    await expect(controller.train({ ...request, sft: { best: 0.5 } })).rejects.toThrow(/setting best cannot be 0.5/);
+    await expect(controller.train({ ...request, sft: { lr: -1 } })).rejects.toThrow(/lr must be a number from 0/);
     const policy = { model: 'toy', method: { kind: 'full' as const }, frozen: true };
     const cast = {
       troupe: 'cast' as const,

@@ -19,7 +19,9 @@ import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.t
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
-import { enginePolicy, rolloutCall, train } from './train/train.ts';
+import { keepIndex } from './tools/bm25-kept.ts';
+import { enginePolicy, rolloutCall } from './train/learn.ts';
+import { train } from './train/train.ts';
 import { listRuns, readRun, writeRun } from './workspace/runs.ts';
 import { paths } from './workspace/layout.ts';
 import { forksOf, isFork, readAnyTrace } from './workspace/forks.ts';
@@ -62,13 +64,16 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
   });
 
-  const task = (name: string, corpus: string | undefined, options: RunConfig['task']['options']) =>
-    loadTask({
+  const task = async (name: string, corpus: string | undefined, options: RunConfig['task']['options']) => {
+    const loaded = await loadTask({
       name,
       ...(corpus === undefined ? {} : { corpus }),
       options,
       ...(host.readFile ? { read: host.readFile } : {}),
     });
+    await keepIndex(store, loaded.corpus);
+    return loaded;
+  };
 
   const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
 

@@ -53,6 +53,8 @@ export type TrainRequest = {
   search?: { passages?: number; words?: number };
   /** Overrides of the engine's PPO settings. */
   ppo?: Record<string, unknown>;
+  /** Learn by supervised fine-tuning on what went well, a round a step, with these overrides, instead of by PPO. */
+  sft?: Record<string, unknown>;
 };
 
 export type JobState = 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';

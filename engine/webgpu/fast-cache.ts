@@ -187,7 +187,7 @@ function lazily(make: { readonly [Part in keyof Plans]: () => readonly Step[] })
 }
 
 /** cos and sin of every position and pair by turns. // [positions, headDim / 2, 2] */
-function ropeTable(config: ModelConfig, positions: number): Float32Array {
+export function ropeTable(config: ModelConfig, positions: number): Float32Array {
   const frequencies = ropeFrequencies(config);
   const half = frequencies.length;
   const table = new Float32Array(positions * half * 2);

@@ -1,11 +1,10 @@
 /**
  * The decoder on hand-written WebGPU kernels. Filling and reading the cache run as plans, where a row is any token of any
- * sequence: prompts are packed without padding, and a token's numbers do not depend on what else is in the batch. What
- * needs gradients still goes through the plain trunk.
+ * sequence: prompts are packed without padding, and a token's numbers do not depend on what else is in the batch. Whole
+ * sequences, and their gradients, are the training pass's.
  */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
-import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
@@ -14,7 +13,9 @@ import type { Copy, Gpu, Step } from './gpu.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
 import { promptWaves, type PromptNode } from './prompt-tree.ts';
+import { cutFor, type Cut } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
+import { TrainingPass } from './training-pass.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Storage buffers of the drawing kernel beside the parts of the head; no other kernel needs more than these and three. */
@@ -32,9 +33,14 @@ export function fastTrunkFits({ device: { limits } }: Gpu, config: ModelConfig):
   );
 }
 
-/** `tuning` is the adapter's own unless given. */
-export function makeFastTrunk(gpu: Gpu, config: ModelConfig, tuning: Tuning = tuningFor(gpu)): Trunk {
-  const plain = makeTfjsTrunk(config);
+/** `tuning` and `cut` are the adapter's own unless given. */
+export function makeFastTrunk(
+  gpu: Gpu,
+  config: ModelConfig,
+  tuning: Tuning = tuningFor(gpu),
+  cut: Cut = cutFor(gpu.software),
+): Trunk {
+  const training = new TrainingPass(gpu, config, cut);
   return {
     config,
     drawing: config.vocab > ID_MAX ? null : drawing(gpu),
@@ -42,9 +48,13 @@ export function makeFastTrunk(gpu: Gpu, config: ModelConfig, tuning: Tuning = tu
     openCache: (slots, capacity, voices) => new FastCache(gpu, config, tuning, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(gpu, config, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
-    forward: (batch, using) => plain.forward(batch, using),
-    forwardAt: (batch, rows, using) => plain.forwardAt(batch, rows, using),
-    dispose: () => plain.dispose(),
+    forward: (batch, using) =>
+      tf.tidy(() => {
+        const all = Int32Array.from({ length: batch.batch * batch.length }, (_, row) => row);
+        return tf.reshape(training.states(batch, all, using), [batch.batch, batch.length, config.hidden]);
+      }),
+    forwardAt: (batch, rows, using) => training.states(batch, rows, using),
+    dispose: () => training.dispose(),
   };
 }
 

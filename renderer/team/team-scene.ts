@@ -60,6 +60,8 @@ export function measureOf({ value }: RewardRule): string {
       return text.cure(value.side);
     case 'cel':
       return value.expression;
+    case 'javascript':
+      return value.source;
     default:
       return value satisfies never;
   }

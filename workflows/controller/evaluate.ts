@@ -1,6 +1,6 @@
 /** Greedy evaluation of a team on held-out questions, outside any training. */
 import { UserError } from '../../engine/errors.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import { checkTested } from '../rewards/passed.ts';
 import type { Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
@@ -75,7 +75,7 @@ export async function evaluateTeam(
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
     }),
   );
-  const scored = traces.map((trace) => assignRewards(workflow, cast, trace));
+  const scored = await Promise.all(traces.map((trace) => settleRewards(workflow, cast, trace)));
   return { evaluation: evaluationOf(scored, task.metric), traces: scored };
 }
 

@@ -3,7 +3,7 @@
  * the weights that stood nearest to those which spoke then. The forks are kept beside the run's traces.
  */
 import { UserError } from '../../engine/errors.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import type { Outside } from '../run/answering.ts';
 import { runForks } from '../run/runner.ts';
 import type { RunConfig } from '../schema/run.ts';
@@ -64,8 +64,9 @@ export async function forkTrace({
       changes.map((change, i) => ({ id: ids[i], change })),
     ),
   );
-  const done = forks.map((fork, i): Trace => ({
-    ...assignRewards(workflow, cast, fork),
+  const settled = await Promise.all(forks.map((fork) => settleRewards(workflow, cast, fork)));
+  const done = settled.map((fork, i): Trace => ({
+    ...fork,
     fork: { of: trace, record, change: changes[i], weights: step },
   }));
   for (const fork of done) await writeFork(store, config.id, fork);

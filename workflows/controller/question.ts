@@ -1,7 +1,7 @@
 /** One question to one team: a run of a single query whose trace is shown and not kept. */
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import type { Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -59,7 +59,7 @@ export async function askOnce({
       cancelled,
     }),
   );
-  return assignRewards(workflow, cast, trace);
+  return settleRewards(workflow, cast, trace);
 }
 
 async function latestCheckpoint(store: Store, run: string): Promise<{ run: string; step: number }> {

@@ -2,7 +2,7 @@
  * Problems in a workflow's rewards: rules nobody receives, measures that do not exist, series that nothing writes.
  */
 import { metrics } from '../rewards/answer.ts';
-import { rewardNames } from '../rewards/value.ts';
+import { rewardNames } from '../rewards/scope.ts';
 import { portsOf } from '../run/graph.ts';
 import { expression } from './lint-texts.ts';
 import { complaint, error, warning, type Problem } from './problem.ts';
@@ -64,6 +64,8 @@ function valueProblems(workflow: Workflow, rule: RewardRule): Problem[] {
       return metricProblems(id, value.metric, metrics);
     case 'cel':
       return expression(value.expression, rewardNames, { rule: id });
+    case 'javascript':
+      return []; // what is no function shows when it runs, in the sandbox
     case 'own':
       return [...metricProblems(id, value.metric, [...metrics, 'value']), ...ownProblems(workflow, rule, value.port)];
     case 'last':
