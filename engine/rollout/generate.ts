@@ -12,7 +12,7 @@ import { decodeAhead, decodeInStep, drawnOnDevice } from './decode.ts';
 import { Seats } from './seats.ts';
 import { Sequence, type Asker, type Order } from './sequence.ts';
 
-export type { Asker, Order } from './sequence.ts';
+export type { Order } from './sequence.ts';
 
 export type Speaker = {
   readonly trunk: Trunk;
