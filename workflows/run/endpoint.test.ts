@@ -159,7 +159,7 @@ describe('roles that are no models of this machine', () => {
       },
     };
     const trace = await runOne(flow, query, answering(cast, generate, outside), { cast, task });
-    expect(asked).toEqual(['Question: Where does Mira live?']);
+    expect(asked).toEqual(['Text: Where does Mira live?']);
     expect(calls).toEqual([{ policy: 'small', nodes: ['answer'] }]);
     expect(recordOf(trace, 'decompose#0')).toMatchObject({ text: '<q>Mira</q>', legal: true, trainable: false });
     expect(rewardsOf(trace)).toEqual({ 'answer#0': 1 });
