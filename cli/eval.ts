@@ -17,6 +17,7 @@ type EvalOptions = Common & {
   taskSet: string[];
   passages?: number;
   words?: number;
+  allowWeb?: boolean;
 };
 
 export function addEval(program: Command): void {
@@ -38,6 +39,7 @@ export function addEval(program: Command): void {
     .option('--task-set <key=value>', 'an option of the task (repeatable)', collect, [])
     .option('--passages <n>', 'passages a search gives at most', whole)
     .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
+    .option('--allow-web', 'let tools read the web, from the hosts their nodes name')
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'one JSON object a line')
@@ -61,6 +63,7 @@ export function addEval(program: Command): void {
               seed,
               limit,
               ...searchOf(options),
+              ...(options.allowWeb === true ? { web: true } : {}),
               taskOptions: taskOptionsOf(options),
               ...(corpus === undefined ? {} : { corpus }),
               ...(checkpoint === undefined ? {} : { checkpoint }),

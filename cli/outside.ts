@@ -1,10 +1,12 @@
 /** What the terminal offers beyond its engine: services elsewhere, with keys from the environment, and the person at the keyboard. */
 import { createInterface } from 'node:readline/promises';
 import type { Outside } from '../workflows/run/answering.ts';
+import { openWeb } from '../workflows/tools/web.node.ts';
 
 export function terminalOutside(): Outside {
   return {
     network: { fetch: (url, init) => fetch(url, init), secret: (name) => process.env[name] },
+    web: openWeb(),
     ...(process.stdin.isTTY ? { ask } : {}),
   };
 }

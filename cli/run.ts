@@ -5,7 +5,15 @@ import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
 import { castOf, located, whole } from './train.ts';
 
-type RunOptions = Common & { question: string; task: string; model: string; cast: string; run?: string; seed: number };
+type RunOptions = Common & {
+  question: string;
+  task: string;
+  model: string;
+  cast: string;
+  run?: string;
+  seed: number;
+  allowWeb?: boolean;
+};
 
 export function addRun(program: Command): void {
   program
@@ -18,6 +26,7 @@ export function addRun(program: Command): void {
     .option('--cast <name>', 'shared, separate or a .json file', 'shared')
     .option('--run <id>', 'use the last checkpoint of this training run (id or folder)')
     .option('--seed <n>', 'seed', whole, 0)
+    .option('--allow-web', 'let tools read the web, from the hosts their nodes name')
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'the trace as one JSON object')
@@ -36,6 +45,7 @@ export function addRun(program: Command): void {
             task,
             question,
             seed,
+            ...(options.allowWeb === true ? { web: true } : {}),
             ...(run === undefined ? {} : { run }),
           });
           output.say(describe(trace));

@@ -1,7 +1,7 @@
 /** `troupe tool`: one tool alone, to try a program, a search or a sum without a team. */
 import type { Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
-import { isPassages, type Values } from '../workflows/schema/value.ts';
+import { isPassages, type Json, type Values } from '../workflows/schema/value.ts';
 import type { Language } from '../workflows/tools/sandbox/program.ts';
 import { openOutput, type Output } from './output.ts';
 import { readUserFile } from './place.ts';
@@ -14,6 +14,7 @@ type ToolOptions = {
   timeMs?: number;
   memoryMb?: number;
   outputChars?: number;
+  allowWeb?: boolean;
   json?: boolean;
 };
 
@@ -30,12 +31,13 @@ export function addTool(program: Command): void {
   program
     .command('tool')
     .description('run one tool alone')
-    .argument('<name>', 'javascript, python, unit-tests, calculator, majority-vote or bm25')
+    .argument('<name>', 'javascript, python, search-program, unit-tests, calculator, majority-vote, bm25 or web-fetch')
     .requiredOption('--input <file>', 'the program; for other tools a JSON object of their inputs')
     .option('--set <key=value>', 'a setting of the tool, e.g. language=python (repeatable)', collect, [])
     .option('--time-ms <n>', 'longest run of a program (5000) or of one test (1000)', whole)
     .option('--memory-mb <n>', 'memory of the sandbox in MiB (256)', whole)
     .option('--output-chars <n>', 'characters of printed text that are kept (20000)', whole)
+    .option('--allow-web', 'let web-fetch read the web, from the hosts in its settings')
     .option('--json', 'one JSON object: ok, output, error, ms')
     .action((name: string, options: ToolOptions) => {
       const output = openOutput(options.json === true);
@@ -49,12 +51,14 @@ async function runTool(name: string, options: ToolOptions, output: Output): Prom
     import('../workflows/tools/sandbox/run.ts'),
     import('../workflows/tools/sandbox/register.node.ts'),
   ]);
-  const given = { ...settings(options.set), ...limitsOf(options) };
+  const given: Record<string, Json> = { ...settings(options.set), ...limitsOf(options) };
+  if (typeof given['hosts'] === 'string') given['hosts'] = given['hosts'].split(',');
   const tool = openTool({ id: name, kind: 'tool', title: '', timeoutMs: 3_600_000, tool: name, settings: given });
   const text = new TextDecoder().decode(await readUserFile(options.input));
   const inputs = programTools.includes(name) ? { program: text } : inputsOf(text, options.input);
   // The language is loaded first, so that `ms` is the program's own time.
   if (programTools.includes(name)) await runProgram(name as Language, nothing);
+  const web = options.allowWeb === true ? { web: (await import('../workflows/tools/web.node.ts')).openWeb() } : {};
   const started = performance.now();
   const told = (ok: boolean, made: Values, error: string | null): number => {
     const shown = programTools.includes(name) ? made['output'] : made;
@@ -68,7 +72,7 @@ async function runTool(name: string, options: ToolOptions, output: Output): Prom
     const paragraphs = inputs['paragraphs'];
     return told(
       true,
-      await tool.run(inputs, { corpus: null, paragraphs: isPassages(paragraphs) ? paragraphs : [] }),
+      await tool.run(inputs, { corpus: null, paragraphs: isPassages(paragraphs) ? paragraphs : [], ...web }),
       null,
     );
   } catch (error) {

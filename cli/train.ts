@@ -35,6 +35,7 @@ type TrainOptions = Common & {
   taskSet: string[];
   passages?: number;
   words?: number;
+  allowWeb?: boolean;
 };
 
 export function whole(text: string): number {
@@ -77,6 +78,7 @@ export function addTrain(program: Command): void {
     .option('--task-set <key=value>', 'an option of the task, e.g. heldOut=100 (repeatable)', collect, [])
     .option('--passages <n>', 'passages a search gives at most', whole)
     .option('--words <n>', 'words kept of each passage; 0 keeps all', whole)
+    .option('--allow-web', 'let tools read the web, from the hosts their nodes name')
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--out <folder>', 'workspace folder to keep the run in')
     .option('--resume [run]', 'go on with a run: its id or folder; the newest unfinished one without a value')
@@ -194,6 +196,7 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...searchOf(options),
+    ...(options.allowWeb === true ? { web: true } : {}),
     ...(options.steps === undefined ? {} : { steps: options.steps }),
     ...(options.queries === undefined ? {} : { queries: options.queries }),
     ...(options.samples === undefined ? {} : { samples: options.samples }),

@@ -49,6 +49,8 @@ export type TrainRequest = {
   checkpointEvery?: number;
   /** Of the task: {"heldOut": 100}. */
   taskOptions?: Record<string, string | number | boolean>;
+  /** Let tools read the web, from the hosts their nodes name. */
+  web?: boolean;
   /** What a team reads of a search, in place of the workflow's own: passages in all and words of each. */
   search?: { passages?: number; words?: number };
   /** Overrides of the engine's PPO settings. */
@@ -158,6 +160,8 @@ export type ControllerApi = {
     question: string;
     run?: string;
     seed: number;
+    /** Let tools read the web, from the hosts their nodes name. */
+    web?: boolean;
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;

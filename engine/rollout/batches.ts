@@ -39,7 +39,7 @@ function prefillBytes(count: number, length: number, config: ModelConfig): numbe
 }
 
 /** One cache's worth of generation: what may sit in it at once, and the positions each slot has. */
-export type Stage = { readonly slots: number; readonly capacity: number };
+type Stage = { readonly slots: number; readonly capacity: number };
 
 /**
  * The first stage for sequences of these spans, each the positions it may come to need. Where they do not all fit at once,

@@ -49,8 +49,9 @@ export async function decodeInStep(decoding: Decoding): Promise<void> {
   for (;;) {
     for (let arrival = seats.fill(); arrival; arrival = seats.fill())
       await takeFromStates(decoding, arrival.hidden, arrival.seats);
-    seats.settle();
     if (seats.live === 0) return;
+    seats.shrink();
+    seats.rest();
     const ids = lastIds(seats);
     const hidden = seats.trunk.decode(seats.cache, ids);
     ids.dispose();
@@ -102,13 +103,13 @@ export async function decodeAhead(decoding: Decoding): Promise<void> {
     for (;;) {
       for (let arrival = seats.fill(); arrival; arrival = seats.fill())
         ids = withRows(ids, order(firstDraw(decoding, arrival), arrival.seats), arrival.slots);
-      const kept = seats.settle();
+      const kept = seats.shrink();
       if (kept) ids = selectRows(ids, kept);
       while (seats.live > 0 && underWay.length <= ahead) {
+        seats.rest();
         const next = order(nextDraw(decoding, ids), seats.seats);
         ids.dispose();
         ids = next;
-        seats.settle();
       }
       const oldest = underWay.shift();
       if (!oldest) return;

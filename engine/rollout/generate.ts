@@ -12,7 +12,7 @@ import { decodeAhead, decodeInStep, drawnOnDevice } from './decode.ts';
 import { Seats } from './seats.ts';
 import { Sequence, type Asker, type Order } from './sequence.ts';
 
-export type { Asker, Order } from './sequence.ts';
+export type { Order } from './sequence.ts';
 
 export type Speaker = {
   readonly trunk: Trunk;
@@ -71,7 +71,8 @@ export class Rollout {
     return new Promise((resolve, reject) => {
       let done = 0;
       const count = (): void => {
-        hooks.onProgress?.(++done, orders.length);
+        done++;
+        hooks.onProgress?.(done, orders.length);
         if (done === orders.length) answer();
       };
       const asker: Asker = { ...hooks, using, onFinished: count };

@@ -68,9 +68,10 @@ export class Seats {
     const free = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [] : [slot]));
     const room = Math.min(free.length, this.#most - (this.seats.length - free.length));
     const seated = this.seats.length - free.length;
-    if (room < 1 || (seated > 0 && room < Math.ceil(this.seats.length / FILL_SHARE))) return null;
+    const guests = this.#waiting.filter((sequence) => this.#fits(sequence)).length;
+    const enough = seated > 0 ? Math.min(guests, Math.ceil(this.seats.length / FILL_SHARE)) : 1;
+    if (guests === 0 || room < enough) return null;
     const next = this.#next(room);
-    if (next.length === 0) return null;
     try {
       return this.#seat(next, Int32Array.from(free.slice(0, next.length)));
     } catch (error) {
@@ -83,14 +84,13 @@ export class Seats {
   }
 
   #fits(sequence: Sequence): boolean {
-    return sequence.span <= this.cache.capacity && this.#admits(sequence);
+    return sequence.finish === null && sequence.span <= this.cache.capacity && this.#admits(sequence);
   }
 
   /** Takes up to `room` of those who wait and may sit here, all of one adapter, and leaves the rest waiting. */
   #next(room: number): Sequence[] {
     const next: Sequence[] = [];
-    const left = this.#waiting.splice(0).filter(({ finish }) => finish === null);
-    for (const sequence of left) {
+    for (const sequence of this.#waiting.splice(0)) {
       const { using } = sequence.asker;
       const length = Math.max(...[...next, sequence].map(({ order }) => order.promptIds.length));
       const fits =
@@ -113,23 +113,22 @@ export class Seats {
     return { slots, seats, hidden };
   }
 
-  /**
-   * Makes ready for a step of all slots: those with nothing left to draw are emptied, and leave once they are half of them
-   * and nobody waits for one. Returns the slots that stay, or null where all do.
-   */
-  settle(): Int32Array | null {
-    const live = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [slot] : []));
-    const shrink = live.length > 0 && live.length <= this.seats.length / 2;
-    const kept = shrink && !this.#waiting.some((sequence) => this.#fits(sequence)) ? Int32Array.from(live) : null;
-    if (kept) {
-      this.cache.select(kept);
-      this.seats = live.map((slot) => this.seats[slot]);
-      this.#most = this.seats.length;
-    }
+  /** Once half the slots are done and nobody waits for one, they leave. Returns the slots that stay, or null where all do. */
+  shrink(): Int32Array | null {
+    const kept = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [slot] : []));
+    if (kept.length === 0 || kept.length > this.seats.length / 2) return null;
+    if (this.#waiting.some((sequence) => this.#fits(sequence))) return null;
+    this.cache.select(Int32Array.from(kept));
+    this.seats = kept.map((slot) => this.seats[slot]);
+    this.#most = this.seats.length;
+    return Int32Array.from(kept);
+  }
+
+  /** Before a step: empties the slots with nothing left to draw. */
+  rest(): void {
     this.seats.forEach((seat, slot) => {
       if (!isLive(seat)) this.cache.lengths[slot] = 0;
     });
-    return kept;
   }
 }
 

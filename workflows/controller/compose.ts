@@ -90,6 +90,7 @@ export function composeRun({
       options: request.taskOptions ?? {},
     },
     settings,
+    ...(request.web === true ? { web: true } : {}),
     device: { choice: deviceChoice, kind: device.kind, name: device.name },
     software,
   });

@@ -2,7 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import { settleRewards } from '../rewards/javascript.ts';
 import { checkTested } from '../rewards/passed.ts';
-import type { Outside } from '../run/answering.ts';
+import { webOf, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
@@ -30,6 +30,7 @@ export type EvaluationRequest = {
   /** "RUN" or "RUN@STEP": weights, cast and workflow of that run. */
   checkpoint?: string;
   search?: TrainRequest['search'];
+  web?: boolean;
   limit: number;
   seed: number;
 };
@@ -68,6 +69,7 @@ export async function evaluateTeam(
       cast,
       queries,
       task,
+      ...(request.web === true ? webOf(outside) : {}),
       phase: 'eval',
       step: 0,
       seed: request.seed,

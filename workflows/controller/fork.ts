@@ -58,7 +58,16 @@ export async function forkTrace({
   const seating = { store, room, cast, seed: settings.seed, prefix: 'fork', weights, outside, call };
   const forks = await withTeam(seating, (generate) =>
     runForks(
-      { workflow, cast, query, task, seed: settings.seed, generate, cancelled },
+      {
+        workflow,
+        cast,
+        query,
+        task,
+        seed: settings.seed,
+        generate,
+        cancelled,
+        ...(config.web === true && outside?.web !== undefined ? { web: outside.web } : {}),
+      },
       parent,
       record,
       changes.map((change, i) => ({ id: ids[i], change })),

@@ -2,7 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
-import type { Outside } from '../run/answering.ts';
+import { webOf, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
@@ -51,6 +51,7 @@ export async function askOnce({
       cast,
       queries: [query],
       task,
+      ...(request.web === true ? webOf(outside) : {}),
       phase: 'run',
       step: 0,
       seed: request.seed,

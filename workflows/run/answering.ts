@@ -4,6 +4,7 @@
  */
 import { UserError } from '../../engine/errors.ts';
 import type { ChatMessage, GenerateRequest, Generation } from '../../engine/protocol.ts';
+import type { Web } from '../tools/web.ts';
 import type { Cast } from '../schema/cast.ts';
 import { endpointClient, type EndpointClient, type Network } from './endpoint.ts';
 import type { Generate } from './runner.ts';
@@ -11,6 +12,8 @@ import type { Generate } from './runner.ts';
 /** What a place offers beyond its engine. */
 export type Outside = {
   network?: Network;
+  /** Reads pages, for runs that allow the web. */
+  web?: Web;
   /** Puts a role's turn to a person and returns what they say. */
   ask?(turn: { policy: string; messages: readonly ChatMessage[] }): Promise<string>;
 };
@@ -19,6 +22,13 @@ export type Outside = {
 const maxSaid = 20_000;
 
 const clients = new WeakMap<Network, EndpointClient>();
+
+/** The web of a place, for a run that allows it. Throws a UserError where there is none. */
+export function webOf(outside: Outside | undefined): { web: Web } {
+  if (outside?.web === undefined)
+    throw new UserError('The web is not read from here; run this team in the terminal, or without --allow-web');
+  return { web: outside.web };
+}
 
 /** Asks whoever the cast says; `engine` answers for policies that are models of this machine. */
 export function answering(cast: Pick<Cast, 'policies'>, engine: Generate, outside: Outside = {}): Generate {

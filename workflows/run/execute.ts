@@ -21,7 +21,7 @@ export type Made = {
   answer?: string;
 };
 
-export type ExecuteContext = { query: Query; corpus: ToolContext['corpus'] };
+export type ExecuteContext = { query: Query; corpus: ToolContext['corpus']; web?: ToolContext['web'] };
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
 
@@ -123,13 +123,18 @@ async function runForEach(
 async function runOnce(
   node: GraphNode,
   values: Values,
-  { corpus, query }: ExecuteContext,
+  { corpus, query, web }: ExecuteContext,
   deadline: number,
 ): Promise<Made> {
   const tool = node.tool!;
   const stop = new AbortController();
   try {
-    const result = tool.run(values, { corpus, paragraphs: query.paragraphs ?? [], signal: stop.signal });
+    const result = tool.run(values, {
+      corpus,
+      paragraphs: query.paragraphs ?? [],
+      signal: stop.signal,
+      ...(web === undefined ? {} : { web }),
+    });
     return { outputs: result instanceof Promise ? await within(result, deadline, node.node) : result };
   } catch (error) {
     if (error instanceof Dropped) stop.abort();

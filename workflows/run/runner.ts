@@ -9,6 +9,7 @@ import type { Cast } from '../schema/cast.ts';
 import type { ForkChange, Trace, TraceRecord } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Query, Task } from '../tasks/task.ts';
+import type { Web } from '../tools/web.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
 import { Replay } from './replay.ts';
@@ -23,6 +24,8 @@ export type RunBatch = {
   cast: Cast;
   queries: readonly Query[];
   task: Pick<Task, 'corpus'> & Partial<Pick<Task, 'metric'>>;
+  /** Reads pages for tools, where the run allows the web. */
+  web?: Web;
   phase: Trace['phase'];
   /** Training step; part of trace ids and, in training, of the seeds. */
   step: number;
@@ -113,7 +116,7 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
 }
 
 function makeWalk(
-  { cast, task, phase, step, seed, greedy, onRecord }: RunBatch,
+  { cast, task, web, phase, step, seed, greedy, onRecord }: RunBatch,
   graph: Graph,
   own: Pick<WalkOptions, 'query' | 'traceId' | 'sample' | 'replay'>,
 ): Walk {
@@ -122,6 +125,7 @@ function makeWalk(
     graph,
     cast,
     corpus,
+    ...(web === undefined ? {} : { web }),
     metric,
     phase,
     step,

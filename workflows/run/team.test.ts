@@ -6,6 +6,7 @@ import { parserSchema, workflowSchema, type Workflow } from '../schema/workflow.
 import type { Trace } from '../schema/trace.ts';
 import { buildGraph } from './graph.ts';
 import { parseText } from './parse.ts';
+import { runForks } from './runner.ts';
 import { spend, type Inside } from './team.ts';
 import { castOf, edge, generation, nodeOf, recordOf, run, scripted } from './test-support.ts';
 import { readTeam } from './written-team.ts';
@@ -336,5 +337,33 @@ describe('a written team runs', () => {
     const [trace] = await run(flow, [{ id: 'x', question: 'Q?', answers: [] }], generate, { cast });
     expect(recordOf(trace, 'team.say#0').trainable).toBe(false);
     expect(recordOf(trace, 'write#0').trainable).toBe(true);
+  });
+});
+
+describe('a trace with a written team', () => {
+  it('can be forked inside the team: what follows from the change is run anew, and nothing else', async () => {
+    const two = {
+      roles: { asker: ask, last: { ...ask, prompt: { user: 'Last {{draft}}' } } },
+      nodes: [
+        start,
+        say,
+        { id: 'again', kind: 'role', role: 'last', inputs: [{ name: 'draft', type: 'text' }] },
+        { ...end, id: 'done' },
+      ],
+      edges: wired(['start.question', 'say.question'], ['say.answer', 'again.draft'], ['again.answer', 'done.answer']),
+    };
+    const flow = around();
+    const parent = await build(two);
+    const { generate, calls } = scripted((_, prompt) => `said to: ${prompt}`);
+    const query = { id: 'x', question: 'Q?', answers: ['yes'] };
+    const [fork] = await runForks(
+      { workflow: flow, cast: castOf(flow), query, task: { corpus: null }, seed: 7, generate },
+      parent,
+      'team.say#0',
+      [{ id: 'f', change: { kind: 'text', text: 'other' } }],
+    );
+    expect(calls.flatMap(({ nodes }) => nodes)).toEqual(['team.again']);
+    expect(fork.answer).toBe('said to: Last other');
+    expect(recordOf(fork, 'team#0').error).toBeUndefined();
   });
 });

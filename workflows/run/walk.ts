@@ -43,6 +43,8 @@ export type WalkOptions = {
   cast: Cast;
   query: Query;
   corpus: ToolContext['corpus'];
+  /** Reads pages for tools; absent where the web is off. */
+  web?: ToolContext['web'];
   /** What the task is scored by; F1 and EM are always counted. */
   metric?: Metric;
   traceId: string;
@@ -321,13 +323,13 @@ export class Walk {
     if (node.node.kind === 'memory') return this.remember(node, node.node, gathered);
     if (node.node.kind === 'team') return this.begin(node, node.node, gathered);
     const { values, parents } = whole(gathered);
-    const { corpus, query, inside, replay } = this.options;
+    const { corpus, query, web, inside, replay } = this.options;
     const before = node.node.kind === 'input' ? (inside?.parents ?? []) : [];
     const record = this.newRecord(node, { values, parents: [...parents, ...before] });
     const given = replay?.outputs(record) ?? null;
     const made =
       given === null
-        ? await spend(inside, node, (timed) => execute(timed, values, { corpus, query }))
+        ? await spend(inside, node, (timed) => execute(timed, values, { corpus, query, web }))
         : { outputs: checked(node, given) };
     record.outputs = made.outputs;
     if (made.error !== undefined) record.error = made.error;
@@ -347,7 +349,8 @@ export class Walk {
       if (each.kind === 'output') ends.push(each.id);
       this.put(each);
     };
-    const { query, inside: _, onRecord: __, ...options } = this.options;
+    // What a model wrote reads no pages, whatever the run allows.
+    const { query, inside: _, onRecord: __, web: ___, ...options } = this.options;
     const inside = { node: spec.id, player: spec.player, parents, counts: this.counts, put, left: opened.limits };
     const walk = new Walk({
       ...options,

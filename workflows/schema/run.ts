@@ -65,6 +65,8 @@ export const runSchema = z.object({
     options: z.record(z.string(), z.json()).default({}),
   }),
   settings: trainSettingsSchema,
+  /** Whether its tools may read the web, by the hosts their nodes name. */
+  web: z.boolean().optional(),
   device: z.object({ choice: z.string(), kind: z.string(), name: z.string() }),
   software: z.record(z.string(), z.string()),
 });

@@ -1,7 +1,7 @@
 /**
  * Planner–Executor (after BrowseMaster, arXiv 2508.09129): a planner gives one task at a time or the answer; an executor
- * writes JavaScript over what a wide search for that task finds (`data`, a list of {title, text}) and prints a finding, which
- * the planner reads in its next turn, at most three. Both share the outcome. The cast `executor` trains the executor alone.
+ * writes JavaScript against search functions (generate keywords, batch search, check) and what a wide search for that task
+ * finds (`data`, a list of {title, text}) and prints a finding, which the planner reads in its next turn, at most three. Both share the outcome. The cast `executor` trains the executor alone.
  */
 import type { WorkflowInput } from '../schema/workflow.ts';
 import { outcome, port, question, result, search, wires } from './parts.ts';
@@ -41,12 +41,12 @@ export const plannerExecutor: WorkflowInput = {
       description: 'Writes a program that prints what the task asks for.',
       prompt: {
         system:
-          'Write a JavaScript program between <code> and </code>. `data` is a list of passages {title, text} found for the task; print with console.log what the task asks for, in a few words.',
+          'Write a JavaScript program between <code> and </code>. `data` is a list of passages {title, text} found for the task. batchSearch([queries], k) gives k passages for each query, generateKeywords(text, count) the telling words of a text, check(passage, condition) whether a passage speaks of it. Print with console.log what the task asks for, in a few words.',
         few: [
           {
             user: 'Task: the town where Tom Hale was born',
             assistant:
-              "<code>const page = data.find((each) => each.title.includes('Tom Hale'));\nconsole.log(/born in (\\w+)/.exec(page.text)[1]);</code>",
+              "<code>const [found] = batchSearch(['Tom Hale born']);\nconst page = [...found, ...data].find((each) => check(each, 'Tom Hale born'));\nconsole.log(/born in (\\w+)/.exec(page.text)[1]);</code>",
           },
         ],
         user: 'Task: {{task}}',
@@ -78,7 +78,7 @@ export const plannerExecutor: WorkflowInput = {
     },
     search('gather', { k: 10, words: 200, limit: 10 }),
     { id: 'execute', kind: 'role', title: 'Execute', role: 'executor', inputs: [port('task')] },
-    { id: 'run', kind: 'tool', title: 'Run', tool: 'javascript', settings: { timeMs: 2_000, outputChars: 500 } },
+    { id: 'run', kind: 'tool', title: 'Run', tool: 'search-program', settings: { timeMs: 2_000, outputChars: 500 } },
     {
       id: 'finding',
       kind: 'compute',

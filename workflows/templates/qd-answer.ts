@@ -17,24 +17,28 @@ export const qdAnswer: WorkflowInput = {
       title: 'Decomposer',
       description: 'Writes one to three searches whose results together answer the question.',
       prompt: {
-        // A small model asked for short searches guesses the answer instead; asked to copy, it keeps what a search needs.
-        system:
-          'Turn the question into searches. Copy its names and telling words; do not answer. Put each search between <q> and </q>.',
+        // A small model that is asked for searches guesses the answer instead. Repeating is a habit it has, and a search that
+        // works; the first example shows how to part a question, and training finds out what else pays.
+        system: 'Repeat the text between <q> and </q>.',
         few: [
           {
-            user: 'Question: Where was the painter of The Grey Harbour born?',
-            assistant: '<q>painter of The Grey Harbour born</q>',
+            user: 'Text: Are the towns Leith and Orkney Bay in the same county?',
+            assistant: '<q>In which county is the town Leith?</q>\n<q>In which county is the town Orkney Bay?</q>',
           },
           {
-            user: 'Question: Are the towns Leith and Orkney Bay in the same county?',
-            assistant: '<q>town Leith county</q>\n<q>town Orkney Bay county</q>',
+            user: 'Text: In what year did the singer of Cold Lantern found the band Mile Nine?',
+            assistant: '<q>In what year did the singer of Cold Lantern found the band Mile Nine?</q>',
           },
           {
-            user: 'Question: In what year did the singer of Cold Lantern found the band Mile Nine?',
-            assistant: '<q>singer of Cold Lantern founded band Mile Nine year</q>',
+            user: 'Text: Who wrote the play that the opera Winter Court is based on?',
+            assistant: '<q>Who wrote the play that the opera Winter Court is based on?</q>',
+          },
+          {
+            user: 'Text: Where was the painter of The Grey Harbour born?',
+            assistant: '<q>Where was the painter of The Grey Harbour born?</q>',
           },
         ],
-        user: 'Question: {{question}}',
+        user: 'Text: {{question}}',
       },
       parser: { kind: 'tags', tag: 'q', port: 'questions', min: 1, max: 3, unique: true, strict: true, maxChars: 300 },
       sampling: { maxTokens: 48 },

@@ -57,7 +57,7 @@ function retrieve(corpus: readonly Passage[], queries: readonly string[], settin
   return chosen.slice(0, settings.limit).map((document) => cutPassage(corpus[document], settings.words));
 }
 
-function cutPassage(passage: Passage, count: number): Passage {
+export function cutPassage(passage: Passage, count: number): Passage {
   if (count === 0) return { title: passage.title, text: passage.text };
   const words = passage.text.split(/\s+/u).filter(Boolean);
   return { title: passage.title, text: words.slice(0, count).join(' ') };

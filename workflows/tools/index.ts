@@ -7,7 +7,9 @@ import { bm25 } from './bm25.ts';
 import { calculator } from './calculator.ts';
 import { majorityVote } from './majority-vote.ts';
 import { javascript, python } from './program.ts';
+import { searchProgram } from './search-program.ts';
 import { unitTests } from './unit-tests.ts';
+import { webFetch } from './web-fetch.ts';
 import type { Values } from '../schema/value.ts';
 import type { Tool, ToolContext, ToolPorts } from './tool.ts';
 
@@ -29,9 +31,11 @@ const entries: readonly Entry[] = [
   entry(bm25),
   entry(javascript),
   entry(python),
+  entry(searchProgram),
   entry(unitTests),
   entry(calculator),
   entry(majorityVote),
+  entry(webFetch),
 ];
 
 export const tools: readonly Entry['tool'][] = entries.map((each) => each.tool);

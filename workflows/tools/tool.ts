@@ -6,12 +6,15 @@ import type { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
 import type { Json, Passage, Values } from '../schema/value.ts';
 import type { Port } from '../schema/workflow.ts';
+import type { Web } from './web.ts';
 
 export type ToolContext = {
   /** The task's corpus, or null where questions bring their own paragraphs. */
   corpus: readonly Passage[] | null;
   /** The question's own paragraphs. */
   paragraphs: readonly Passage[];
+  /** Reads pages, where the run allows the web. */
+  web?: Web;
   /** Aborted when the node's time is over; a tool that works on beyond its call must stop then. */
   signal?: AbortSignal;
 };

@@ -6,7 +6,7 @@
 import { Cancelled } from '../../engine/errors.ts';
 import type { EngineApi } from '../../engine/protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
-import { answering, type Outside } from '../run/answering.ts';
+import { answering, webOf, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -205,6 +205,7 @@ async function roll(
     seed: config.settings.seed,
     samples,
     branch,
+    ...(config.web === true ? webOf(outside) : {}),
     generate: answering(
       config.cast,
       (policy, requests) => engine.generate(enginePolicy(config.id, policy), requests, call),
