@@ -45,7 +45,7 @@ describe.skipIf(absent)(`the fused head ${absent ?? ''}`, { timeout: 300_000 }, 
   }
 
   it.each([
-    { stretch: 'the whole vocabulary', numbers: 2 ** 20, cut: SOFTWARE_CUT, trainHead: true, entropyGradient: true },
+    { stretch: 'the whole vocabulary', numbers: 2 ** 20, cut: undefined, trainHead: true, entropyGradient: true },
     { stretch: '64 tokens', numbers: 64 * n, cut: SOFTWARE_CUT, trainHead: true, entropyGradient: true },
     { stretch: '64 tokens', numbers: 64 * n, cut: SOFTWARE_CUT, trainHead: false, entropyGradient: false },
     { stretch: '128 tokens, as cut for a GPU', numbers: 128 * n, cut: GPU_CUT, trainHead: true, entropyGradient: true },
@@ -58,7 +58,8 @@ describe.skipIf(absent)(`the fused head ${absent ?? ''}`, { timeout: 300_000 }, 
     useTrunk(before);
     const ours = (): Promise<Float32Array[]> =>
       gradients(
-        (hidden, weight) => fusedScores(activeGpu(), hidden, weight, ids, options, { cut, numbers }),
+        (hidden, weight) =>
+          fusedScores(activeGpu(), hidden, weight, ids, options, { ...(cut ? { cut } : {}), numbers }),
         options.trainHead,
       );
     const got = await ours();

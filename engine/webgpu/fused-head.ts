@@ -33,16 +33,17 @@ type Head = {
   readonly grad: ReturnType<typeof logitsGradKernel>;
 };
 
-const heads = new WeakMap<Gpu, Map<Cut, Head>>();
+const heads = new WeakMap<Gpu, Map<string, Head>>();
 
 function headOf(gpu: Gpu, cut: Cut): Head {
-  const known = heads.get(gpu) ?? new Map<Cut, Head>();
+  const known = heads.get(gpu) ?? new Map<string, Head>();
   heads.set(gpu, known);
-  const head = known.get(cut) ?? {
+  const key = JSON.stringify(cut);
+  const head = known.get(key) ?? {
     ...{ gpu, recorder: new Recorder(gpu), products: products(cut) },
     ...{ carry: carryLogitsKernel(cut), score: scoreLogitsKernel(cut), grad: logitsGradKernel(cut) },
   };
-  known.set(cut, head);
+  known.set(key, head);
   return head;
 }
 

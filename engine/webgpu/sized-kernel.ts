@@ -34,14 +34,20 @@ export type Cut = {
  * vector of threads shares is best loaded once; a GPU wants neighbours to read neighbouring numbers.
  */
 export function cutFor({ software, device }: { readonly software: boolean; readonly device: GPUDevice }): Cut {
-  if (!software) return GPU_CUT;
-  const { subgroupMinSize, subgroupMaxSize } = device.adapterInfo;
-  const vector = device.features.has('subgroups') && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : 1;
-  return vector >= VECTOR_CUT.handRound ? VECTOR_CUT : SOFTWARE_CUT;
+  return software ? (vectorCut(device) ?? SOFTWARE_CUT) : GPU_CUT;
 }
-export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0 };
+
 /** In narrower vectors too little is gained. */
-export const VECTOR_CUT: Cut = { threads: 32, team: 1, handRound: 8 };
+const VECTOR_LEAST = 8;
+
+/** For adapters whose subgroups have one size, which is then a product's workgroup; else null. */
+export function vectorCut(of: Pick<GPUDevice, 'features' | 'adapterInfo'>): Cut | null {
+  const { subgroupMinSize, subgroupMaxSize } = of.adapterInfo;
+  const known = of.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
+  return known && subgroupMinSize >= VECTOR_LEAST ? { ...SOFTWARE_CUT, handRound: subgroupMinSize } : null;
+}
+
+export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0 };
 export const GPU_CUT: Cut = { threads: 64, team: 64, handRound: 0 };
 
 const MAX_GROUPS = 65535;

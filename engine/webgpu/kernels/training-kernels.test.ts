@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
 import { packRows, queryChunks } from '../packed-rows.ts';
-import { GPU_CUT, SOFTWARE_CUT, VECTOR_CUT, type Cut } from '../sized-kernel.ts';
+import { GPU_CUT, SOFTWARE_CUT, vectorCut, type Cut } from '../sized-kernel.ts';
 import { largestDifference, runSized, someNumbers } from '../testing.ts';
 import { adamwKernel, adamwReference } from './adamw.ts';
 import {
@@ -42,8 +42,11 @@ const adapter = await findAdapter();
 const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
 const CUTS = { gpu: GPU_CUT, software: SOFTWARE_CUT };
 /** Only products differ where a vector's threads hand numbers round. */
-const noVectors =
-  typeof adapter !== 'string' && !adapter.adapter.features.has('subgroups') ? 'skipped: no subgroups' : absent;
+const vectors =
+  typeof adapter === 'string'
+    ? null
+    : vectorCut({ features: adapter.adapter.features, adapterInfo: adapter.adapter.info });
+const noVectors = absent ?? (vectors ? null : 'skipped: no subgroups of one size');
 
 const PRODUCTS: readonly ProductShape[] = [
   { orientation: 'nt', m: 3, n: 5, k: 8, mode: 'replace', alpha: 1 },
@@ -73,7 +76,7 @@ describe.skipIf(noVectors)(`products handed round in a vector ${noVectors ?? ''}
   });
   afterAll(() => device.close());
 
-  it.each(PRODUCTS)('product %j', { timeout: 300_000 }, (shape) => checkProduct(shape, VECTOR_CUT));
+  it.each(PRODUCTS)('product %j', { timeout: 300_000 }, (shape) => checkProduct(shape, vectors!));
 });
 
 describe.skipIf(absent).each(['gpu', 'software'] as const)(`training kernels cut for %s ${absent ?? ''}`, (name) => {
