@@ -52,7 +52,7 @@ export async function benchKernels(options: KernelOptions): Promise<void> {
   say(`${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
   const results: Measured[] = [];
   for (const rows of ROWS) {
-    for (const subject of subjects(rows, tuningFor(gpu.software))) {
+    for (const subject of subjects(rows, tuningFor(gpu))) {
       const one = await measure(gpu, subject);
       results.push(one);
       say(
@@ -78,14 +78,14 @@ function subjects(rows: number, tuning: Tuning): Subject[] {
   return [
     {
       ...{ name: `linear ${wide} to ${hidden}`, rows },
-      kernel: linearKernel({ columns: wide, parts: [hidden], bias: false, accumulate: true, rank: 0, scale: 1 }, tuning, rows), // prettier-ignore
+      kernel: linearKernel({ columns: wide, parts: [hidden], bias: false, accumulate: true, rank: 0, adapters: 0 }, tuning, rows), // prettier-ignore
       shapes: [[rows, wide], [hidden, wide], [rows, hidden]], // prettier-ignore
       plain: ([x, w, y]) => tf.add(y, nt(x, w)),
       ...{ flops: 2 * rows * wide * hidden, bytes: 4 * wide * hidden },
     },
     {
       ...{ name: `gated ${hidden} to ${wide}`, rows },
-      kernel: gatedKernel({ columns: hidden, outputs: wide, rank: 0 }, tuning, rows),
+      kernel: gatedKernel({ columns: hidden, outputs: wide, rank: 0, adapters: 0 }, tuning, rows),
       shapes: [[rows, hidden], [wide, hidden], [wide, hidden], [rows, wide]], // prettier-ignore
       plain: ([x, gate, up]) => {
         const g = nt(x, gate);
@@ -110,7 +110,9 @@ function subjects(rows: number, tuning: Tuning): Subject[] {
 
 async function measure(gpu: Gpu, { name, rows, kernel, shapes, plain, flops, bytes }: Subject): Promise<Measured> {
   const tensors = shapes.map((dims, i) => tf.randomUniform([...dims], -1, 1, 'float32', i));
-  const words = writeStep(Array.from({ length: rows }, (_, slot) => ({ slot, position: POSITION, out: slot })));
+  const words = writeStep(
+    Array.from({ length: rows }, (_, slot) => ({ slot, position: POSITION, out: slot, adapter: null })),
+  );
   const step = tf.tensor1d(new Int32Array(words.buffer), 'int32');
   const bound = gpu.bind(
     kernel,

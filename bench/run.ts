@@ -7,13 +7,15 @@ import { UserError } from '../engine/errors.ts';
 import { benchCpu } from './cpu.ts';
 import { benchDecode } from './decode.ts';
 import { benchKernels } from './kernels.ts';
+import { benchTrain } from './train.ts';
 
 const USAGE = `npm run bench -- cpu [--model FOLDER] [--devices wasm,wasm-stock,cpu] [--out FOLDER]
-npm run bench -- decode|kernels [--device webgpu] [--json] [--out FOLDER]
+npm run bench -- decode|kernels|train [--device webgpu] [--json] [--out FOLDER]
 
   cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device
   decode   tokens/s of the hand-written WebGPU trunk and of the plain tfjs trunk, side by side on one adapter
-  kernels  its single kernels against the tfjs operations they replace`;
+  kernels  its single kernels against the tfjs operations they replace
+  train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -36,8 +38,10 @@ async function main(): Promise<void> {
       return benchDecode({ device: values.device, json: values.json, out: values.out });
     case 'kernels':
       return benchKernels({ device: values.device, json: values.json, out: values.out });
+    case 'train':
+      return benchTrain({ device: values.device, json: values.json, out: values.out });
     default:
-      throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels`);
+      throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels, train`);
   }
 }
 

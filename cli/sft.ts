@@ -13,6 +13,8 @@ type SftOptions = Common & {
   data?: string;
   run?: string;
   minScore: number;
+  best: number;
+  keepIllegal?: boolean;
   model: string;
   method: 'full' | 'lora';
   rank: number;
@@ -29,7 +31,9 @@ export function addSft(program: Command): void {
     .description('fine-tune a model on examples, or on what a run did well')
     .option('--data <file>', 'JSONL file of {messages or prompt, response, role?}')
     .option('--run <id>', 'take the legal outputs of this run’s (id or folder) successful traces instead')
-    .option('--min-score <f1>', 'F1 from which a trace counts as successful', Number, 1)
+    .option('--min-score <score>', 'score (of the task) from which a trace counts as successful', Number, 1)
+    .option('--best <n>', 'traces of each question that are taken at most; 0 takes all', whole, 0)
+    .option('--keep-illegal', 'take illegal outputs too')
     .requiredOption('--to <folder>', 'folder for the adapter or the merged model')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
     .option('--method <kind>', 'full or lora', 'full')
@@ -99,8 +103,10 @@ async function sft(options: SftOptions): Promise<void> {
   );
 }
 
-async function examplesOf({ data, run, minScore }: SftOptions): Promise<ExampleSource> {
+async function examplesOf({ data, run, minScore, best, keepIllegal }: SftOptions): Promise<ExampleSource> {
   if ((data === undefined) === (run === undefined)) throw new UserError('Name either --data or --run');
   if (!(minScore >= 0 && minScore <= 1)) throw new UserError(`--min-score must be from 0 to 1, and is ${minScore}`);
-  return run === undefined ? { lines: await readUserFile(data!) } : { run: runAt(run).run, minScore };
+  if (run === undefined) return { lines: await readUserFile(data!) };
+  const filter = { minScore, best, legal: keepIllegal !== true, dedupe: true, consistency: 'both' } as const;
+  return { run: runAt(run).run, filter };
 }

@@ -29,6 +29,7 @@ type TrainOptions = Common & {
   seed: number;
   out?: string;
   resume?: string | true;
+  learn: string;
   set: string[];
   map?: string;
   taskSet: string[];
@@ -48,7 +49,7 @@ export function collect(text: string, before: string[]): string[] {
 export function addTrain(program: Command): void {
   program
     .command('train')
-    .description('train the models behind a workflow with PPO')
+    .description('train the models behind a workflow, with PPO or on what went well')
     .argument('[workflow]', 'template, saved workflow or .json file', 'qd-answer')
     .option('--task <name>', 'task, or a JSONL file of questions', 'village-qa')
     .option('--corpus <file>', 'JSONL file of {title, text} to search')
@@ -65,7 +66,13 @@ export function addTrain(program: Command): void {
     .option('--eval-limit <n>', 'held-out questions an evaluation takes at most', whole)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)
     .option('--seed <n>', 'seed of everything random', whole, 0)
-    .option('--set <key=value>', 'a PPO setting, e.g. lr=1e-4 (repeatable; docs/training.md lists them)', collect, [])
+    .option('--learn <how>', 'ppo, or sft: rounds of fine-tuning on what went well', 'ppo')
+    .option(
+      '--set <key=value>',
+      'a setting of how it learns, e.g. lr=1e-4 (repeatable; docs/training.md lists them)',
+      collect,
+      [],
+    )
     .option('--map <fields>', 'which fields of the file are what: question=prompt,answer=target')
     .option('--task-set <key=value>', 'an option of the task, e.g. heldOut=100 (repeatable)', collect, [])
     .option('--passages <n>', 'passages a search gives at most', whole)
@@ -131,9 +138,13 @@ export function stepLine({ step, rollout, policies, eval: held, timing }: StepMe
     .map((policy) => policy['losses/approx_kl'])
     .filter((value) => value !== undefined);
   const spread = kl.length === 0 ? '' : `KL ${Math.max(...kl).toExponential(1)} `;
+  const loss = Object.values(policies).map((policy) => policy['losses/sft']);
+  const tuned = loss.every((value) => value === undefined)
+    ? ''
+    : `loss ${loss.map((value) => fixed(value)).join(' ')} `;
   const dropped = rollout.dropped ? `dropped ${rollout.dropped} ` : '';
   const heldOut = held ? `| held-out ${scored(held)} legal ${fixed(held.legal, 2)} (${held.n}) ` : '';
-  return `step ${step}: ${sampled}${spread}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
+  return `step ${step}: ${sampled}${spread}${tuned}${dropped}${heldOut}| ${duration((timing.stepMs ?? 0) + (timing.evalMs ?? 0))}`;
 }
 
 /** F1, or the task's own score where that is another. */
@@ -178,7 +189,7 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     model: located(options.model),
     cast: await castOf(options.cast),
     seed: options.seed,
-    ppo: settings(options.set),
+    ...learningOf(options),
     taskOptions: taskOptionsOf(options),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
@@ -192,6 +203,11 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     ...(options.checkpointEvery === undefined ? {} : { checkpointEvery: options.checkpointEvery }),
   };
   return (await controller.train(request)).run;
+}
+
+function learningOf({ learn, set }: TrainOptions): Pick<TrainRequest, 'ppo' | 'sft'> {
+  if (learn !== 'ppo' && learn !== 'sft') throw new UserError(`No such way to learn: ${learn}; use ppo or sft`);
+  return { [learn]: settings(set) };
 }
 
 async function goOn(controller: Controller, named: string | null): Promise<string> {

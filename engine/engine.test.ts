@@ -87,6 +87,19 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
     expect(generation.text.length).toBeGreaterThan(0);
   });
 
+  it('answers two policies at once as one after the other, and cancels one of them alone', async () => {
+    const own = { ...SPEC, policy: 'q', frozen: false, method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj'] } } as const; // prettier-ignore
+    await host.engine.createPolicy(own);
+    const requests = [ask('a', 'Name a colour.'), ask('b', 'Count to three.', { temperature: 1, seed: 4 })];
+    const apart = [await host.engine.generate('p', requests), await host.engine.generate('q', requests)];
+    expect(await Promise.all(['p', 'q'].map((policy) => host.engine.generate(policy, requests)))).toEqual(apart);
+    const [stopped, whole] = [host.engine.generate('p', requests, 'stop'), host.engine.generate('q', requests)];
+    await host.engine.cancel('stop');
+    expect((await stopped).every(({ finish }) => finish === 'cancelled')).toBe(true);
+    expect(await whole).toEqual(apart[1]);
+    await host.engine.dropPolicy('q');
+  });
+
   it('scores what it generated as it generated it', async () => {
     const [generation] = await host.engine.generate('p', [
       ask('scored', 'Name a colour.', { temperature: 1, maxTokens: 8 }),

@@ -26,9 +26,9 @@ import type {
   SftReport,
   SftSettings,
 } from './protocol.ts';
-import { generate } from './rollout/generate.ts';
 import { checkSampling } from './rollout/sample.ts';
 import { score } from './rollout/score.ts';
+import { GenerationSession } from './rollout/session.ts';
 import { fineTune } from './learn/sft.ts';
 import { updatePolicy, type KeptRecord } from './learn/update.ts';
 
@@ -48,7 +48,12 @@ export function createEngine(events: EngineEvents): EngineApi {
     exportPolicy: (policy, what, call) => state.calls.exclusive(() => exportPolicy(state.policy(policy), what), call),
     importPolicy: (policy, files) => state.calls.exclusive(() => importPolicy(state.policy(policy), files)),
     encode: async (model, prompt) => encodePrompt(state.model(model), prompt),
-    generate: (policy, requests, call) => state.calls.exclusive(() => state.generate(policy, requests, call), call),
+    generate: (policy, requests, call) =>
+      state.calls.join(
+        () => new GenerationSession({ yieldToEvents: () => state.pause() }),
+        (session) => state.generate(session, policy, requests, call),
+        call,
+      ),
     score: (policy, items) =>
       state.calls.exclusive(() => {
         const { base, trunk } = state.policy(policy);
@@ -70,7 +75,7 @@ export function createEngine(events: EngineEvents): EngineApi {
 }
 
 class EngineState {
-  readonly calls = new Calls();
+  readonly calls = new Calls<GenerationSession>();
   readonly #events: EngineEvents;
   #device: Device | null = null;
   readonly #models = new Map<string, BaseModel>();
@@ -140,23 +145,23 @@ class EngineState {
     this.#records.delete(name);
   }
 
-  async generate(name: string, requests: readonly GenerateRequest[], call?: string): Promise<Generation[]> {
+  async generate(
+    session: GenerationSession,
+    name: string,
+    requests: readonly GenerateRequest[],
+    call?: string,
+  ): Promise<Generation[]> {
     const policy = this.policy(name);
     const orders = requests.map(({ record, prompt, sampling }) => {
       checkSampling(sampling);
       return { record, promptIds: encodePrompt(policy.base, prompt), sampling };
     });
     checkUnique(orders.map(({ record }) => record));
-    const generations = await generate(
-      { trunk: policy.trunk, using: policy.using(), tokenizer: policy.base.tokenizer },
-      orders,
-      {
-        onToken: (record, ids, text) => this.#events.onToken({ record, ids, text }),
-        onProgress: (done, total) => this.#progress(call, 'generate', done, total),
-        cancelled: () => this.calls.cancelled(call),
-        yieldToEvents: () => this.pause(),
-      },
-    );
+    const generations = await session.ask(policy, orders, {
+      onToken: (record, ids, text) => this.#events.onToken({ record, ids, text }),
+      onProgress: (done, total) => this.#progress(call, 'generate', done, total),
+      cancelled: () => this.calls.cancelled(call),
+    });
     const kept = this.#keptBy(name);
     for (const [i, { record, promptIds, ids, logprobs }] of generations.entries()) {
       if (requests[i].keep) kept.set(record, { promptIds, ids, logprobs });

@@ -8,6 +8,7 @@ import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
 import type { Job } from './protocol.ts';
+import type { ForkChange } from './schema/trace.ts';
 import { configOf, echoWorkflow, questionLines, toyEngine } from './train/test-support.ts';
 import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
@@ -69,6 +70,7 @@ function hostOf(store: Store) {
       },
       generate: guarded(toy.generate as never),
       forget: guarded(toy.forget as never),
+      sft: guarded(toy.sft as never),
       exportPolicy: guarded(toy.exportPolicy as never),
       importPolicy: guarded(toy.importPolicy as never),
       update: guarded(async (policy, ...args: unknown[]) => {
@@ -231,6 +233,18 @@ describe('jobs', () => {
     const frozen = (await controller.run(run)).config;
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
+    const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
+    await controller.settled(tuned.run);
+    expect((await controller.run(tuned.run)).config.settings).toMatchObject({
+      ppo: {},
+      sft: { minScore: 0.5, lr: 1e-4, best: 4, legal: true, epochs: 2, lrDecay: 'constant' },
+    });
+    await controller.removeRun(tuned.run);
+    await expect(controller.train({ ...request, sft: { clip: 0.2 } })).rejects.toThrow(
+      /no setting clip of fine-tuning/,
+    );
+    await expect(controller.train({ ...request, sft: { best: 0.5 } })).rejects.toThrow(/setting best cannot be 0.5/);
+    await expect(controller.train({ ...request, sft: { lr: -1 } })).rejects.toThrow(/lr must be a number from 0/);
     const policy = { model: 'toy', method: { kind: 'full' as const }, frozen: true };
     const cast = {
       troupe: 'cast' as const,
@@ -255,6 +269,30 @@ describe('jobs', () => {
       await expect(controller.train({ ...request, ...change } as never)).rejects.toMatchObject({ name: 'UserError' });
     }
     expect(await controller.runs()).toHaveLength(1);
+  });
+
+  it('keep the forks of a trace beside it, on the weights that spoke', async () => {
+    await controller.begin(config);
+    await controller.settled('r');
+    const { rows } = await controller.traces('r', { step: 4, phase: 'train' });
+    const trace = await controller.trace('r', rows[0].id);
+    const fork = (...changes: ForkChange[]) =>
+      controller.forkTrace({ run: 'r', trace: trace.id, record: 'solve#0', changes });
+    const [said] = await fork({ kind: 'text', text: trace.query.answers[0] });
+    expect(said).toMatchObject({ id: `${trace.id}.fork-1`, score: { f1: 1 }, fork: { of: trace.id, weights: 2 } });
+    expect(said.records[1].reward).toBe(1);
+    const drawn = await fork({ kind: 'seed', seed: 1 }, { kind: 'seed', seed: 2 });
+    expect(drawn.map(({ id }) => id)).toEqual([`${trace.id}.fork-2`, `${trace.id}.fork-3`]);
+    const other = open();
+    expect(await other.forks('r', trace.id)).toEqual([said, ...drawn]);
+    expect(await other.trace('r', said.id)).toEqual(said);
+    const [again] = await controller.forkTrace({ run: 'r', trace: said.id, record: 'solve#0', changes: [{ kind: 'seed', seed: 3 }] }); // prettier-ignore
+    expect(again).toMatchObject({ id: `${trace.id}.fork-4`, fork: { of: said.id } });
+    expect(await other.forks('r', trace.id)).toHaveLength(3);
+    await expect(fork()).rejects.toThrow('cannot be forked 0 times');
+    await expect(fork({ kind: 'text' } as never)).rejects.toThrow('Not a change of a record');
+    await expect(controller.trace('r', `${trace.id}.fork-9`)).rejects.toThrow('No such fork in run r');
+    expect((await controller.traces('r', { step: 4 })).rows.map(({ id }) => id)).not.toContain(said.id);
   });
 
   it('leave a question alone that a person stops', async () => {

@@ -7,6 +7,7 @@ import type { ChatMessage, ModelInfo, SftReport } from '../engine/protocol.ts';
 import { checkRunId, composeRun, newRunId } from './controller/compose.ts';
 import { openEngineRoom } from './controller/engine-room.ts';
 import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
+import { forkTrace } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
 import { TrainingJob } from './controller/job.ts';
@@ -18,10 +19,13 @@ import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.t
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
-import { enginePolicy, rolloutCall, train } from './train/train.ts';
+import { keepIndex } from './tools/bm25-kept.ts';
+import { enginePolicy, rolloutCall } from './train/learn.ts';
+import { train } from './train/train.ts';
 import { listRuns, readRun, writeRun } from './workspace/runs.ts';
 import { paths } from './workspace/layout.ts';
-import { listTraces, readTrace } from './workspace/traces.ts';
+import { forksOf, isFork, readAnyTrace } from './workspace/forks.ts';
+import { listTraces } from './workspace/traces.ts';
 
 /** The engine's calls that answer a person. */
 const ANSWER = 'answer';
@@ -49,7 +53,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
     onToken: ({ record, text }) =>
-      /^\d+-(train|eval)-/.test(record) ? running()?.job.alive() : events.onText({ record, text }),
+      /^\d+-(train|eval)-/.test(record) && !isFork(record) ? running()?.job.alive() : events.onText({ record, text }),
     onProgress: ({ call, phase, done, total }) => running()?.job.working(call, phase, done, total),
     onDeviceLost: ({ reason }) => {
       for (const { job } of jobs.values()) job.ask('pause');
@@ -60,13 +64,16 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
   });
 
-  const task = (name: string, corpus: string | undefined, options: RunConfig['task']['options']) =>
-    loadTask({
+  const task = async (name: string, corpus: string | undefined, options: RunConfig['task']['options']) => {
+    const loaded = await loadTask({
       name,
       ...(corpus === undefined ? {} : { corpus }),
       options,
       ...(host.readFile ? { read: host.readFile } : {}),
     });
+    await keepIndex(store, loaded.corpus);
+    return loaded;
+  };
 
   const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
 
@@ -166,6 +173,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
     if (running()?.job.config.id === run) await (await room.engine()).cancel(rolloutCall(run));
   };
 
+  const newAnswer = (): { stopped: boolean } => (asked = { stopped: false });
+
   const damaged = (error: UserError) => events.onNotice({ level: 'warning', text: error.message });
 
   const jobOf = (run: string): TrainingJob => {
@@ -230,11 +239,28 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
     trace: async (run, id) => {
       await readRun(store, run);
-      return readTrace(store, run, id);
+      return readAnyTrace(store, run, id);
+    },
+    forks: async (run, trace) => {
+      await readRun(store, run);
+      return forksOf(store, run, trace);
+    },
+    forkTrace: async ({ run, ...request }) => {
+      const mine = newAnswer();
+      const config = await readRun(store, run);
+      return forkTrace({
+        request,
+        config,
+        store,
+        room,
+        outside: host.outside,
+        task: await taskOf(config.task),
+        call: ANSWER,
+        cancelled: () => mine.stopped,
+      });
     },
     runQuestion: async (request) => {
-      const mine = { stopped: false };
-      asked = mine;
+      const mine = newAnswer();
       // A trained team searches the corpus it was trained with.
       const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
       const questions = from ? await taskOf(from) : await task(request.task, undefined, {});

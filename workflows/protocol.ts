@@ -5,7 +5,7 @@
 import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo } from '../engine/protocol.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
-import type { Trace } from './schema/trace.ts';
+import type { ForkChange, Trace } from './schema/trace.ts';
 import type { Workflow } from './schema/workflow.ts';
 
 export type WorkflowSummary = { name: string; title: string; description: string; roles: string[]; template: boolean };
@@ -53,6 +53,8 @@ export type TrainRequest = {
   search?: { passages?: number; words?: number };
   /** Overrides of the engine's PPO settings. */
   ppo?: Record<string, unknown>;
+  /** Learn by supervised fine-tuning on what went well, a round a step, with these overrides, instead of by PPO. */
+  sft?: Record<string, unknown>;
 };
 
 export type JobState = 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';
@@ -143,6 +145,10 @@ export type ControllerApi = {
 
   traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }>;
   trace(run: string, id: string): Promise<Trace>;
+  /** Runs a trace on from one of its records, once for each change; all are kept as its forks. */
+  forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
+  /** The forks that left this trace, oldest first. */
+  forks(run: string, trace: string): Promise<Trace[]>;
   /** Runs one question; the trace streams through onText and is returned whole. */
   runQuestion(request: {
     workflow: string | Workflow;
@@ -153,7 +159,7 @@ export type ControllerApi = {
     run?: string;
     seed: number;
   }): Promise<Trace>;
-  /** Ends the question or the chat answer in progress: the question rejects with `Cancelled`, the chat returns what was said. */
+  /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;
   /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
   exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;

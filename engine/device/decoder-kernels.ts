@@ -130,10 +130,10 @@ function defineGated(define: Define, team: ThreadTeam): void {
 }
 
 function defineSoftmax(define: Define, team: ThreadTeam): void {
-  define(FUSED.causalSoftmax, ({ x }, { scale }, backend) => {
+  define(FUSED.causalSoftmax, ({ x }, { scale, before }, backend) => {
     const out = backend.makeOutput(x!.shape, 'float32');
     perform(team, backend, 'causalSoftmax', {
-      operands: [x!, out],
+      operands: [x!, out, before!],
       ...rowsAndCols(x!.shape),
       period: x!.shape.at(-2)!,
       number: scale!,

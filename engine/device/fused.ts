@@ -37,11 +37,11 @@ export function fusedGated<T extends tf.Tensor>(gate: T, up: T): T | null {
 
 /**
  * Softmax of scale · scores over the keys up to each query's own position; keys beyond get exactly 0, and no bit depends on
- * how many there are. scores: [..., queries, keys], query i of every block sees keys 0 … i.
+ * how many there are. scores: [..., queries, keys], query i of every block sees keys 0 … before + i.
  */
-export function fusedCausalSoftmax<T extends tf.Tensor>(scores: T, scale: number): T | null {
+export function fusedCausalSoftmax<T extends tf.Tensor>(scores: T, scale: number, before = 0): T | null {
   if (!present(FUSED.causalSoftmax)) return null;
-  return tf.engine().runKernel(FUSED.causalSoftmax, { x: scores }, { scale }) as T;
+  return tf.engine().runKernel(FUSED.causalSoftmax, { x: scores }, { scale, before }) as T;
 }
 
 /**

@@ -1,10 +1,13 @@
 /**
  * AdamW over one flat variable, with a learning rate per part: the trunk's segments and the value head's. A part without a
- * rate is left exactly as it is, moments and all. Where tfjs computes on the CPU this is one loop over the arrays in place;
- * on a GPU about a dozen operations whatever the number of layers.
+ * rate is left exactly as it is, moments and all. Where tfjs computes on the CPU this is one loop over the arrays in place,
+ * with hand-written kernels one dispatch, else about a dozen operations whatever the number of layers.
  */
 import * as tf from '@tensorflow/tfjs';
+import { handWrittenGpu } from '../model/choose-trunk.ts';
 import type { Moments, Segment, Trainable } from '../model/policy.ts';
+import { adamwInPlace } from '../webgpu/flat-adamw.ts';
+import type { AdamwFactors } from '../webgpu/kernels/adamw.ts';
 import type { FlatGradient } from './gradients.ts';
 import { hostView } from './host.ts';
 
@@ -23,9 +26,6 @@ export type StepSize = {
 
 type Run = { readonly part: Part; readonly begin: number; readonly end: number };
 
-/** What one parameter run needs: step = lr / (1 - beta1^t), root = sqrt(1 - beta2^t), decay = 1 - lr wd. */
-type Factors = { readonly step: number; readonly root: number; readonly decay: number; readonly scale: number };
-
 /**
  * One step: gradients scaled to a global norm of at most `maxGradNorm`, then m, v, bias correction and decoupled decay.
  * Returns the norm before scaling. A norm that is not finite changes nothing: the caller reports it.
@@ -43,9 +43,15 @@ export async function adamwStep(
   const scale = size.maxGradNorm > 0 ? Math.min(1, size.maxGradNorm / (norm + 1e-6)) : 1;
   const steps = { ...moments.steps };
   for (const part of new Set(runs.map((run) => run.part))) steps[part]++;
-  const factors = (run: Run) => factorsOf(size.rates[run.part] as number, size.weightDecay, steps[run.part], scale);
+  const factors = (run: Run): AdamwFactors =>
+    factorsOf(size.rates[run.part] as number, size.weightDecay, steps[run.part], scale);
   if (gradient.host) stepOnHost(trainable, moments, gradient.host, runs, factors);
-  else if (gradient.device) stepOnDevice(trainable, moments, gradient.device, runs, factors);
+  else if (gradient.device) {
+    const gpu = handWrittenGpu();
+    const state = moments as DeviceMoments;
+    if (gpu) adamwInPlace(gpu, { g: gradient.device, p: trainable.flat, m: state.m, v: state.v }, runs, factors);
+    else stepOnDevice(trainable, state, gradient.device, runs, factors);
+  }
   moments.steps = steps;
   return norm;
 }
@@ -61,8 +67,15 @@ function runsOf(layout: readonly Segment[]): Run[] {
   return runs;
 }
 
-function factorsOf(lr: number, weightDecay: number, t: number, scale: number): Factors {
-  return { step: lr / (1 - BETA1 ** t), root: Math.sqrt(1 - BETA2 ** t), decay: 1 - lr * weightDecay, scale };
+function factorsOf(lr: number, weightDecay: number, t: number, scale: number): AdamwFactors {
+  const constants = { beta1: BETA1, beta2: BETA2, epsilon: EPSILON };
+  return {
+    ...constants,
+    step: lr / (1 - BETA1 ** t),
+    root: Math.sqrt(1 - BETA2 ** t),
+    decay: 1 - lr * weightDecay,
+    scale,
+  };
 }
 
 /** Square root of the sum of squares over the runs, summed in float64 on the CPU. */
@@ -86,7 +99,8 @@ export async function globalNorm(
   return Math.sqrt(total);
 }
 
-type FactorsOf = (run: Run) => Factors;
+type FactorsOf = (run: Run) => AdamwFactors;
+type DeviceMoments = Moments & { m: tf.Tensor1D; v: tf.Tensor1D };
 
 function stepOnHost(
   trainable: Trainable,
@@ -110,12 +124,11 @@ function stepOnHost(
 
 function stepOnDevice(
   trainable: Trainable,
-  moments: Moments,
+  state: DeviceMoments,
   gradient: tf.Tensor1D,
   runs: readonly Run[],
   factors: FactorsOf,
 ): void {
-  const state = moments as Moments & { m: tf.Tensor1D; v: tf.Tensor1D };
   for (const run of runs) {
     const { step, root, decay, scale } = factors(run);
     const [p, m, v] = tf.tidy(() => {

@@ -1,6 +1,6 @@
 /**
- * Micro-batches: which sequences go through the trunk together, within a budget of tokens, padding included. Sequences of
- * like length are packed together. The budget only bounds memory: weights and sums are over the whole mini-batch, so that
+ * Micro-batches: which sequences go through the trunk together, within a budget of tokens, padding included. Sequences
+ * that begin alike are packed together and their common prefix is computed once; among them, those of like length. The budget only bounds memory: weights and sums are over the whole mini-batch, so that
  * the result is the same however it is cut. When memory runs out the budget is halved, and said so.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -8,6 +8,8 @@ import { isOutOfMemory } from '../device/out-of-memory.ts';
 import { UserError } from '../errors.ts';
 import type { Policy } from '../model/policy.ts';
 import type { TokenBatch } from '../model/trunk.ts';
+import { sharedLength } from '../model/row-layout.ts';
+import { families } from './families.ts';
 import { computesOnHost } from './host.ts';
 import type { Sequence } from './records.ts';
 
@@ -35,41 +37,63 @@ function inputLength({ promptIds, ids }: Sequence): number {
   return promptIds.length + ids.length - 1;
 }
 
-/** Packs the sequences at `indices`, longest first, into micro-batches of at most `budget` tokens (at least one sequence each). */
+/** Packs the sequences at `indices`, family by family, longest first, into micro-batches of at most `budget` tokens (at least one sequence each). */
 export function packMicroBatches(
   sequences: readonly Sequence[],
   indices: readonly number[],
   budget: number,
 ): MicroBatch[] {
+  const prompts = sequences.map(({ promptIds }) => promptIds);
+  const ordered = families(prompts, indices).map((family) => [...family].sort((a, b) => a - b));
+  ordered.sort((a, b) => a[0] - b[0]);
+  return ordered.flatMap((family) => packFamily(sequences, family, budget));
+}
+
+function packFamily(sequences: readonly Sequence[], family: readonly number[], budget: number): MicroBatch[] {
   const step = tf.getBackend() === 'webgpu' ? GPU_LENGTH_STEP : 1;
-  const padded = (i: number) => Math.ceil(inputLength(sequences[i]) / step) * step;
-  const longestFirst = [...indices].sort((a, b) => padded(b) - padded(a) || a - b);
+  const sharedBy = (members: readonly number[]): number => {
+    const shared = sharedLength(members.map((i) => sequences[i].promptIds));
+    return members.length > 1 ? shared - (shared % step) : 0;
+  };
+  const inFamily = sharedBy(family);
+  const padded = (i: number, shared: number) => Math.ceil((inputLength(sequences[i]) - shared) / step) * step;
+  const longestFirst = [...family].sort((a, b) => inputLength(sequences[b]) - inputLength(sequences[a]) || a - b);
   const groups: number[][] = [];
   for (const i of longestFirst) {
     const group = groups.at(-1);
-    if (group && (group.length + 1) * padded(group[0]) <= budget) group.push(i);
+    if (group && inFamily + (group.length + 1) * padded(group[0], inFamily) <= budget) group.push(i);
     else groups.push([i]);
   }
-  return groups.map((members) => buildMicroBatch(sequences, members, padded(members[0])));
+  return groups.map((members) => {
+    const shared = sharedBy(members);
+    return buildMicroBatch(sequences, members, shared, padded(members[0], shared));
+  });
 }
 
-function buildMicroBatch(sequences: readonly Sequence[], members: readonly number[], length: number): MicroBatch {
+/** `shared`: tokens of the common prefix that stand apart; `length`: of the longest rest, padded. */
+function buildMicroBatch(
+  sequences: readonly Sequence[],
+  members: readonly number[],
+  shared: number,
+  length: number,
+): MicroBatch {
   const ids = new Int32Array(members.length * length);
   const rows: number[] = [];
   const responses: number[] = [];
   members.forEach((index, b) => {
     const { promptIds, ids: response } = sequences[index];
-    const first = b * length;
-    for (let t = 0; t < promptIds.length; t++) ids[first + t] = promptIds[t];
+    const first = b * length - shared;
+    for (let t = shared; t < promptIds.length; t++) ids[first + t] = promptIds[t];
     for (let t = 0; t < response.length; t++) {
       if (t + 1 < response.length) ids[first + promptIds.length + t] = response[t];
       rows.push(first + promptIds.length - 1 + t);
       responses.push(response[t]);
     }
   });
-  const lengths = Int32Array.from(members, (index) => inputLength(sequences[index]));
+  const prefix = Int32Array.from({ length: shared }, (_, t) => sequences[members[0]].promptIds[t]);
+  const lengths = Int32Array.from(members, (index) => inputLength(sequences[index]) - shared);
   return {
-    batch: { ids, batch: members.length, length, lengths },
+    batch: { prefix, ids, batch: members.length, length, lengths },
     members,
     rows: Int32Array.from(rows),
     ids: Int32Array.from(responses),

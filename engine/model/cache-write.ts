@@ -1,5 +1,5 @@
 /**
- * One row into the middle of a tensor that stays where it is. This reaches below tfjs's public operations, into the
+ * One row, or the first rows, into the middle of a tensor that stays where it is. This reaches below tfjs's public operations, into the
  * memory each backend keeps for a tensor; it must never be used on a tensor that a gradient tape has seen.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -44,6 +44,26 @@ function writeOnGpu(target: tf.Tensor3D, rows: tf.Tensor, positions: tf.Tensor1D
   backend.runWebGPUProgram(scatterProgram(target.shape, count * width), [flat, positions], 'float32', uniforms, target);
 }
 
+/**
+ * target[rows[i], 0 … length-1, :] = blocks[i, :, :], in place.
+ * target: [all rows, capacity, width], blocks: [rows.length, length, width].
+ */
+export function writeBlocks(target: tf.Tensor3D, blocks: tf.Tensor3D, rows: Int32Array): void {
+  const [, capacity, width] = target.shape;
+  const block = blocks.shape[1] * width;
+  if (tf.getBackend() !== 'webgpu') {
+    const to = hostView(target)!;
+    const from = hostView(blocks)!;
+    rows.forEach((row, i) => to.set(from.subarray(i * block, (i + 1) * block), row * capacity * width));
+    return;
+  }
+  const backend = tf.backend() as unknown as WebGpuBackend;
+  const uniforms = [blocks.size, block, capacity * width].map((value) => ({ type: 'int32', data: [value] }));
+  const places = tf.tensor1d(rows, 'int32');
+  backend.runWebGPUProgram(blocksProgram(target.shape, blocks.size), [blocks, places], 'float32', uniforms, target);
+  places.dispose();
+}
+
 const WORKGROUP = 64;
 
 /** One thread per written number; only what is written is touched, the rest of the output keeps its values. */
@@ -64,4 +84,29 @@ function scatterProgram(outputShape: readonly number[], written: number): object
         }
       }`,
   };
+}
+
+function blocksProgram(outputShape: readonly number[], written: number): object {
+  return {
+    variableNames: ['blocks', 'rows'],
+    uniforms: 'written : i32, block : i32, stride : i32,',
+    outputShape,
+    workgroupSize: [WORKGROUP, 1, 1],
+    dispatchLayout: { x: [0] },
+    dispatch: gridOf(Math.ceil(written / WORKGROUP)),
+    shaderKey: 'troupe-cache-blocks',
+    getUserCode: () => `
+      fn main(index : i32) {
+        if (index < uniforms.written) {
+          result[rows[index / uniforms.block] * uniforms.stride + index % uniforms.block] = blocks[index];
+        }
+      }`,
+  };
+}
+
+const MOST_GROUPS = 65_535;
+
+/** Workgroups along x and y: more than a dimension holds wrap around. */
+function gridOf(groups: number): [x: number, y: number, z: number] {
+  return [Math.min(groups, MOST_GROUPS), Math.ceil(groups / MOST_GROUPS), 1];
 }

@@ -5,8 +5,8 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
-import { writeRows } from './cache-write.ts';
-import type { Cache } from './trunk.ts';
+import { writeBlocks, writeRows } from './cache-write.ts';
+import type { Cache, ForwardWeights } from './trunk.ts';
 
 export type LayerCache = { k: tf.Tensor3D; v: tf.Tensor3D }; // [slots * kvHeads, capacity, headDim]
 
@@ -16,6 +16,7 @@ export class KeyValueCache implements Cache {
   lengths: Int32Array;
   readonly layers: LayerCache[];
   readonly #kvHeads: number;
+  #using: ForwardWeights | null = null;
 
   constructor(config: ModelConfig, slots: number, capacity: number) {
     this.slots = slots;
@@ -29,8 +30,24 @@ export class KeyValueCache implements Cache {
     }));
   }
 
-  /** Takes positions 0 … length-1 of one layer. k, v: [slots * kvHeads, length, headDim] */
-  fill(layer: number, k: tf.Tensor3D, v: tf.Tensor3D): void {
+  /** What all slots run with: one for the whole cache. */
+  get using(): ForwardWeights {
+    if (!this.#using) throw new Error('a step before any prompt');
+    return this.#using;
+  }
+
+  runWith(using: ForwardWeights): void {
+    this.#using = using;
+  }
+
+  /** Takes positions 0 … length-1 of one layer, of all slots or of those named. k, v: [slots * kvHeads, length, headDim] */
+  fill(layer: number, k: tf.Tensor3D, v: tf.Tensor3D, slots?: Int32Array): void {
+    if (slots) {
+      const rows = this.#rowsOf(slots);
+      writeBlocks(this.layers[layer].k, k, rows);
+      writeBlocks(this.layers[layer].v, v, rows);
+      return;
+    }
     const rest = this.capacity - k.shape[1];
     const place = (old: tf.Tensor3D, fresh: tf.Tensor3D): tf.Tensor3D => {
       old.dispose();
@@ -61,11 +78,8 @@ export class KeyValueCache implements Cache {
   }
 
   select(slots: Int32Array): void {
-    const rows = new Int32Array(slots.length * this.#kvHeads);
-    for (let row = 0; row < rows.length; row++)
-      rows[row] = slots[Math.floor(row / this.#kvHeads)] * this.#kvHeads + (row % this.#kvHeads);
     tf.tidy(() => {
-      const index = tf.tensor1d(rows, 'int32');
+      const index = tf.tensor1d(this.#rowsOf(slots), 'int32');
       for (const layer of this.layers) {
         for (const part of ['k', 'v'] as const) {
           const old = layer[part];
@@ -77,6 +91,15 @@ export class KeyValueCache implements Cache {
     const lengths = this.lengths;
     this.lengths = slots.map((slot) => lengths[slot]);
     this.slots = slots.length;
+  }
+
+  /** Rows of the tensors that belong to these slots. */
+  #rowsOf(slots: Int32Array): Int32Array {
+    const heads = this.#kvHeads;
+    return Int32Array.from(
+      { length: slots.length * heads },
+      (_, i) => slots[Math.floor(i / heads)] * heads + (i % heads),
+    );
   }
 
   dispose(): void {

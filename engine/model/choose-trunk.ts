@@ -5,7 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
-import { activeGpu } from '../webgpu/gpu.ts';
+import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
 import type { Trunk } from './trunk.ts';
 
@@ -13,7 +13,7 @@ export type TrunkKind = 'fast' | 'tfjs';
 
 let wanted: TrunkKind = 'fast';
 
-/** For tests and comparisons: models loaded from now on get this trunk where it fits. Returns what was set before. */
+/** For tests and comparisons: models loaded from now on get this trunk where it fits, and every head its kind. Returns what was set before. */
 export function useTrunk(kind: TrunkKind): TrunkKind {
   const before = wanted;
   wanted = kind;
@@ -21,7 +21,11 @@ export function useTrunk(kind: TrunkKind): TrunkKind {
 }
 
 export function makeTrunk(config: ModelConfig): Trunk {
-  if (wanted === 'tfjs' || tf.getBackend() !== 'webgpu') return makeTfjsTrunk(config);
-  const gpu = activeGpu();
-  return fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+  const gpu = handWrittenGpu();
+  return gpu && fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+}
+
+/** The device for hand-written kernels, or null where there is none or plain operations are wanted. */
+export function handWrittenGpu(): Gpu | null {
+  return wanted === 'tfjs' || tf.getBackend() !== 'webgpu' ? null : activeGpu();
 }

@@ -1,16 +1,19 @@
 /**
  * Log-probs and entropies of given tokens from final hidden states, without ever holding the logits of all of them. Rows are
- * taken in chunks; the backward pass computes each chunk's logits again. It knows neither prompts nor losses.
+ * taken in chunks; the backward pass computes each chunk's logits again. On WebGPU hand-written kernels do it. It knows
+ * neither prompts nor losses.
  * n response tokens, d hidden size, V vocabulary; natural logarithms.
  */
 import * as tf from '@tensorflow/tfjs';
+import { fusedHeadFits, fusedScores } from '../webgpu/fused-head.ts';
+import { handWrittenGpu } from './choose-trunk.ts';
 
 export type HeadOptions = {
   /** Whether gradients flow through the entropies; they are returned either way. */
   readonly entropyGradient: boolean;
   /** Whether the head matrix gets a gradient; without it the dearest product of the backward pass is left out. */
   readonly trainHead: boolean;
-  /** Most bytes one chunk of logits may take. */
+  /** Most bytes one chunk of logits may take, where plain operations compute it. */
   readonly chunkBytes?: number;
 };
 
@@ -32,6 +35,15 @@ export function chosenLogprobs(
   options: HeadOptions,
 ): TokenScores {
   if (hidden.shape[0] !== ids.length) throw new Error(`${hidden.shape[0]} hidden states for ${ids.length} tokens`);
+  const gpu = fusedHeadFits(headWeight) ? handWrittenGpu() : null;
+  const scored = gpu
+    ? fusedScores(gpu, hidden, headWeight, ids, options)
+    : plainScores(hidden, headWeight, ids, options);
+  return { logprobs: column(scored, 0), entropy: column(scored, 1) };
+}
+
+/** [n, 2] */
+function plainScores(hidden: tf.Tensor2D, headWeight: tf.Tensor2D, ids: Int32Array, options: HeadOptions): tf.Tensor2D {
   const chunks = chunksOf(ids.length, headWeight.shape[0], options.chunkBytes ?? CHUNK_BYTES);
   // One chunk is all there may ever be, so where everything fits in it the probabilities are kept for the backward pass.
   const whole = chunks.length === 1;
@@ -46,8 +58,7 @@ export function chosenLogprobs(
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => backward(dy as tf.Tensor2D, saved, ids, chunks, options),
     };
   });
-  const scored = (options.trainHead ? op(hidden, headWeight) : op(hidden)) as tf.Tensor2D;
-  return { logprobs: column(scored, 0), entropy: column(scored, 1) };
+  return (options.trainHead ? op(hidden, headWeight) : op(hidden)) as tf.Tensor2D;
 }
 
 type ChunkScores = { readonly scores: tf.Tensor2D; readonly probabilities: tf.Tensor2D | null };

@@ -7,7 +7,7 @@ import { openDevice, type Device } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { leanBlockFits } from './lean-block.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
-import type { Adapter, ForwardWeights } from './trunk.ts';
+import type { Adapter, ForwardWeights, TokenBatch } from './trunk.ts';
 
 const BASE = {
   ...{ hidden: 40, intermediate: 52, layers: 2, heads: 6, kvHeads: 2, headDim: 8, vocab: 31, contextLength: 64 },
@@ -24,7 +24,14 @@ const BATCH = {
   length: 9,
   lengths: Int32Array.of(9, 4, 7),
 };
+const PREFIX = Int32Array.of(7, 3, 29, 3, 14);
 const ROWS = Int32Array.of(25, 1, 2, 12, 20);
+const CASES = [
+  { rows: undefined, batch: BATCH, title: 'all rows' },
+  { rows: ROWS, batch: BATCH, title: 'some rows' },
+  { rows: undefined, batch: { ...BATCH, prefix: PREFIX }, title: 'all rows after a shared prefix' },
+  { rows: ROWS, batch: { ...BATCH, prefix: PREFIX }, title: 'some rows after a shared prefix' },
+];
 
 let device: Device;
 beforeAll(async () => {
@@ -69,7 +76,7 @@ function gradients(
   lean: boolean,
   named: Record<string, tf.Tensor>,
   using: (named: Record<string, tf.Tensor>) => ForwardWeights,
-  rows?: Int32Array,
+  { batch, rows }: { batch: TokenBatch; rows: Int32Array | undefined },
 ): number[][] {
   const before = useFused(lean);
   expect(leanBlockFits(config)).toBe(lean);
@@ -77,7 +84,7 @@ function gradients(
   const names = Object.keys(named);
   const { value, grads } = tf.valueAndGrads((...tensors) => {
     const weights = using(Object.fromEntries(names.map((name, i) => [name, tensors[i]])));
-    const states = rows ? trunk.forwardAt(BATCH, rows, weights) : trunk.forward(BATCH, weights);
+    const states = rows ? trunk.forwardAt(batch, rows, weights) : trunk.forward(batch, weights);
     return tf.sum(tf.mul(states, tf.cos(tf.range(0, states.size)).reshape(states.shape)));
   })(names.map((name) => named[name]));
   const read = [[...value.dataSync()], ...grads.map((grad) => [...grad.dataSync()])];
@@ -96,29 +103,29 @@ function same(lean: number[][], plain: number[][], names: readonly string[]): vo
 }
 
 describe.each(CONFIGS)('the lean layer of $architecture', (config) => {
-  it.each([undefined, ROWS])('gives the plain gradients of all weights (rows %s)', (rows) => {
+  it.each(CASES)('gives the plain gradients of all weights: $title', (one) => {
     const weights = weightsOf(config);
     const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
     same(
-      gradients(config, true, weights, using, rows),
-      gradients(config, false, weights, using, rows),
+      gradients(config, true, weights, using, one),
+      gradients(config, false, weights, using, one),
       Object.keys(weights),
     );
   });
 
-  it.each([undefined, ROWS])('gives the plain gradients of an adapter (rows %s)', (rows) => {
+  it.each(CASES)('gives the plain gradients of an adapter: $title', (one) => {
     const weights = weightsOf(config);
     const named = adapterTensors(config);
     const using = (tensors: Record<string, tf.Tensor>): ForwardWeights => ({ weights, adapter: adapterFrom(tensors) });
-    same(gradients(config, true, named, using, rows), gradients(config, false, named, using, rows), Object.keys(named));
+    same(gradients(config, true, named, using, one), gradients(config, false, named, using, one), Object.keys(named));
   });
 
   it('leaves no tensor behind', () => {
     const weights = weightsOf(config);
     const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
-    gradients(config, true, weights, using, ROWS);
+    gradients(config, true, weights, using, CASES[3]);
     const before = tf.memory().numTensors;
-    gradients(config, true, weights, using, ROWS);
+    gradients(config, true, weights, using, CASES[3]);
     expect(tf.memory().numTensors).toBe(before);
   });
 });

@@ -2,23 +2,24 @@
  * One decoder layer as a single operation with a hand-written gradient, where the device has the fused kernels. tfjs's own
  * tape keeps every intermediate and every intermediate's gradient until the end: 5 MB a token for a model of 135M
  * parameters. This keeps what the backward pass reads and nothing else, about 1 MB. The plain layer in tfjs-trunk.ts is
- * its oracle. Rows are tokens, n = batch * length; `picked` rows leave the attention of the last layer.
+ * its oracle. Rows are tokens, n of them; `picked` rows leave the attention of the last layer.
  */
 import * as tf from '@tensorflow/tfjs';
 import { FUSED } from '../device/decoder-kernels.ts';
 import { fusedIsOn } from '../device/fused.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { LINEAR_LAYERS } from '../formats/peft.ts';
-import { splitHeads } from './attention.ts';
+import { headRows, rowsOfHeads, seenRows, type HeadRows } from './attention.ts';
 import { linear, weightOf } from './linear.ts';
 import type { Rotation } from './rope.ts';
+import type { RowLayout } from './row-layout.ts';
 import type { ForwardWeights } from './trunk.ts';
 
 export type Layer = {
   readonly config: ModelConfig;
   /** "model.layers.3" */
   readonly at: string;
-  readonly batch: number;
+  readonly layout: RowLayout;
   readonly rotation: Rotation;
   readonly pick?: Int32Array;
 };
@@ -93,40 +94,22 @@ function norm(x: M, weight: tf.Tensor, eps: number): [y: M, scale: tf.Tensor] {
 const rotate = (x: M, heads: number, { cos, sin }: Rotation, sign: 1 | -1): M =>
   run(FUSED.rope, { x, cos, sin }, { heads, sign }) as M;
 
-/** [batch * heads, length, headDim] -> [batch * length, heads * headDim] */
-function mergeHeads(x: tf.Tensor3D, batch: number): M {
-  const [rows, length, headDim] = x.shape;
-  const heads = rows / batch;
-  return tf.reshape(tf.transpose(tf.reshape(x, [batch, heads, length, headDim]), [0, 2, 1, 3]), [
-    batch * length,
-    heads * headDim,
-  ]);
-}
-
-/** Query heads of a group as rows against their key-value head. // [batch * kvHeads, group * length, headDim] */
-function grouped(x: tf.Tensor3D, { config, batch }: Layer): tf.Tensor3D {
-  return tf.reshape(x, [batch * config.kvHeads, -1, config.headDim]);
-}
-
 function forward(layer: Layer, x: M, using: ForwardWeights): { y: M; kept: Named } {
-  const { config, at, batch, pick } = layer;
+  const { config, at, layout, pick } = layer;
   const weight = (name: string): tf.Tensor => weightOf(using.weights, `${at}.${name}.weight`);
   const [n1, s1] = norm(x, weight('input_layernorm'), config.rmsEps);
   const kept: Named = { x, s1 };
-  const q = positioned(layer, linear(n1, `${at}.self_attn.q_proj`, using), config.heads, 'q_norm', using, kept);
-  const k = positioned(layer, linear(n1, `${at}.self_attn.k_proj`, using), config.kvHeads, 'k_norm', using, kept);
-  const v = splitHeads(linear(n1, `${at}.self_attn.v_proj`, using), batch, config.kvHeads);
-  const scores = tf.matMul(grouped(q, layer), k, false, true);
-  const length = k.shape[1];
-  const p = run(
-    FUSED.causalSoftmax,
-    { x: tf.reshape(scores, [batch * config.heads, length, length]) },
-    { scale: config.headDim ** -0.5 },
+  const linearOf = (name: string): M => linear(n1, `${at}.self_attn.${name}`, using);
+  const q = headRows(positioned(layer, linearOf('q_proj'), config.heads, 'q_norm', using, kept), layout, config.heads);
+  const k = seenRows(
+    positioned(layer, linearOf('k_proj'), config.kvHeads, 'k_norm', using, kept),
+    layout,
+    config.kvHeads,
   );
-  const all = mergeHeads(
-    tf.reshape(tf.matMul(byGroup(p, layer), v), [batch * config.heads, length, config.headDim]),
-    batch,
-  );
+  const v = seenRows(linearOf('v_proj'), layout, config.kvHeads);
+  const own = attend(q.own, k.all, v.all, layout.shared);
+  const shared = q.shared && attend(q.shared, k.shared!, v.shared!, 0);
+  const all = rowsOfHeads({ own: own.mixed, shared: shared && shared.mixed }, layout);
   const mixed = pick ? tf.gather(all, tf.tensor1d(pick, 'int32')) : all;
   const a: M = tf.add(
     pick ? tf.gather(x, tf.tensor1d(pick, 'int32')) : x,
@@ -136,10 +119,28 @@ function forward(layer: Layer, x: M, using: ForwardWeights): { y: M; kept: Named
   const gate = linear(n2, `${at}.mlp.gate_proj`, using);
   const up = linear(n2, `${at}.mlp.up_proj`, using);
   const y: M = tf.add(a, linear(run(FUSED.gated, { gate, up }) as M, `${at}.mlp.down_proj`, using));
-  return { y, kept: { ...kept, q, k, v, p, mixed, a, s2, gate, up } };
+  Object.assign(kept, { q: q.own, k: k.all, v: v.all, p: own.p, mixed, a, s2, gate, up });
+  if (shared) Object.assign(kept, { q0: q.shared, k0: k.shared, v0: v.shared, p0: shared.p });
+  return { y, kept };
 }
 
-/** Head norm where the model has one, rotation, heads first. */
+/**
+ * Attention of some rows' queries to the keys up to each, `before` of which come before the first. The query heads of a
+ * group stand as rows against their key-value head. q: [batch * heads, length, headDim], k and v: [batch * kvHeads, keys, headDim]
+ */
+function attend(
+  q: tf.Tensor3D,
+  k: tf.Tensor3D,
+  v: tf.Tensor3D,
+  before: number,
+): { mixed: tf.Tensor3D; p: tf.Tensor3D } {
+  const [rows, length, headDim] = q.shape;
+  const scores = tf.reshape(tf.matMul(byGroup(q, k), k, false, true), [rows, length, k.shape[1]]);
+  const p = run(FUSED.causalSoftmax, { x: scores }, { scale: headDim ** -0.5, before }) as tf.Tensor3D;
+  return { mixed: tf.reshape(tf.matMul(byGroup(p, k), v), q.shape), p };
+}
+
+/** Head norm where the model has one, then the rotation. // [n, heads * headDim] */
 function positioned(
   layer: Layer,
   x: M,
@@ -147,8 +148,8 @@ function positioned(
   name: 'q_norm' | 'k_norm',
   using: ForwardWeights,
   kept: Named,
-): tf.Tensor3D {
-  const { config, at, batch, rotation } = layer;
+): M {
+  const { config, at, rotation } = layer;
   let rows = x;
   if (config.qkNorm) {
     const flat = tf.reshape(x, [x.shape[0] * heads, config.headDim]) as M;
@@ -156,12 +157,12 @@ function positioned(
     Object.assign(kept, { [`${name}.x`]: flat, [`${name}.scale`]: scale });
     rows = tf.reshape(y, x.shape);
   }
-  return splitHeads(rotate(rows, heads, rotation, 1), batch, heads);
+  return rotate(rows, heads, rotation, 1);
 }
 
-/** [batch * heads, length, length] -> [batch * kvHeads, group * length, length] */
-function byGroup(p: tf.Tensor, { config, batch }: Layer): tf.Tensor3D {
-  return tf.reshape(p, [batch * config.kvHeads, -1, p.shape[2]!]);
+/** [batch * heads, length, …] -> [batch * kvHeads, group * length, …]; k: [batch * kvHeads, …] */
+function byGroup(x: tf.Tensor3D, k: tf.Tensor3D): tf.Tensor3D {
+  return tf.reshape(x, [k.shape[0], -1, x.shape[2]]);
 }
 
 // ---- backward ------------------------------------------------------------------------------------------------
@@ -203,50 +204,58 @@ function feedForwardBack({ config, at }: Layer, dy: M, kept: Named, using: Forwa
 
 /** Gradient of the normed rows that entered attention. dMixed: [n, heads * headDim] */
 function attentionBack(layer: Layer, dMixed: M, kept: Named, using: ForwardWeights, grads: Named): M {
-  const { config, at, batch } = layer;
-  const [q, k, v] = [kept.q, kept.k, kept.v] as tf.Tensor3D[];
-  const d: tf.Tensor3D = grouped(splitHeads(dMixed, batch, config.heads), layer);
-  const dp = tf.reshape(tf.matMul(d, v, false, true), kept.p.shape);
-  const ds = byGroup(run(FUSED.softmaxGrad, { y: kept.p, dy: dp }, { scale: config.headDim ** -0.5 }), layer);
-  const dv = tf.matMul(byGroup(kept.p, layer), d, true) as tf.Tensor3D; // [batch * kvHeads, length, headDim]
-  const dq = positionedBack(
-    layer,
-    tf.reshape(tf.matMul(ds, k), q.shape) as tf.Tensor3D,
-    config.heads,
-    'q_norm',
-    kept,
-    using,
-    grads,
-  );
-  const dk = positionedBack(
-    layer,
-    tf.matMul(ds, grouped(q, layer), true) as tf.Tensor3D,
-    config.kvHeads,
-    'k_norm',
-    kept,
-    using,
-    grads,
-  );
+  const { config, at, layout } = layer;
+  const d = headRows(dMixed, layout, config.heads);
+  const own = attendBack(d.own, kept.q, kept.k, kept.v, kept.p);
+  const shared = d.shared && attendBack(d.shared, kept.q0, kept.k0, kept.v0, kept.p0);
+  const rows = {
+    q: rowsOfHeads({ own: own.dq, shared: shared && shared.dq }, layout),
+    k: rowsOfHeads(seenBack(own.dk, shared && shared.dk, layout), layout),
+    v: rowsOfHeads(seenBack(own.dv, shared && shared.dv, layout), layout),
+  };
+  const dq = positionedBack(layer, rows.q, config.heads, 'q_norm', kept, using, grads);
+  const dk = positionedBack(layer, rows.k, config.kvHeads, 'k_norm', kept, using, grads);
   const [n1] = norm(kept.x as M, weightOf(using.weights, `${at}.input_layernorm.weight`), config.rmsEps);
   const parts = [
     linearBack(n1, `${at}.self_attn.q_proj`, dq, using, grads),
     linearBack(n1, `${at}.self_attn.k_proj`, dk, using, grads),
-    linearBack(n1, `${at}.self_attn.v_proj`, mergeHeads(dv, batch), using, grads),
+    linearBack(n1, `${at}.self_attn.v_proj`, rows.v, using, grads),
   ];
   return tf.addN(parts) as M;
 }
 
+/** Gradients of `attend`. d: like q. */
+function attendBack(d: tf.Tensor3D, ...kept: tf.Tensor[]): { dq: tf.Tensor3D; dk: tf.Tensor3D; dv: tf.Tensor3D } {
+  const [q, k, v, p] = kept as [tf.Tensor3D, tf.Tensor3D, tf.Tensor3D, tf.Tensor3D];
+  const dp = tf.reshape(tf.matMul(byGroup(d, k), v, false, true), p.shape);
+  const ds = byGroup(run(FUSED.softmaxGrad, { y: p, dy: dp }, { scale: q.shape[2] ** -0.5 }) as tf.Tensor3D, k);
+  return {
+    dq: tf.reshape(tf.matMul(ds, k), q.shape),
+    dk: tf.matMul(ds, byGroup(q, k), true),
+    dv: tf.matMul(byGroup(p, k), byGroup(d, k), true),
+  };
+}
+
+/** Gradient of `seenRows`: the shared rows gather what all sequences' queries and their own ask of them. */
+function seenBack(all: tf.Tensor3D, shared: tf.Tensor3D | null, layout: RowLayout): HeadRows {
+  if (!shared) return { shared, own: all };
+  const [first, own] = tf.split(all, [layout.shared, layout.length], 1) as tf.Tensor3D[];
+  const summed = tf.sum(tf.reshape(first, [layout.batch, -1]), 0);
+  return { shared: tf.add(shared, tf.reshape(summed, shared.shape)), own };
+}
+
+/** dy: [n, heads * headDim] */
 function positionedBack(
   layer: Layer,
-  dy: tf.Tensor3D,
+  dy: M,
   heads: number,
   name: 'q_norm' | 'k_norm',
   kept: Named,
   using: ForwardWeights,
   grads: Named,
 ): M {
-  const { config, at, batch, rotation } = layer;
-  const rows = rotate(mergeHeads(dy, batch), heads, rotation, -1);
+  const { config, at, rotation } = layer;
+  const rows = rotate(dy, heads, rotation, -1);
   if (!config.qkNorm) return rows;
   const x = kept[`${name}.x`] as M;
   return tf.reshape(

@@ -9,7 +9,7 @@ import { openModel } from '../formats/model-files.ts';
 import { readPeft } from '../formats/peft.ts';
 import { filesAt } from '../formats/folder.node.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
-import { headWeight, type Adapter, type ForwardWeights, type Trunk } from './trunk.ts';
+import { headWeight, type Adapter, type ForwardWeights, type TokenBatch, type Trunk } from './trunk.ts';
 
 const MODELS = ['tiny-llama', 'tiny-qwen2', 'tiny-qwen3'] as const;
 
@@ -107,6 +107,39 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ''}`, () => {
     expect(largestError(some.grad.dataSync(), all.grad.dataSync())).toBeLessThan(1e-4);
   });
 
+  it.each(MODELS)('%s: a shared prefix computed once changes no state, and no bit of a cache', async (name) => {
+    const { trunk, using } = await load(name);
+    const prefix = Int32Array.of(5, 17, 120, 3, 66, 9);
+    const rest = [Int32Array.of(8, 1, 44, 2), Int32Array.of(90), Int32Array.of(12, 12, 7)];
+    const lengths = Int32Array.from(rest, (ids) => ids.length);
+    const padded = (rows: readonly Int32Array[], length: number): Int32Array => {
+      const ids = new Int32Array(rows.length * length);
+      rows.forEach((row, b) => ids.set(row, b * length));
+      return ids;
+    };
+    const apart = { prefix, ids: padded(rest, 4), batch: 3, length: 4, lengths };
+    const whole = {
+      ids: padded(rest.map((ids) => Int32Array.of(...prefix, ...ids)), 10), // prettier-ignore
+      ...{ batch: 3, length: 10, lengths: lengths.map((length) => length + 6) },
+    };
+    const rows = [0, 1, 2, 3, 4, 8, 9, 10];
+    const states = trunk.forwardAt(apart, Int32Array.from(rows), using).dataSync();
+    const wanted = trunk.forwardAt(whole, Int32Array.from(rows, (row) => Math.floor(row / 4) * 10 + 6 + (row % 4)), using).dataSync(); // prettier-ignore
+    expect(largestError(states, wanted)).toBeLessThan(1e-5);
+    const all = tf.gather(trunk.forward(apart, using).reshape([12, -1]), tf.tensor1d(rows, 'int32')).dataSync();
+    expect(largestError(all, wanted)).toBeLessThan(1e-5);
+
+    const walk = (batch: TokenBatch): Float32Array[] => {
+      const cache = trunk.openCache(3, 32);
+      const first = trunk.prefill(cache, batch, using);
+      const second = trunk.decode(cache, tf.tensor1d([4, 5, 6], 'int32'));
+      expect([...cache.lengths]).toEqual([11, 8, 10]);
+      cache.dispose();
+      return [first.dataSync() as Float32Array, second.dataSync() as Float32Array];
+    };
+    expect(walk(apart)).toEqual(walk(whole));
+  });
+
   it.each(MODELS)('%s: cached greedy decoding gives the reference tokens and logits', async (name) => {
     const { trunk, using, head } = await load(name);
     const expected = await openSafetensors(await openPath(`${FIXTURES}/${name}/expected.safetensors`));
@@ -125,7 +158,7 @@ describe.skipIf(absent)(`the tfjs trunk ${absent ?? ''}`, () => {
       const logits = tf.matMul(hidden, head, false, true).dataSync() as Float32Array;
       expect(largestError(logits, wanted.slice(step * vocab, (step + 1) * vocab))).toBeLessThan(1e-3);
       ids.push(logits.indexOf(Math.max(...logits)));
-      hidden = trunk.decode(cache, tf.tensor1d([ids[step]], 'int32'), using);
+      hidden = trunk.decode(cache, tf.tensor1d([ids[step]], 'int32'));
     }
     expect(ids).toEqual([...wantedIds]);
     cache.dispose();

@@ -6,11 +6,20 @@
 import * as tf from '@tensorflow/tfjs';
 import { fusedGated } from '../device/fused.ts';
 import type { ModelConfig } from '../formats/config.ts';
-import { cachedAttention, cacheMask, causalAttention, causalMask, exactSoftmax, splitHeads } from './attention.ts';
+import {
+  cachedAttention,
+  cacheMask,
+  causalAttention,
+  causalMasks,
+  exactSoftmax,
+  headRows,
+  seenRows,
+} from './attention.ts';
 import { KeyValueCache } from './cache.ts';
 import { leanBlock, leanBlockFits } from './lean-block.ts';
 import { linear, rmsNorm, weightOf } from './linear.ts';
 import { RopeTable, type Rotation } from './rope.ts';
+import { rowIds, rowLayout, rowPositions, type RowLayout } from './row-layout.ts';
 import { takeRows } from './rows.ts';
 import type { Cache, ForwardWeights, TokenBatch, Trunk } from './trunk.ts';
 
@@ -22,11 +31,17 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
   return {
     config,
     drawing: null,
+    mixes: false,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
-    prefill: (cache, prompts, using) => prefill(config, rope, asOurs(cache), prompts, using),
-    decode: (cache, ids, using) => decode(config, rope, asOurs(cache), ids, using),
+    prefill: (cache, prompts, using, slots) => prefill(config, rope, asOurs(cache), prompts, using, slots),
+    decode: (cache, ids) => decode(config, rope, asOurs(cache), ids),
     forward: (batch, using) =>
-      tf.tidy(() => tf.reshape(forward(config, rope, batch, using), [batch.batch, batch.length, config.hidden])),
+      tf.tidy(() => {
+        const shared = rowLayout(batch).shared;
+        const rows = forward(config, rope, batch, using);
+        const own = shared > 0 ? tf.slice(rows, [shared, 0]) : rows;
+        return tf.reshape(own, [batch.batch, batch.length, config.hidden]);
+      }),
     forwardAt: (batch, rows, using) => forward(config, rope, batch, using, rows),
     dispose: () => rope.dispose(),
   };
@@ -37,7 +52,7 @@ function asOurs(cache: Cache): KeyValueCache {
   return cache;
 }
 
-/** All rows, or those asked for. // [rows, hidden] */
+/** Shared rows and all others, or those of the others that are asked for. // [rows, hidden] */
 function forward(
   config: ModelConfig,
   rope: RopeTable,
@@ -46,28 +61,42 @@ function forward(
   rows?: Int32Array,
 ): tf.Tensor2D {
   return tf.tidy(() => {
-    const rotation = rope.upTo(batch.length);
-    const ids = tf.tensor1d(batch.ids, 'int32');
+    const layout = rowLayout(batch);
+    const rotation = rotationOf(rope, layout);
+    const ids = tf.tensor1d(rowIds(batch), 'int32');
+    const picked = rows?.map((row) => layout.shared + row);
     if (leanBlockFits(config)) {
       return layers(
         config,
         ids,
         using,
-        (x, layer, pick) =>
-          leanBlock({ config, at: `model.layers.${layer}`, batch: batch.batch, rotation, pick }, x, using),
-        rows,
+        (x, layer, pick) => leanBlock({ config, at: `model.layers.${layer}`, layout, rotation, pick }, x, using),
+        picked,
       );
     }
-    const mask = causalMask(batch.length);
-    const mix: Mix = (_, q, k, v) => attendWithin(config, batch.batch, mask, q, k, v);
+    const masks = causalMasks(layout);
+    const mix: Mix = (_, q, k, v) =>
+      causalAttention(
+        headRows(q, layout, config.heads),
+        seenRows(k, layout, config.kvHeads),
+        seenRows(v, layout, config.kvHeads),
+        layout,
+        masks,
+        tf.softmax,
+      );
     return layers(
       config,
       ids,
       using,
       (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick),
-      rows,
+      picked,
     );
   });
+}
+
+/** Of every row; where nothing is shared, the same for each sequence. */
+function rotationOf(rope: RopeTable, layout: RowLayout): Rotation {
+  return layout.shared > 0 ? rope.at(rowPositions(layout)) : rope.upTo(layout.length);
 }
 
 function prefill(
@@ -76,47 +105,38 @@ function prefill(
   cache: KeyValueCache,
   prompts: TokenBatch,
   using: ForwardWeights,
+  slots?: Int32Array,
 ): tf.Tensor2D {
-  if (prompts.batch !== cache.slots) throw new Error(`${prompts.batch} prompts for ${cache.slots} cache slots`);
-  if (prompts.length > cache.capacity)
-    throw new Error(`prompts of ${prompts.length} tokens in a cache of ${cache.capacity}`);
+  const places = slots ?? Int32Array.from({ length: cache.slots }, (_, slot) => slot);
+  if (prompts.batch !== places.length) throw new Error(`${prompts.batch} prompts for ${places.length} cache slots`);
+  cache.runWith(using);
+  const layout = rowLayout(prompts);
+  if (layout.shared + prompts.length > cache.capacity)
+    throw new Error(`prompts of ${layout.shared + prompts.length} tokens in a cache of ${cache.capacity}`);
   return tf.tidy(() => {
-    const mask = causalMask(prompts.length);
+    const masks = causalMasks(layout);
     const mix: Mix = (layer, q, k, v) => {
-      const keys = splitHeads(k, prompts.batch, config.kvHeads);
-      const values = splitHeads(v, prompts.batch, config.kvHeads);
-      cache.fill(layer, keys, values);
-      return causalAttention(
-        splitHeads(q, prompts.batch, config.heads),
-        keys,
-        values,
-        prompts.batch,
-        config,
-        mask,
-        exactSoftmax,
-      );
+      const keys = seenRows(k, layout, config.kvHeads);
+      const values = seenRows(v, layout, config.kvHeads);
+      cache.fill(layer, keys.all, values.all, slots);
+      return causalAttention(headRows(q, layout, config.heads), keys, values, layout, masks, exactSoftmax);
     };
-    const last = Int32Array.from(prompts.lengths, (length, slot) => slot * prompts.length + length - 1);
-    const rotation = rope.upTo(prompts.length);
+    const last = Int32Array.from(prompts.lengths, (length, slot) => layout.shared + slot * prompts.length + length - 1);
+    const rotation = rotationOf(rope, layout);
     const states = layers(
       config,
-      tf.tensor1d(prompts.ids, 'int32'),
+      tf.tensor1d(rowIds(prompts), 'int32'),
       using,
       (x, layer, pick) => block(config, rope, layer, x, rotation, using, mix, pick),
       last,
     );
-    cache.lengths.set(prompts.lengths);
+    places.forEach((slot, i) => (cache.lengths[slot] = layout.shared + prompts.lengths[i]));
     return states;
   });
 }
 
-function decode(
-  config: ModelConfig,
-  rope: RopeTable,
-  cache: KeyValueCache,
-  ids: tf.Tensor1D,
-  using: ForwardWeights,
-): tf.Tensor2D {
+function decode(config: ModelConfig, rope: RopeTable, cache: KeyValueCache, ids: tf.Tensor1D): tf.Tensor2D {
+  const { using } = cache;
   if (cache.lengths.some((length) => length >= cache.capacity))
     throw new Error(`KV cache full: ${cache.capacity} positions`);
   return tf.tidy(() => {
@@ -211,23 +231,4 @@ function feedForward(x: tf.Tensor2D, at: string, using: ForwardWeights): tf.Tens
   const up = linear(x, `${at}.up_proj`, using);
   const gated: tf.Tensor2D = fusedGated(gate, up) ?? tf.mul(tf.mul(gate, tf.sigmoid(gate)), up);
   return linear(gated, `${at}.down_proj`, using);
-}
-
-function attendWithin(
-  config: ModelConfig,
-  batch: number,
-  mask: tf.Tensor3D,
-  q: tf.Tensor2D,
-  k: tf.Tensor2D,
-  v: tf.Tensor2D,
-): tf.Tensor2D {
-  return causalAttention(
-    splitHeads(q, batch, config.heads),
-    splitHeads(k, batch, config.kvHeads),
-    splitHeads(v, batch, config.kvHeads),
-    batch,
-    config,
-    mask,
-    tf.softmax,
-  );
 }

@@ -7,12 +7,17 @@ import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
-/** Right-padded sequences. Position of token t is t; whatever stands beyond `lengths[b]` is never attended to. */
+/**
+ * Right-padded sequences; whatever stands beyond `lengths[b]` is never attended to. What all of them begin with may stand
+ * apart in `prefix` and is then computed once: `ids`, `length` and `lengths` tell of the rest, token t of which has the
+ * position prefix.length + t, and rows of hidden states are those of the rest.
+ */
 export type TokenBatch = {
+  readonly prefix?: Int32Array; // [shared], perhaps none
   readonly ids: Int32Array; // [batch * length]
   readonly batch: number;
   readonly length: number;
-  readonly lengths: Int32Array; // [batch]
+  readonly lengths: Int32Array; // [batch], at least 1 each
 };
 
 /** Named weights by their Hugging Face parameter name. */
@@ -27,11 +32,11 @@ export type Adapter = {
 /** What one forward runs with: base or own weights, and perhaps an adapter. */
 export type ForwardWeights = { readonly weights: Weights; readonly adapter: Adapter | null };
 
-/** Preallocated keys and values of `slots` sequences, `capacity` positions each. */
+/** Preallocated keys and values of `slots` sequences, `capacity` positions each. A slot runs with what its prompt ran with. */
 export interface Cache {
   readonly slots: number;
   readonly capacity: number;
-  /** Positions filled so far, per slot. */
+  /** Positions filled so far, per slot. Set to 0, a slot is empty: it still takes part in every step, at the least cost. */
   readonly lengths: Int32Array;
   /** Keeps these slots, in this order, and frees the rest: a batch shrinks as its sequences finish. */
   select(slots: Int32Array): void;
@@ -40,21 +45,29 @@ export interface Cache {
 
 /** The head fused with sampling: a token of every slot is drawn and the logits never exist. Settings that cut the distribution off are not for it. */
 export interface Drawing {
-  /** From each slot's last hidden state. hidden: [slots, hidden] */
-  first(cache: Cache, hidden: tf.Tensor2D, using: ForwardWeights, rows: readonly RowSampling[]): Draw;
+  /** How many steps may be under way before the first of them is read. */
+  readonly ahead: number;
+  /** From the last hidden states of these slots. hidden: [slots.length, hidden] */
+  first(cache: Cache, hidden: tf.Tensor2D, slots: Int32Array, rows: readonly RowSampling[]): Draw;
   /** Appends one token to every slot and draws the next. ids: [slots] int32 */
-  next(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights, rows: readonly RowSampling[]): Draw;
+  next(cache: Cache, ids: tf.Tensor1D, rows: readonly RowSampling[]): Draw;
 }
 
 export interface Trunk {
   readonly config: ModelConfig;
   /** Null where only hidden states can be had. */
   readonly drawing: Drawing | null;
-  openCache(slots: number, capacity: number): Cache;
-  /** Fills the cache from position 0; returns the hidden state of each sequence's last token. // [slots, hidden] */
-  prefill(cache: Cache, prompts: TokenBatch, using: ForwardWeights): tf.Tensor2D;
+  /** Whether slots of one cache may run with different adapters, all on the same weights. */
+  readonly mixes: boolean;
+  /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes. */
+  openCache(slots: number, capacity: number, voices?: readonly ForwardWeights[]): Cache;
+  /**
+   * Fills these slots, without them all, from position 0, the prefix included; others stay as they are. Returns the hidden
+   * state of each sequence's last token. // [batch, hidden]
+   */
+  prefill(cache: Cache, prompts: TokenBatch, using: ForwardWeights, slots?: Int32Array): tf.Tensor2D;
   /** Appends one token to every slot. ids: [slots] int32. // [slots, hidden] */
-  decode(cache: Cache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D;
+  decode(cache: Cache, ids: tf.Tensor1D): tf.Tensor2D;
   /** Differentiable in every tensor of `using`. // [batch, length, hidden] */
   forward(batch: TokenBatch, using: ForwardWeights): tf.Tensor3D;
   /** The same for some rows of [batch * length], each at most once: what only other rows need is not computed. // [rows, hidden] */

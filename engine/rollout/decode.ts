@@ -1,184 +1,185 @@
 /**
- * Decodes one batch to its end, by one of two loops. Where tfjs computes on the CPU, every token's logits are read in
- * place and drawn on the host. On a GPU the token is drawn on the device and fed straight back, and the host reads each
- * step's few numbers while the next step already runs; settings that cut the distribution off still go by the host.
+ * Decodes the sequences of one cache to their end, by one of two loops; as some end, others that wait take their slots.
+ * Where tfjs computes on the CPU, every token's logits are read in place and drawn on the host. On a GPU the token is drawn on
+ * the device and fed straight back, and the host reads a step's few numbers while later steps already run; settings that cut
+ * the distribution off still go by the host.
  */
 import * as tf from '@tensorflow/tfjs';
 import { computesOnHost } from '../learn/host.ts';
-import { headWeight, type Cache, type ForwardWeights, type Trunk } from '../model/trunk.ts';
+import { headWeight, type Weights } from '../model/trunk.ts';
 import { drawOnDevice, type Draw, type RowSampling } from './device-sample.ts';
 import { hostNumbers } from './read.ts';
 import { chooseToken } from './sample.ts';
-import { slotsToKeep, type OnToken, type Sequence } from './sequence.ts';
+import type { Arrival, Seat, Seats } from './seats.ts';
+import type { Sequence } from './sequence.ts';
 
-export type DecodeHooks = {
-  onToken?: OnToken;
-  onFinished?(): void;
-  cancelled?(): boolean;
+export type Decoding = {
+  readonly seats: Seats;
+  readonly weights: Weights;
+  readonly ends: ReadonlySet<number>;
   yieldToEvents?(): Promise<void>;
 };
 
-export type Decoding = {
-  readonly trunk: Trunk;
-  readonly using: ForwardWeights;
-  readonly cache: Cache;
-  readonly ends: ReadonlySet<number>;
-};
-
-/** Takes over `hidden`, the prefilled batch's last states. // [sequences, hidden] */
-export async function decodeToEnd(
-  decoding: Decoding,
-  sequences: readonly Sequence[],
-  hidden: tf.Tensor2D,
-  hooks: DecodeHooks,
-): Promise<void> {
-  const whole = sequences.every(
-    ({ order: { sampling } }) =>
-      sampling.temperature === 0 || (sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0),
-  );
-  return whole && !computesOnHost()
-    ? decodeAhead(decoding, sequences, hidden, hooks)
-    : decodeInStep(decoding, sequences, hidden, hooks);
+/** Whether the device can draw this sequence's tokens: nothing of the distribution is cut off, and there is a device. */
+export function drawnOnDevice({ order: { sampling } }: Sequence): boolean {
+  const whole = sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0;
+  return !computesOnHost() && (sampling.temperature === 0 || whole);
 }
 
-function logitsOf({ trunk, using }: Decoding, hidden: tf.Tensor2D): tf.Tensor2D {
-  return tf.matMul(hidden, headWeight(trunk.config, using.weights), false, true);
+function logitsOf({ seats, weights }: Decoding, hidden: tf.Tensor2D): tf.Tensor2D {
+  return tf.matMul(hidden, headWeight(seats.trunk.config, weights), false, true);
 }
 
 /** After every step: messages run, cancelling takes hold. */
-async function afterStep(active: readonly Sequence[], hooks: DecodeHooks): Promise<void> {
-  await hooks.yieldToEvents?.();
-  if (hooks.cancelled?.()) for (const sequence of active) sequence.cancel();
+async function afterStep({ seats, yieldToEvents }: Decoding): Promise<void> {
+  await yieldToEvents?.();
+  seats.heed();
 }
+
+/** Of every slot the token its sequence took last; an empty one gets any. */
+const lastIds = (seats: Seats): tf.Tensor1D =>
+  tf.tensor1d(seats.seats.map((seat) => (seat && seat.sequence.tokens > 0 ? seat.sequence.lastId : 0)), 'int32'); // prettier-ignore
+
+const placeOf = ({ sequence, drawn }: Seat): number => sequence.order.promptIds.length + drawn;
 
 // ---- the host draws ------------------------------------------------------------------------------------------
 
-async function decodeInStep(
-  decoding: Decoding,
-  sequences: readonly Sequence[],
-  start: tf.Tensor2D,
-  hooks: DecodeHooks,
-): Promise<void> {
-  const { trunk, using, cache } = decoding;
-  let active = [...sequences];
-  let hidden: tf.Tensor2D | null = start;
-  try {
-    for (;;) {
-      const logits = logitsOf(decoding, hidden);
-      hidden.dispose();
-      hidden = null;
-      takeFromLogits(active, await hostNumbers(logits), trunk.config.vocab, decoding.ends, hooks);
-      logits.dispose();
-      await afterStep(active, hooks);
-      const kept = slotsToKeep(active, cache.lengths, cache.capacity);
-      if (kept?.length === 0) return;
-      if (kept) {
-        cache.select(kept);
-        active = [...kept].map((slot) => active[slot]);
-      }
-      const ids = tf.tensor1d(active.map(({ lastId }) => lastId), 'int32'); // prettier-ignore
-      hidden = trunk.decode(cache, ids, using);
-      ids.dispose();
-    }
-  } finally {
-    hidden?.dispose();
+export async function decodeInStep(decoding: Decoding): Promise<void> {
+  const { seats } = decoding;
+  for (;;) {
+    for (let arrival = seats.fill(); arrival; arrival = seats.fill())
+      await takeFromStates(decoding, arrival.hidden, arrival.seats);
+    seats.settle();
+    if (seats.live === 0) return;
+    const ids = lastIds(seats);
+    const hidden = seats.trunk.decode(seats.cache, ids);
+    ids.dispose();
+    await takeFromStates(decoding, hidden, seats.seats);
   }
 }
 
-function takeFromLogits(
-  active: readonly Sequence[],
-  logits: Float32Array,
-  vocab: number,
-  ends: ReadonlySet<number>,
-  hooks: DecodeHooks,
-): void {
-  for (const [slot, sequence] of active.entries()) {
-    if (sequence.finish !== null) continue;
-    sequence.take(
-      chooseToken(logits.subarray(slot * vocab, (slot + 1) * vocab), sequence.order.sampling, sequence.position),
-      ends,
-      hooks.onToken,
-    );
-    if (sequence.finish !== null) hooks.onFinished?.();
+/** Takes over `hidden`. // [seats.length, hidden] */
+async function takeFromStates(decoding: Decoding, hidden: tf.Tensor2D, seats: readonly (Seat | null)[]): Promise<void> {
+  const logits = logitsOf(decoding, hidden);
+  hidden.dispose();
+  const numbers = await hostNumbers(logits);
+  const vocab = logits.shape[1];
+  for (const [row, seat] of seats.entries()) {
+    if (!seat || seat.sequence.finish !== null) continue;
+    const { sampling } = seat.sequence.order;
+    const choice = chooseToken(numbers.subarray(row * vocab, (row + 1) * vocab), sampling, placeOf(seat));
+    seat.drawn++;
+    seat.sequence.take(choice, decoding.ends);
   }
+  logits.dispose();
+  await afterStep(decoding);
 }
 
 // ---- the device draws ----------------------------------------------------------------------------------------
 
-/** One step is always in flight beyond the one being read; what it drew for sequences that have ended is thrown away. */
-async function decodeAhead(
-  decoding: Decoding,
-  sequences: readonly Sequence[],
-  start: tf.Tensor2D,
-  hooks: DecodeHooks,
-): Promise<void> {
-  const { trunk, using, cache } = decoding;
-  /** How each slot's token is drawn, `ahead` tokens after those already read. */
-  const rows = (ahead: number): RowSampling[] =>
-    active.map(({ order, position }) => ({ sampling: order.sampling, position: position + ahead }));
-  const drawFrom = (hidden: tf.Tensor2D, ahead: number): Draw => {
-    if (trunk.drawing) return trunk.drawing.first(cache, hidden, using, rows(ahead));
-    const logits = logitsOf(decoding, hidden);
-    const draw = drawOnDevice(logits, rows(ahead));
-    logits.dispose();
-    return draw;
+/** A draw whose numbers are on their way: of each row, whose token it is. */
+type UnderWay = {
+  readonly seats: readonly (Seat | null)[];
+  readonly numbers: tf.Tensor2D;
+  readonly read: Promise<ArrayLike<number>>;
+};
+
+/** Steps are ordered ahead of those being read; what they draw for sequences that have ended is thrown away. */
+export async function decodeAhead(decoding: Decoding): Promise<void> {
+  const { seats } = decoding;
+  const ahead = seats.trunk.drawing?.ahead ?? 1;
+  const underWay: UnderWay[] = [];
+  /** The next step's input, of every slot. */
+  let ids = tf.zeros<tf.Rank.R1>([seats.seats.length], 'int32');
+  const order = (draw: Draw, who: readonly (Seat | null)[]): tf.Tensor1D => {
+    for (const seat of who) if (seat) seat.drawn++;
+    const read = draw.numbers.data();
+    read.catch(() => {}); // whoever awaits it is told
+    underWay.push({ seats: [...who], numbers: draw.numbers, read });
+    return draw.ids;
   };
-  const advance = (ids: tf.Tensor1D, ahead: number): Draw => {
-    if (trunk.drawing) return trunk.drawing.next(cache, ids, using, rows(ahead));
-    const hidden = trunk.decode(cache, ids, using);
-    const draw = drawFrom(hidden, ahead);
-    hidden.dispose();
-    return draw;
-  };
-  let active = [...sequences];
-  let draw = drawFrom(start, 0);
-  start.dispose();
-  let next: Draw | null = null;
   try {
     for (;;) {
-      const overflow = cache.lengths.some((length) => length >= cache.capacity);
-      const lastToken = active.every((sequence) => sequence.finish !== null || sequence.tokens + 1 >= sequence.limit);
-      if (!overflow && !lastToken) next = advance(draw.ids, 1);
-      takeFromDraw(active, (await draw.numbers.data()) as Float32Array, decoding.ends, hooks);
-      await afterStep(active, hooks);
-      const kept = slotsToKeep(active, cache.lengths, cache.capacity);
-      if (kept?.length === 0) return;
-      if (kept) {
-        cache.select(kept);
-        active = [...kept].map((slot) => active[slot]);
-        draw = selectRows(draw, kept);
-        next = next && selectRows(next, kept);
+      for (let arrival = seats.fill(); arrival; arrival = seats.fill())
+        ids = withRows(ids, order(firstDraw(decoding, arrival), arrival.seats), arrival.slots);
+      const kept = seats.settle();
+      if (kept) ids = selectRows(ids, kept);
+      while (seats.live > 0 && underWay.length <= ahead) {
+        const next = order(nextDraw(decoding, ids), seats.seats);
+        ids.dispose();
+        ids = next;
+        seats.settle();
       }
-      // A slot at the end of its cache held the step back; it is gone now.
-      next ??= advance(draw.ids, 0);
-      tf.dispose([draw.ids, draw.numbers]);
-      draw = next;
-      next = null;
+      const oldest = underWay.shift();
+      if (!oldest) return;
+      try {
+        takeFromNumbers(oldest.seats, await oldest.read, decoding.ends);
+      } finally {
+        oldest.numbers.dispose();
+      }
+      await afterStep(decoding);
     }
   } finally {
-    tf.dispose([draw.ids, draw.numbers]);
-    if (next) tf.dispose([next.ids, next.numbers]);
+    ids.dispose();
+    await Promise.allSettled(underWay.map(({ read }) => read));
+    tf.dispose(underWay.map(({ numbers }) => numbers));
   }
 }
 
-/** numbers: id, log-prob, entropy of every slot. // [slots, 3] */
-function takeFromDraw(
-  active: readonly Sequence[],
-  numbers: Float32Array,
-  ends: ReadonlySet<number>,
-  hooks: DecodeHooks,
-): void {
-  for (const [slot, sequence] of active.entries()) {
-    if (sequence.finish !== null) continue;
-    const [id, logprob, entropy] = numbers.subarray(slot * 3, slot * 3 + 3);
-    sequence.take({ id, logprob, entropy }, ends, hooks.onToken);
-    if (sequence.finish !== null) hooks.onFinished?.();
+function firstDraw(decoding: Decoding, { hidden, slots, seats }: Arrival): Draw {
+  const { trunk, cache } = decoding.seats;
+  const rows = seats.map(rowSampling);
+  const draw = trunk.drawing ? trunk.drawing.first(cache, hidden, slots, rows) : drawFromStates(decoding, hidden, rows);
+  hidden.dispose();
+  return draw;
+}
+
+function nextDraw(decoding: Decoding, ids: tf.Tensor1D): Draw {
+  const { trunk, cache, seats } = decoding.seats;
+  const rows = seats.map(rowSampling);
+  if (trunk.drawing) return trunk.drawing.next(cache, ids, rows);
+  const hidden = trunk.decode(cache, ids);
+  const draw = drawFromStates(decoding, hidden, rows);
+  hidden.dispose();
+  return draw;
+}
+
+function drawFromStates(decoding: Decoding, hidden: tf.Tensor2D, rows: readonly RowSampling[]): Draw {
+  const logits = logitsOf(decoding, hidden);
+  const draw = drawOnDevice(logits, rows);
+  logits.dispose();
+  return draw;
+}
+
+const GREEDY = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 0 };
+
+/** An empty slot's token is drawn as well, the cheapest way. */
+const rowSampling = (seat: Seat | null): RowSampling =>
+  seat ? { sampling: seat.sequence.order.sampling, position: placeOf(seat) } : { sampling: GREEDY, position: 0 };
+
+/** numbers: id, log-prob, entropy of every row. // [rows, 3] */
+function takeFromNumbers(seats: readonly (Seat | null)[], numbers: ArrayLike<number>, ends: ReadonlySet<number>): void {
+  for (const [row, seat] of seats.entries()) {
+    if (!seat || seat.sequence.finish !== null) continue;
+    const [id, logprob, entropy] = [numbers[row * 3], numbers[row * 3 + 1], numbers[row * 3 + 2]];
+    seat.sequence.take({ id, logprob, entropy }, ends);
   }
 }
 
-function selectRows(draw: Draw, kept: Int32Array): Draw {
-  const rows = tf.tensor1d(kept, 'int32');
-  const selected = { ids: tf.gather(draw.ids, rows), numbers: tf.gather(draw.numbers, rows) };
-  tf.dispose([rows, draw.ids, draw.numbers]);
-  return selected;
+/** Takes over both. // [slots] with `rows` at `slots` */
+function withRows(ids: tf.Tensor1D, rows: tf.Tensor1D, slots: Int32Array): tf.Tensor1D {
+  const places = Int32Array.from({ length: ids.size }, (_, slot) => slot);
+  slots.forEach((slot, i) => (places[slot] = ids.size + i));
+  const both = tf.concat1d([ids, rows]);
+  tf.dispose([ids, rows]);
+  return selectRows(both, places);
+}
+
+/** Takes over `ids`. */
+function selectRows(ids: tf.Tensor1D, rows: Int32Array): tf.Tensor1D {
+  return tf.tidy(() => {
+    const selected = tf.gather(ids, tf.tensor1d(rows, 'int32'));
+    ids.dispose();
+    return selected;
+  });
 }

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDevice, type Device } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
-import type { Sampling } from '../protocol.ts';
-import { planBatches, type Job } from './batches.ts';
-import { generate, type Order, type Speaker } from './generate.ts';
+import type { Generation, Sampling } from '../protocol.ts';
+import { planBatches, planStage, type Job } from './batches.ts';
+import { generate, Rollout, type Order, type Speaker } from './generate.ts';
 import { score } from './score.ts';
 
 const CONFIG: ModelConfig = {
@@ -24,6 +24,8 @@ const CONFIG: ModelConfig = {
   ...{ eosIds: [7], bosId: null, padId: null },
 };
 const SAMPLING: Sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 24, stop: [], seed: 5 };
+
+const ROOMY = { cacheBytes: 2e9, prefillBytes: 2e9, slots: 64 };
 
 let device: Device;
 let speaker: Speaker;
@@ -65,9 +67,38 @@ describe('generate', () => {
       sampling: SAMPLING,
     };
     expect((await generate(speaker, [long, ...orders(9)]))[1]).toEqual(first);
-    expect(
-      (await generate(speaker, orders(9), { budget: { cacheBytes: 2e9, prefillBytes: 2e9, slots: 2 } }))[0],
-    ).toEqual(first);
+    expect((await generate(speaker, orders(9), { budget: { ...ROOMY, slots: 2 } }))[0]).toEqual(first);
+  });
+
+  it('gives 32 requests that pass through 5 slots the tokens of 32 single ones', async () => {
+    const some = orders(32).map((order, i) => ({
+      ...order,
+      sampling: { ...order.sampling, maxTokens: 1 + ((i * 11) % 24) },
+    }));
+    const before = tf.memory().numTensors;
+    const started: string[] = [];
+    const together = await generate(speaker, some, {
+      budget: { ...ROOMY, slots: 5 },
+      onToken: (record) => started.includes(record) || started.push(record),
+    });
+    expect(tf.memory().numTensors).toBe(before);
+    expect(started.length).toBe(32);
+    for (const [i, order] of some.entries()) expect((await generate(speaker, [order]))[0]).toEqual(together[i]);
+  });
+
+  it('takes in who asks while it runs, policies of other weights too', async () => {
+    const other = { ...speaker.using, weights: { ...speaker.using.weights } };
+    const [wanted] = await generate(speaker, orders(1));
+    const late: Promise<Generation[]>[] = [];
+    const rollout: Rollout = new Rollout(speaker.trunk, null, {});
+    const first = rollout.ask(orders(6), speaker.using, {
+      onToken: () => {
+        if (late.length === 0) for (const using of [speaker.using, other]) late.push(rollout.ask(orders(3), using));
+      },
+    });
+    await rollout.run();
+    expect((await first)[0]).toEqual(wanted);
+    for (const answers of late) expect(await answers).toEqual((await first).slice(0, 3));
   });
 
   it('agrees with whole-sequence scoring', async () => {
@@ -121,10 +152,10 @@ describe('generate', () => {
 });
 
 describe('planBatches', () => {
-  const jobs = [90, 10, 12, 95, 11].map((promptLength, index): Job => ({ index, promptLength, newTokens: 5 }));
+  const jobs = [90, 10, 12, 95, 11].map((length, index): Job => ({ index, length }));
   it('puts like lengths together within the budget and loses none', () => {
-    const batches = planBatches(jobs, CONFIG, { cacheBytes: 2e9, prefillBytes: 2e9, slots: 3 });
-    expect(batches.map((batch) => batch.map((job) => job.promptLength))).toEqual([
+    const batches = planBatches(jobs, CONFIG, { ...ROOMY, slots: 3 });
+    expect(batches.map((batch) => batch.map((job) => job.length))).toEqual([
       [10, 11, 12],
       [90, 95],
     ]);
@@ -134,4 +165,17 @@ describe('planBatches', () => {
       planBatches(jobs, CONFIG, { cacheBytes: 1, prefillBytes: 1, slots: 3 }).map((batch) => batch.length),
     ).toEqual([1, 1, 1, 1, 1]);
   });
+});
+
+describe('planStage', () => {
+  const bytes = (slots: number, capacity: number): number => slots * capacity * 3 * 2 * 20 * 2 * 4;
+  it('seats all at once where they fit, the longest deciding', () =>
+    expect(planStage([10, 700, 90], CONFIG, ROOMY)).toEqual({ slots: 3, capacity: 704 }));
+  it('leaves the long ones for later where they would cost the others their slots', () =>
+    expect(planStage([10, 700, 90], CONFIG, { ...ROOMY, cacheBytes: bytes(2, 128) })).toEqual({
+      slots: 2,
+      capacity: 128,
+    }));
+  it('has a slot for a sequence that exceeds the budget', () =>
+    expect(planStage([500], CONFIG, { ...ROOMY, cacheBytes: 1 })).toEqual({ slots: 1, capacity: 512 }));
 });

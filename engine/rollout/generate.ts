@@ -1,18 +1,18 @@
 /**
- * Batched generation with a key-value cache. Requests are sorted into batches of like length, prefilled together and
- * decoded in step; every token is a function of its own sequence and seed alone. It knows tokens and text, no policies,
- * records or screens.
+ * Batched generation with a key-value cache. A rollout answers orders on one trunk until none is left; whoever asks while it
+ * runs joins it, policies of one base side by side. Every token is a function of its own sequence and seed alone. It knows
+ * tokens and text, no records or screens.
  */
-import * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { Tokenizer } from '../formats/tokenizer.ts';
-import type { ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
+import type { Cache, ForwardWeights, Trunk } from '../model/trunk.ts';
 import type { Generation } from '../protocol.ts';
-import { capacityOf, DEFAULT_BUDGET, LENGTH_STEP, planBatches, roundUp, type Budget, type Job } from './batches.ts';
-import { decodeToEnd, type DecodeHooks } from './decode.ts';
-import { Sequence, type Order } from './sequence.ts';
+import { DEFAULT_BUDGET, planStage, type Budget } from './batches.ts';
+import { decodeAhead, decodeInStep, drawnOnDevice } from './decode.ts';
+import { Seats } from './seats.ts';
+import { Sequence, type Asker, type Order } from './sequence.ts';
 
-export type { Order } from './sequence.ts';
+export type { Asker, Order } from './sequence.ts';
 
 export type Speaker = {
   readonly trunk: Trunk;
@@ -21,10 +21,10 @@ export type Speaker = {
   readonly tokenizer: Tokenizer | null;
 };
 
-export type GenerateHooks = Omit<DecodeHooks, 'onFinished'> & {
-  readonly budget?: Budget;
-  onProgress?(done: number, total: number): void;
-};
+export type RolloutHooks = { readonly budget?: Budget; yieldToEvents?(): Promise<void> };
+
+export type GenerateHooks = RolloutHooks &
+  Pick<Asker, 'onToken' | 'cancelled'> & { onProgress?(done: number, total: number): void };
 
 /**
  * Answers every order, in their order. Cancelled sequences come back with what they have and finish 'cancelled'; prompts
@@ -35,60 +35,117 @@ export async function generate(
   orders: readonly Order[],
   hooks: GenerateHooks = {},
 ): Promise<Generation[]> {
-  const sequences = orders.map((order) => new Sequence(order, speaker.trunk.config.contextLength, speaker.tokenizer));
-  const jobs = sequences.flatMap((sequence, index) => (sequence.finish === null ? [jobOf(sequence, index)] : []));
-  let done = sequences.length - jobs.length;
-  const counting = { ...hooks, onFinished: () => hooks.onProgress?.(++done, sequences.length) };
-  for (const batch of planBatches(jobs, speaker.trunk.config, hooks.budget ?? DEFAULT_BUDGET)) {
-    await runBatch(speaker, batch.map((job) => sequences[job.index]), counting); // prettier-ignore
-  }
-  return sequences.map((sequence) => sequence.result());
+  const rollout = new Rollout(speaker.trunk, speaker.tokenizer, hooks);
+  const [answers] = await Promise.all([rollout.ask(orders, speaker.using, hooks), rollout.run()]);
+  return answers;
 }
 
-const jobOf = ({ order, limit }: Sequence, index: number): Job => ({
-  index,
-  promptLength: order.promptIds.length,
-  newTokens: limit,
-});
+/** Who has asked and is not answered yet. */
+type Open = { reject(error: unknown): void };
 
-/** Decodes one batch; when memory runs out before its first token, in two halves. */
-async function runBatch(speaker: Speaker, sequences: readonly Sequence[], hooks: DecodeHooks): Promise<void> {
-  if (hooks.cancelled?.()) {
-    for (const sequence of sequences) sequence.cancel();
-    return;
+export class Rollout {
+  readonly #trunk: Trunk;
+  readonly #tokenizer: Tokenizer | null;
+  readonly #hooks: RolloutHooks;
+  readonly #ends: ReadonlySet<number>;
+  readonly #waiting: Sequence[] = [];
+  readonly #open = new Set<Open>();
+
+  constructor(trunk: Trunk, tokenizer: Tokenizer | null, hooks: RolloutHooks) {
+    this.#trunk = trunk;
+    this.#tokenizer = tokenizer;
+    this.#hooks = hooks;
+    this.#ends = new Set([...trunk.config.eosIds, ...(tokenizer?.eosIds ?? [])]);
   }
-  try {
-    await prefillAndDecode(speaker, sequences, hooks);
-  } catch (error) {
-    const started = sequences.some((sequence) => sequence.tokens > 0);
-    if (!isOutOfMemory(error) || started || sequences.length === 1) throw error;
-    const half = sequences.length >> 1;
-    await runBatch(speaker, sequences.slice(0, half), hooks);
-    await runBatch(speaker, sequences.slice(half), hooks);
+
+  get busy(): boolean {
+    return this.#waiting.length > 0;
+  }
+
+  /** Takes orders on. They are answered when the last of them has ended, while the rollout runs. */
+  ask(
+    orders: readonly Order[],
+    using: ForwardWeights,
+    hooks: Omit<GenerateHooks, keyof RolloutHooks> = {},
+  ): Promise<Generation[]> {
+    return new Promise((resolve, reject) => {
+      let done = 0;
+      const count = (): void => {
+        hooks.onProgress?.(++done, orders.length);
+        if (done === orders.length) answer();
+      };
+      const asker: Asker = { ...hooks, using, onFinished: count };
+      const { contextLength } = this.#trunk.config;
+      const sequences = orders.map((order) => new Sequence(order, asker, contextLength, this.#tokenizer));
+      const open: Open = { reject };
+      const answer = (): void => {
+        this.#open.delete(open);
+        resolve(sequences.map((sequence) => sequence.result()));
+      };
+      const begun = sequences.filter(({ finish }) => finish === null);
+      done = sequences.length - begun.length;
+      if (begun.length === 0) return answer();
+      this.#open.add(open);
+      // Neighbours of like length pad each other little.
+      this.#waiting.push(...begun.sort((a, b) => a.order.promptIds.length - b.order.promptIds.length));
+    });
+  }
+
+  /** Until nobody waits. What fails is told to all who asked. */
+  async run(): Promise<void> {
+    try {
+      // Orders sent along with the first arrive before it begins.
+      await this.#hooks.yieldToEvents?.();
+      for (;;) {
+        for (const sequence of this.#waiting) if (sequence.asker.cancelled?.()) sequence.cancel();
+        const open = this.#waiting.splice(0).filter(({ finish }) => finish === null);
+        this.#waiting.push(...open);
+        if (open.length === 0) return;
+        await this.#runStage(open[0]);
+      }
+    } catch (error) {
+      this.#waiting.length = 0;
+      for (const { reject } of this.#open) reject(error);
+      this.#open.clear();
+    }
+  }
+
+  /** One cache, and those who can sit in it with the first of those who wait. */
+  async #runStage(first: Sequence): Promise<void> {
+    const onDevice = drawnOnDevice(first);
+    const admits = (sequence: Sequence): boolean =>
+      drawnOnDevice(sequence) === onDevice && sitTogether(this.#trunk, first.asker.using, sequence.asker.using);
+    const guests = this.#waiting.filter(admits);
+    const budget = this.#hooks.budget ?? DEFAULT_BUDGET;
+    const cache = this.#openCache(guests, budget);
+    try {
+      const seats = new Seats(this.#trunk, cache, this.#waiting, admits, budget);
+      const decoding = { seats, weights: first.asker.using.weights, ends: this.#ends, ...this.#hooks };
+      await (onDevice ? decodeAhead(decoding) : decodeInStep(decoding));
+    } finally {
+      cache.dispose();
+    }
+  }
+
+  /** With as many slots as the budget and the memory there is allow. */
+  #openCache(guests: readonly Sequence[], budget: Budget): Cache {
+    const voices = [...new Set(guests.map(({ asker }) => asker.using))];
+    const { slots, capacity } = planStage(
+      guests.map(({ span }) => span),
+      this.#trunk.config,
+      budget,
+    );
+    for (let wanted = slots; ; wanted >>= 1) {
+      try {
+        return this.#trunk.openCache(wanted, capacity, voices);
+      } catch (error) {
+        if (!isOutOfMemory(error) || wanted === 1) throw error;
+      }
+    }
   }
 }
 
-async function prefillAndDecode(
-  { trunk, using, tokenizer }: Speaker,
-  sequences: readonly Sequence[],
-  hooks: DecodeHooks,
-): Promise<void> {
-  const ends = new Set([...trunk.config.eosIds, ...(tokenizer?.eosIds ?? [])]);
-  const cache = trunk.openCache(sequences.length, capacityOf(sequences.map(jobOf)));
-  try {
-    const hidden = trunk.prefill(cache, tokenBatch(sequences.map(({ order }) => order.promptIds)), using); // prettier-ignore
-    await decodeToEnd({ trunk, using, cache, ends }, sequences, hidden, hooks);
-  } finally {
-    cache.dispose();
-  }
-}
-
-/** Right-padded, to a bucketed length where every new length would be compiled anew. */
-export function tokenBatch(prompts: readonly (readonly number[])[]): TokenBatch {
-  const lengths = Int32Array.from(prompts, (prompt) => prompt.length);
-  const longest = lengths.reduce((a, b) => Math.max(a, b), 1);
-  const length = tf.getBackend() === 'webgpu' ? roundUp(longest, LENGTH_STEP) : longest;
-  const ids = new Int32Array(prompts.length * length);
-  for (const [row, prompt] of prompts.entries()) ids.set(prompt, row * length);
-  return { ids, batch: prompts.length, length, lengths };
+/** Whether sequences that run with `b` may share a cache with one that runs with `a`. */
+function sitTogether(trunk: Trunk, a: ForwardWeights, b: ForwardWeights): boolean {
+  return a.weights === b.weights && (trunk.mixes || a.adapter === b.adapter);
 }

@@ -7,7 +7,7 @@ import { chosenLogprobs } from '../model/head.ts';
 import { headWeight, type ForwardWeights, type Trunk } from '../model/trunk.ts';
 import type { Scored } from '../protocol.ts';
 import { DEFAULT_BUDGET, planBatches, type Budget, type Job } from './batches.ts';
-import { tokenBatch } from './generate.ts';
+import { tokenBatch } from './token-batch.ts';
 
 export type ScoreItem = { readonly promptIds: readonly number[]; readonly ids: readonly number[] };
 export type ScoreHooks = { readonly budget?: Budget; yieldToEvents?(): Promise<void> };
@@ -21,7 +21,7 @@ export async function score(
 ): Promise<Scored[]> {
   const results: Scored[] = items.map(() => ({ logprobs: [], entropy: [] }));
   const jobs = items.flatMap((item, index): Job[] =>
-    item.ids.length > 0 ? [{ index, promptLength: item.promptIds.length + item.ids.length, newTokens: 0 }] : [],
+    item.ids.length > 0 ? [{ index, length: item.promptIds.length + item.ids.length }] : [],
   );
   for (const batch of planBatches(jobs, trunk.config, hooks.budget ?? DEFAULT_BUDGET)) {
     const scored = await scoreBatch(
@@ -36,8 +36,16 @@ export async function score(
 }
 
 async function scoreBatch(trunk: Trunk, using: ForwardWeights, items: readonly ScoreItem[]): Promise<Scored[]> {
-  const batch = tokenBatch(items.map((item) => [...item.promptIds, ...item.ids]));
-  const rows = items.flatMap((item, row) => item.ids.map((_, i) => row * batch.length + item.promptIds.length - 1 + i));
+  // Every state that predicts a token of a response has a row of its own.
+  const shareable = Math.min(...items.map((item) => item.promptIds.length - 1));
+  const batch = tokenBatch(
+    items.map((item) => [...item.promptIds, ...item.ids]),
+    shareable,
+  );
+  const before = batch.prefix?.length ?? 0;
+  const rows = items.flatMap((item, row) =>
+    item.ids.map((_, i) => row * batch.length + item.promptIds.length - before - 1 + i),
+  );
   const ids = Int32Array.from(items.flatMap((item) => [...item.ids]));
   const { logprobs, entropy } = tf.tidy(() => {
     const hidden = trunk.forwardAt(batch, Int32Array.from(rows), using);

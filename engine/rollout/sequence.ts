@@ -1,18 +1,26 @@
 /**
- * One sequence in flight: what was asked, what came so far, and every reason for which it ends. Both decoding loops feed
- * it tokens; neither knows text.
+ * One sequence in flight: what was asked and by whom, what came so far, and every reason for which it ends. Both decoding
+ * loops feed it tokens; neither knows text.
  */
 import type { Tokenizer } from '../formats/tokenizer.ts';
+import type { ForwardWeights } from '../model/trunk.ts';
 import type { FinishReason, Generation, Sampling } from '../protocol.ts';
 import type { Choice } from './sample.ts';
 import { ResponseText } from './stop.ts';
 
 export type Order = { readonly record: string; readonly promptIds: readonly number[]; readonly sampling: Sampling };
 
-export type OnToken = (record: string, ids: readonly number[], text: string) => void;
+/** Who asked: what answers them, and how they are told. */
+export type Asker = {
+  readonly using: ForwardWeights;
+  onToken?(record: string, ids: readonly number[], text: string): void;
+  onFinished?(): void;
+  cancelled?(): boolean;
+};
 
 export class Sequence {
   readonly order: Order;
+  readonly asker: Asker;
   /** Tokens it may have: its own limit, or what the context leaves. */
   readonly limit: number;
   finish: FinishReason | null;
@@ -23,9 +31,10 @@ export class Sequence {
   readonly #logprobs: number[] = [];
   readonly #entropy: number[] = [];
 
-  constructor(order: Order, contextLength: number, tokenizer: Tokenizer | null) {
+  constructor(order: Order, asker: Asker, contextLength: number, tokenizer: Tokenizer | null) {
     const room = Math.max(0, contextLength - order.promptIds.length);
     this.order = order;
+    this.asker = asker;
     this.limit = Math.min(order.sampling.maxTokens, room);
     this.finish = room === 0 ? 'context' : null;
     this.#atLimit = order.sampling.maxTokens <= room ? 'length' : 'context';
@@ -41,12 +50,12 @@ export class Sequence {
     return this.#ids[this.#ids.length - 1];
   }
 
-  /** The place of the next token, prompt included. */
-  get position(): number {
-    return this.order.promptIds.length + this.#ids.length;
+  /** Positions it may come to need in a cache. */
+  get span(): number {
+    return this.order.promptIds.length + this.limit;
   }
 
-  take(choice: Choice, ends: ReadonlySet<number>, onToken?: OnToken): void {
+  take(choice: Choice, ends: ReadonlySet<number>): void {
     this.#ids.push(choice.id);
     this.#logprobs.push(choice.logprob);
     this.#entropy.push(choice.entropy);
@@ -59,7 +68,8 @@ export class Sequence {
     }
     if (this.finish === null && this.#ids.length >= this.limit) this.finish = this.#atLimit;
     if (this.finish !== null && this.finish !== 'stop-string') fresh += this.#response?.end() ?? '';
-    onToken?.(this.order.record, [choice.id], fresh);
+    this.asker.onToken?.(this.order.record, [choice.id], fresh);
+    if (this.finish !== null) this.asker.onFinished?.();
   }
 
   /** Ends it where it stands; one that is over stays as it is. */
@@ -67,6 +77,7 @@ export class Sequence {
     if (this.finish !== null) return;
     this.finish = 'cancelled';
     this.#response?.end();
+    this.asker.onFinished?.();
   }
 
   result(): Generation {
@@ -81,15 +92,4 @@ export class Sequence {
       finish: this.finish ?? 'cancelled',
     };
   }
-}
-
-/**
- * Finished slots cost as much as live ones, so they leave once half the batch is done, or when one would overflow its
- * cache. Returns the slots that stay, or null to go on as it is.
- */
-export function slotsToKeep(active: readonly Sequence[], lengths: Int32Array, capacity: number): Int32Array | null {
-  const live = active.flatMap((sequence, slot) => (sequence.finish === null ? [slot] : []));
-  if (live.length === active.length) return null;
-  const overflow = lengths.some((length) => length >= capacity);
-  return live.length > active.length / 2 && !overflow ? null : Int32Array.from(live);
 }

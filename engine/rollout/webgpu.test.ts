@@ -6,9 +6,10 @@ import { findAdapter } from '../device/adapter.ts';
 import { openDevice } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTrunk, useTrunk, type TrunkKind } from '../model/choose-trunk.ts';
+import type { Adapter, ForwardWeights } from '../model/trunk.ts';
 import type { DeviceKind, Generation, Sampling } from '../protocol.ts';
 import { drawOnDevice } from './device-sample.ts';
-import { generate, type Order, type Speaker } from './generate.ts';
+import { generate, Rollout, type Order, type Speaker } from './generate.ts';
 import { chooseToken } from './sample.ts';
 
 const CONFIG: ModelConfig = {
@@ -61,6 +62,20 @@ const near = (got: readonly number[], wanted: readonly number[]): void => {
   for (const [i, value] of wanted.entries()) expect(Math.abs(got[i] - value)).toBeLessThan(2e-3);
 };
 
+/** On attention and feed-forward of both layers. */
+function someAdapter(seed: number): Adapter {
+  const rank = 4;
+  const pair = (out: number, columns: number) => ({
+    a: tf.randomUniform<tf.Rank.R2>([rank, columns], -0.5, 0.5, 'float32', seed),
+    b: tf.randomUniform<tf.Rank.R2>([out, rank], -0.5, 0.5, 'float32', seed + 9),
+  });
+  const layers = [0, 1].flatMap((layer) => [
+    [`model.layers.${layer}.self_attn.q_proj`, pair(32, 32)] as const,
+    [`model.layers.${layer}.mlp.down_proj`, pair(32, 72)] as const,
+  ]);
+  return { scale: 0.5 + seed / 4, layers: Object.fromEntries(layers) };
+}
+
 describe('drawOnDevice', () => {
   it('draws what the host draws, greedy and tempered rows mixed', async () => {
     await speakOn('wasm', async () => {
@@ -110,4 +125,29 @@ describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
     });
     useTrunk('fast');
   });
+
+  it(
+    'gives 32 requests of three policies that pass through 6 slots the tokens of 32 single ones',
+    { timeout: 400_000 },
+    async () => {
+      await speakOn('webgpu', async ({ trunk, using: { weights } }) => {
+        const voices = [null, someAdapter(1), someAdapter(2)].map((adapter): ForwardWeights => ({
+          weights,
+          adapter,
+        }));
+        const all = Array.from({ length: 4 }, (_, i) => orders({ seed: 40 + i })).flat().slice(0, 32); // prettier-ignore
+        const rollout = new Rollout(trunk, null, { budget: { cacheBytes: 2e9, prefillBytes: 2e9, slots: 6 } });
+        const answers = voices.map((using, v) => rollout.ask(all.filter((_, i) => i % 3 === v), using)); // prettier-ignore
+        const before = tf.memory().numTensors;
+        await rollout.run();
+        expect(tf.memory().numTensors).toBe(before);
+        const together = await Promise.all(answers);
+        expect(new Set(together.flat().map(({ ids }) => ids.join())).size).toBeGreaterThan(20);
+        for (const [i, order] of all.entries()) {
+          const [alone] = await generate({ trunk, using: voices[i % 3], tokenizer: null }, [order]);
+          expect(together[i % 3][Math.floor(i / 3)].ids).toEqual(alone.ids);
+        }
+      });
+    },
+  );
 });

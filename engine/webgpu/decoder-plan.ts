@@ -5,10 +5,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
-import { headWeight, type ForwardWeights } from '../model/trunk.ts';
+import { headWeight, type Adapter, type Weights } from '../model/trunk.ts';
 import type { Bound, Gpu, Step } from './gpu.ts';
 import type { Kernel, Tuning } from './kernel.ts';
 import { attentionKernel } from './kernels/attention.ts';
+import { copyKeysKernel } from './kernels/copy-keys.ts';
 import { drawKernel } from './kernels/draw.ts';
 import { embedKernel } from './kernels/embed.ts';
 import { gatedKernel } from './kernels/gated.ts';
@@ -22,69 +23,74 @@ import type { Intermediate, LowRankWidths, Workspace } from './workspace.ts';
 
 export type LayerBuffers = { readonly k: GPUBuffer; readonly v: GPUBuffer }; // [slots, kvHeads, capacity, headDim]
 
-/** The tensors a plan made for itself: what one product reads, end to end. */
-export type Packed = {
+/** q, k and v of every layer on one another: what one product reads. */
+export type PackedWeights = { readonly layers: readonly PackedQkv[]; dispose(): void };
+type PackedQkv = {
+  readonly weight: tf.Tensor1D; // [q + k + v, hidden]
+  readonly bias: tf.Tensor1D | null; // [q + k + v]
+};
+
+/** The adapters that rows of a step may have, side by side, by layer. */
+export type PackedAdapters = {
   readonly layers: readonly PackedLayer[];
   readonly widths: LowRankWidths;
   dispose(): void;
 };
-type PackedLayer = {
-  readonly weight: tf.Tensor1D; // [q + k + v, hidden]
-  readonly bias: tf.Tensor1D | null; // [q + k + v]
-  readonly qkv: LowRank | null;
-  readonly o: LowRank | null;
-  readonly gated: LowRank | null;
-  readonly down: LowRank | null;
-};
+type PackedLayer = Readonly<Record<'qkv' | 'o' | 'gated' | 'down', LowRank | null>>;
 
-export function packWeights(gpu: Gpu, config: ModelConfig, using: ForwardWeights): Packed {
-  const layers = Array.from({ length: config.layers }, (_, layer) => packLayer(gpu, config, using, layer));
-  const widest = (of: (layer: PackedLayer) => LowRank | null): number =>
-    layers.reduce((most, layer) => Math.max(most, (of(layer)?.parts ?? 0) * (of(layer)?.rank ?? 0)), 0);
+export function packWeights(gpu: Gpu, config: ModelConfig, weights: Weights): PackedWeights {
+  const layers = Array.from({ length: config.layers }, (_, layer) => {
+    const of = (what: string): tf.Tensor1D =>
+      tf.keep(
+        gpu.concat(
+          ['q', 'k', 'v'].map((name) => weightOf(weights, `model.layers.${layer}.self_attn.${name}_proj.${what}`)),
+        ),
+      );
+    return { weight: of('weight'), bias: config.attentionBias ? of('bias') : null };
+  });
+  const dispose = (): void => {
+    for (const { weight, bias } of layers) tf.dispose(bias ? [weight, bias] : [weight]);
+  };
+  return { layers, dispose };
+}
+
+export function packAdapters(gpu: Gpu, config: ModelConfig, adapters: readonly Adapter[]): PackedAdapters {
+  const { hidden, intermediate } = config;
+  const [q, kv] = [config.heads * config.headDim, config.kvHeads * config.headDim];
+  const layers = Array.from({ length: config.layers }, (_, layer): PackedLayer => {
+    const low = (columns: number, ...linears: [name: string, outputs: number][]): LowRank | null => {
+      const named = linears.map(([name, outputs]) => ({ name: `model.layers.${layer}.${name}`, outputs }));
+      return packLowRank(gpu, adapters, named, columns);
+    };
+    return {
+      qkv: low(hidden, ['self_attn.q_proj', q], ['self_attn.k_proj', kv], ['self_attn.v_proj', kv]),
+      o: low(q, ['self_attn.o_proj', hidden]),
+      gated: low(hidden, ['mlp.gate_proj', intermediate], ['mlp.up_proj', intermediate]),
+      down: low(intermediate, ['mlp.down_proj', hidden]),
+    };
+  });
+  const widest = (part: keyof PackedLayer): number =>
+    layers.reduce((most, layer) => Math.max(most, layer[part] ? widthOf(layer[part]) : 0), 0);
+  const dispose = (): void => {
+    for (const layer of layers) for (const low of Object.values(layer)) if (low) tf.dispose([low.a, low.b]);
+  };
   return {
     layers,
-    widths: {
-      ...{ qkv: widest(({ qkv }) => qkv), o: widest(({ o }) => o) },
-      ...{ gated: widest(({ gated }) => gated), down: widest(({ down }) => down) },
-    },
-    dispose: () => {
-      for (const { weight, bias, qkv, o, gated, down } of layers) {
-        tf.dispose([weight, bias].filter((tensor) => tensor !== null));
-        for (const low of [qkv, o, gated, down]) if (low) tf.dispose([low.a, low.b]);
-      }
-    },
+    widths: { qkv: widest('qkv'), o: widest('o'), gated: widest('gated'), down: widest('down') },
+    dispose,
   };
 }
 
-function packLayer(gpu: Gpu, config: ModelConfig, { weights, adapter }: ForwardWeights, layer: number): PackedLayer {
-  const { hidden, intermediate } = config;
-  const at = `model.layers.${layer}`;
-  const [q, kv] = [config.heads * config.headDim, config.kvHeads * config.headDim];
-  const ofQkv = (what: string): tf.Tensor1D =>
-    tf.keep(gpu.concat(['q', 'k', 'v'].map((name) => weightOf(weights, `${at}.self_attn.${name}_proj.${what}`))));
-  const low = (columns: number, ...linears: [name: string, outputs: number][]): LowRank | null =>
-    packLowRank(
-      gpu,
-      adapter,
-      linears.map(([name, outputs]) => ({ name: `${at}.${name}`, outputs })),
-      columns,
-    );
-  return {
-    weight: ofQkv('weight'),
-    bias: config.attentionBias ? ofQkv('bias') : null,
-    qkv: low(hidden, ['self_attn.q_proj', q], ['self_attn.k_proj', kv], ['self_attn.v_proj', kv]),
-    o: low(q, ['self_attn.o_proj', hidden]),
-    gated: low(hidden, ['mlp.gate_proj', intermediate], ['mlp.up_proj', intermediate]),
-    down: low(intermediate, ['mlp.down_proj', hidden]),
-  };
-}
+/** Numbers of a row's u. */
+const widthOf = ({ adapters, parts, rank }: LowRank): number => adapters * parts * rank;
 
 export type PlanInputs = {
   readonly gpu: Gpu;
   readonly tuning: Tuning;
   readonly config: ModelConfig;
-  readonly using: ForwardWeights;
-  readonly packed: Packed;
+  readonly weights: Weights;
+  readonly packed: PackedWeights;
+  readonly adapters: PackedAdapters;
   readonly workspace: Workspace;
   readonly layers: readonly LayerBuffers[];
   readonly capacity: number;
@@ -95,26 +101,26 @@ export type PlanInputs = {
 
 /** Token ids in `workspace.ids` to final hidden states in `workspace.states`, in order. */
 export function decoderPlan(inputs: PlanInputs): Step[] {
-  const { gpu, config, tuning, using, workspace } = inputs;
-  const table = weightOf(using.weights, 'model.embed_tokens.weight');
+  const { gpu, config, tuning, weights, workspace } = inputs;
+  const table = weightOf(weights, 'model.embed_tokens.weight');
   const { step, ids, states } = workspace;
   const x = workspace.of('x');
   return [
     ...bindParts(gpu, table, config.hidden).map(({ part, bound }) =>
       gpu.bind(embedKernel(config.hidden, part, tuning), [step, ids, bound, x]),
     ),
-    ...inputs.packed.layers.flatMap((packed, layer) => layerSteps(inputs, packed, layer)),
+    ...inputs.packed.layers.flatMap((_, layer) => layerSteps(inputs, layer)),
     gpu.bind(rmsNormKernel({ columns: config.hidden, eps: config.rmsEps, pick: true }, tuning), [
-      ...[step, x, gpu.bufferOf(weightOf(using.weights, 'model.norm.weight')), states],
+      ...[step, x, gpu.bufferOf(weightOf(weights, 'model.norm.weight')), states],
     ]),
   ];
 }
 
 /** Hidden states in `workspace.states` to drawn tokens in `workspace.ids` and `workspace.numbers`. */
-export function drawPlan({ gpu, config, tuning, using, workspace, rows }: PlanInputs): Step[] {
+export function drawPlan({ gpu, config, tuning, weights, workspace, rows }: PlanInputs): Step[] {
   const { hidden: columns, vocab } = config;
   const { step, ids, states, records, numbers } = workspace;
-  const head = bindParts(gpu, headWeight(config, using.weights), columns);
+  const head = bindParts(gpu, headWeight(config, weights), columns);
   const parts = head.map(({ part }) => part);
   return [
     ...head.map(({ part, bound }) =>
@@ -126,12 +132,21 @@ export function drawPlan({ gpu, config, tuning, using, workspace, rows }: PlanIn
   ];
 }
 
-function layerSteps(inputs: PlanInputs, packed: PackedLayer, layer: number): Step[] {
-  const { gpu, config, tuning, using, workspace, capacity, rope, rows } = inputs;
+/** Keys and values from slot to slot, in every layer. */
+export function copyPlan({ gpu, config, tuning, workspace, capacity, layers }: PlanInputs): Step[] {
+  const { heads, kvHeads, headDim } = config;
+  const kernel = copyKeysKernel({ heads, kvHeads, headDim, capacity }, tuning);
+  return layers.map(({ k, v }) => gpu.bind(kernel, [workspace.step, k, v]));
+}
+
+function layerSteps(inputs: PlanInputs, layer: number): Step[] {
+  const { gpu, config, tuning, weights, workspace, capacity, rope, rows } = inputs;
+  const packed = inputs.packed.layers[layer];
+  const low = inputs.adapters.layers[layer];
   const { hidden, intermediate, heads, kvHeads, headDim, rmsEps } = config;
   const [q, kv] = [heads * headDim, kvHeads * headDim];
   const at = `model.layers.${layer}`;
-  const weight = (name: string): GPUBuffer => gpu.bufferOf(weightOf(using.weights, `${at}.${name}.weight`));
+  const weight = (name: string): GPUBuffer => gpu.bufferOf(weightOf(weights, `${at}.${name}.weight`));
   const of = (name: Intermediate): GPUBuffer => workspace.of(name);
   const bind = (kernel: Kernel, ...buffers: readonly Bound[]): Step => gpu.bind(kernel, [workspace.step, ...buffers]);
   const norm = (name: string): Step =>
@@ -139,55 +154,53 @@ function layerSteps(inputs: PlanInputs, packed: PackedLayer, layer: number): Ste
       rmsNormKernel({ columns: hidden, eps: rmsEps, pick: false }, tuning),
       ...[of('x'), weight(name), of('normed')],
     );
-  const shrink = (low: LowRank | null, columns: number, x: Intermediate, u: Intermediate): Step[] =>
-    low === null ? [] : [bind(shrinkKernel(low, columns, tuning, rows), of(x), gpu.bufferOf(low.a), of(u))];
-  const added = (low: LowRank | null, u: Intermediate): GPUBuffer[] => (low ? [of(u), gpu.bufferOf(low.b)] : []);
+  const shrink = (own: LowRank | null, columns: number, x: Intermediate, u: Intermediate): Step[] =>
+    own === null ? [] : [bind(shrinkKernel(own, columns, tuning, rows), of(x), gpu.bufferOf(own.a), of(u))];
+  const added = (own: LowRank | null, u: Intermediate): GPUBuffer[] => (own ? [of(u), gpu.bufferOf(own.b)] : []);
   const linear = (
     columns: number,
     parts: readonly number[],
-    low: LowRank | null,
+    own: LowRank | null,
     how: { bias: boolean; accumulate: boolean },
-  ) => linearKernel({ columns, parts, rank: low?.rank ?? 0, scale: 1, ...how }, tuning, rows);
+  ) => linearKernel({ columns, parts, rank: own?.rank ?? 0, adapters: own?.adapters ?? 0, ...how }, tuning, rows);
   const shape = { heads, kvHeads, headDim, capacity };
   const norms = config.qkNorm ? [weight('self_attn.q_norm'), weight('self_attn.k_norm')] : [];
   const { k, v } = inputs.layers[layer];
   return [
     norm('input_layernorm'),
-    ...shrink(packed.qkv, hidden, 'normed', 'lowQkv'),
+    ...shrink(low.qkv, hidden, 'normed', 'lowQkv'),
     bind(
-      linear(hidden, [q, kv, kv], packed.qkv, { bias: packed.bias !== null, accumulate: false }),
+      linear(hidden, [q, kv, kv], low.qkv, { bias: packed.bias !== null, accumulate: false }),
       ...[of('normed'), gpu.bufferOf(packed.weight)],
-      ...[...(packed.bias ? [gpu.bufferOf(packed.bias)] : []), ...added(packed.qkv, 'lowQkv'), of('qkv')],
+      ...[...(packed.bias ? [gpu.bufferOf(packed.bias)] : []), ...added(low.qkv, 'lowQkv'), of('qkv')],
     ),
     bind(rotateKernel({ ...shape, normEps: config.qkNorm ? rmsEps : null }, tuning), rope, of('qkv'), of('q'), k, v, ...norms), // prettier-ignore
     bind(attentionKernel(shape, tuning), of('q'), k, v, of('attended')),
-    ...shrink(packed.o, q, 'attended', 'lowO'),
+    ...shrink(low.o, q, 'attended', 'lowO'),
     bind(
-      linear(q, [hidden], packed.o, { bias: false, accumulate: true }),
-      ...[of('attended'), weight('self_attn.o_proj'), ...added(packed.o, 'lowO'), of('x')],
+      linear(q, [hidden], low.o, { bias: false, accumulate: true }),
+      ...[of('attended'), weight('self_attn.o_proj'), ...added(low.o, 'lowO'), of('x')],
     ),
     norm('post_attention_layernorm'),
-    ...shrink(packed.gated, hidden, 'normed', 'lowGated'),
+    ...shrink(low.gated, hidden, 'normed', 'lowGated'),
     bind(
-      gatedKernel({ columns: hidden, outputs: intermediate, rank: packed.gated?.rank ?? 0 }, tuning, rows),
-      ...[
-        of('normed'),
-        weight('mlp.gate_proj'),
-        weight('mlp.up_proj'),
-        ...added(packed.gated, 'lowGated'),
-        of('gated'),
-      ],
+      gatedKernel(
+        { columns: hidden, outputs: intermediate, rank: low.gated?.rank ?? 0, adapters: low.gated?.adapters ?? 0 },
+        tuning,
+        rows,
+      ),
+      ...[of('normed'), weight('mlp.gate_proj'), weight('mlp.up_proj'), ...added(low.gated, 'lowGated'), of('gated')],
     ),
-    ...shrink(packed.down, intermediate, 'gated', 'lowDown'),
+    ...shrink(low.down, intermediate, 'gated', 'lowDown'),
     bind(
-      linear(intermediate, [hidden], packed.down, { bias: false, accumulate: true }),
-      ...[of('gated'), weight('mlp.down_proj'), ...added(packed.down, 'lowDown'), of('x')],
+      linear(intermediate, [hidden], low.down, { bias: false, accumulate: true }),
+      ...[of('gated'), weight('mlp.down_proj'), ...added(low.down, 'lowDown'), of('x')],
     ),
   ];
 }
 
-/** u = scale · x Aᵀ, the layers of a group side by side. */
+/** u = x Aᵀ of all adapters, the layers of a group side by side: few columns, so none is left out for rows of another. */
 function shrinkKernel(low: LowRank, columns: number, tuning: Tuning, rows: number): Kernel {
-  const shape = { columns, parts: [low.parts * low.rank], bias: false, accumulate: false, rank: 0, scale: low.scale };
+  const shape = { columns, parts: [widthOf(low)], bias: false, accumulate: false, rank: 0, adapters: 0 };
   return linearKernel(shape, tuning, rows);
 }

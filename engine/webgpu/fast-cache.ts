@@ -1,13 +1,15 @@
 /**
- * Keys and values of the fast trunk, with the plans that fill and read them. Which slot a row belongs to is looked up in a
- * table on every step, so a batch shrinks without a number being moved.
+ * Keys and values of the fast trunk, with the plans that fill and read them. Which slot a row belongs to, and which adapter
+ * it has, is looked up in a table on every step: a batch shrinks without a number being moved, and roles with adapters of
+ * their own on one base share its steps.
  */
 import * as tf from '@tensorflow/tfjs';
 import { OutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
-import type { Cache, ForwardWeights } from '../model/trunk.ts';
-import { decoderPlan, drawPlan, packWeights, type Packed, type PlanInputs } from './decoder-plan.ts';
+import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
+import { copyPlan, decoderPlan, drawPlan, packAdapters, packWeights } from './decoder-plan.ts';
+import type { PackedAdapters, PackedWeights, PlanInputs } from './decoder-plan.ts';
 import type { Gpu, Step } from './gpu.ts';
 import type { Tuning } from './kernel.ts';
 import { tileFor } from './kernels/product-loop.ts';
@@ -16,17 +18,20 @@ import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
 /** Most rows of one step of a prompt: enough to keep a device busy, few enough to keep intermediates small. */
 export const PASS_ROWS = 256;
 
-/** What stands on one set of weights. */
+/** What stands on one set of weights and adapters. */
 type Compiled = {
-  readonly using: ForwardWeights;
-  readonly packed: Packed;
+  readonly adapters: PackedAdapters;
   readonly workspace: Workspace;
   /** By how many rows a product takes at once. */
   readonly plans: Map<number, Plans>;
 };
 
-/** Dispatches from token ids to hidden states, and from there to drawn tokens. */
-export type Plans = { readonly states: readonly Step[]; readonly draw: readonly Step[] };
+/** Dispatches from token ids to hidden states, from there to drawn tokens, and of keys from slot to slot. */
+export type Plans = {
+  readonly states: readonly Step[];
+  readonly draw: readonly Step[];
+  readonly copy: readonly Step[];
+};
 
 export class FastCache implements Cache {
   slots: number;
@@ -40,9 +45,21 @@ export class FastCache implements Cache {
   readonly #layers: readonly { readonly k: tf.Tensor; readonly v: tf.Tensor }[];
   readonly #rope: tf.Tensor;
   readonly #opened: number;
+  /** Of every place, its adapter. */
+  readonly #voices: (number | null)[];
+  readonly #adapters: Adapter[] = [];
+  #weights: { readonly own: Weights; readonly packed: PackedWeights } | null = null;
   #compiled: Compiled | null = null;
 
-  constructor(gpu: Gpu, config: ModelConfig, tuning: Tuning, slots: number, capacity: number) {
+  /** `voices`: what its slots will run with, as far as that is known; others cost a plan anew when they turn up. */
+  constructor(
+    gpu: Gpu,
+    config: ModelConfig,
+    tuning: Tuning,
+    slots: number,
+    capacity: number,
+    voices: readonly ForwardWeights[] = [],
+  ) {
     const size = slots * config.kvHeads * capacity * config.headDim;
     if (size * 4 > gpu.device.limits.maxStorageBufferBindingSize)
       throw new OutOfMemory(size * 4, 'one layer of the key-value cache');
@@ -50,9 +67,11 @@ export class FastCache implements Cache {
     this.capacity = capacity;
     this.lengths = new Int32Array(slots);
     this.places = Int32Array.from({ length: slots }, (_, slot) => slot);
+    this.#voices = Array.from({ length: slots }, () => null);
     this.#gpu = gpu;
     this.#config = config;
     this.#tuning = tuning;
+    for (const { adapter } of voices) this.#numberOf(adapter);
     this.#layers = Array.from({ length: config.layers }, () => ({
       k: tf.keep(gpu.allocate([size])),
       v: tf.keep(gpu.allocate([size])),
@@ -60,32 +79,51 @@ export class FastCache implements Cache {
     this.#rope = tf.keep(tf.tensor1d(ropeTable(config, capacity)));
   }
 
-  /** The workspace for these weights, with room for steps of `rows` rows. */
-  workspace(using: ForwardWeights, rows: number): Workspace {
+  /** These slots run with these weights from now on; all slots of a cache share them, adapters apart. */
+  runWith(slots: Int32Array, { weights, adapter }: ForwardWeights): void {
+    if (this.#weights && this.#weights.own !== weights) throw new Error('a cache whose slots run on other weights');
+    this.#weights ??= { own: weights, packed: packWeights(this.#gpu, this.#config, weights) };
+    const voice = this.#numberOf(adapter);
+    for (const slot of slots) this.#voices[this.places[slot]] = voice;
+  }
+
+  /** Where a slot's keys lie and which adapter it has. */
+  seat(slot: number): { readonly slot: number; readonly adapter: number | null } {
+    return { slot: this.places[slot], adapter: this.#voices[this.places[slot]] };
+  }
+
+  /** The workspace, with room for steps of `rows` rows. */
+  workspace(rows: number): Workspace {
     const known = this.#compiled;
-    if (known && known.using === using && known.workspace.rows >= rows) return known.workspace;
+    if (known && known.workspace.rows >= rows) return known.workspace;
     this.#forget();
-    const packed = packWeights(this.#gpu, this.#config, using);
+    const adapters = packAdapters(this.#gpu, this.#config, this.#adapters);
     const most = Math.max(rows, this.#opened);
-    const workspace = openWorkspace(this.#gpu, this.#config, most, this.#opened, packed.widths);
-    this.#compiled = { using, packed, workspace, plans: new Map() };
+    const workspace = openWorkspace(this.#gpu, this.#config, most, this.#opened, adapters.widths);
+    this.#compiled = { adapters, workspace, plans: new Map() };
     return workspace;
   }
 
   /** What a step of `rows` rows runs. */
-  plans(using: ForwardWeights, rows: number): Plans {
-    const workspace = this.workspace(using, rows);
-    const { packed, plans } = this.#compiled!;
+  plans(rows: number): Plans {
+    const workspace = this.workspace(rows);
+    const { adapters, plans } = this.#compiled!;
     const tile = tileFor(this.#tuning, rows).rows;
     const known = plans.get(tile);
     if (known) return known;
     const gpu = this.#gpu;
+    const { own: weights, packed } = this.#weights!;
     const inputs: PlanInputs = {
-      ...{ gpu, tuning: this.#tuning, config: this.#config, using, packed, workspace, capacity: this.capacity, rows },
+      ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace, rows },
+      capacity: this.capacity,
       layers: this.#layers.map(({ k, v }) => ({ k: gpu.bufferOf(k), v: gpu.bufferOf(v) })),
       rope: gpu.bufferOf(this.#rope),
     };
-    const made = lazily({ states: () => decoderPlan(inputs), draw: () => drawPlan(inputs) });
+    const made = lazily({
+      states: () => decoderPlan(inputs),
+      draw: () => drawPlan(inputs),
+      copy: () => copyPlan(inputs),
+    });
     plans.set(tile, made);
     return made;
   }
@@ -99,12 +137,21 @@ export class FastCache implements Cache {
 
   dispose(): void {
     this.#forget();
+    this.#weights?.packed.dispose();
     for (const { k, v } of this.#layers) tf.dispose([k, v]);
     this.#rope.dispose();
   }
 
+  #numberOf(adapter: Adapter | null): number | null {
+    if (adapter === null) return null;
+    const known = this.#adapters.indexOf(adapter);
+    if (known >= 0) return known;
+    this.#forget();
+    return this.#adapters.push(adapter) - 1;
+  }
+
   #forget(): void {
-    this.#compiled?.packed.dispose();
+    this.#compiled?.adapters.dispose();
     this.#compiled?.workspace.dispose();
     this.#compiled = null;
   }
@@ -133,11 +180,14 @@ function lazily(make: { readonly [Part in keyof Plans]: () => readonly Step[] })
     get draw() {
       return (made.draw ??= make.draw());
     },
+    get copy() {
+      return (made.copy ??= make.copy());
+    },
   };
 }
 
 /** cos and sin of every position and pair by turns. // [positions, headDim / 2, 2] */
-function ropeTable(config: ModelConfig, positions: number): Float32Array {
+export function ropeTable(config: ModelConfig, positions: number): Float32Array {
   const frequencies = ropeFrequencies(config);
   const half = frequencies.length;
   const table = new Float32Array(positions * half * 2);

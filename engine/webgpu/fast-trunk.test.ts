@@ -33,10 +33,11 @@ function someWeights(): Record<string, tf.Tensor> {
 }
 
 /** On some layers only, with a rank that is no multiple of four. */
-function someAdapter(): Adapter {
+function someAdapter(first = 0): Adapter {
+  const rank = 6;
   const low = (out: number, columns: number, seed: number) => ({
-    a: tf.tensor2d(someNumbers(6 * columns, seed, 0.5), [6, columns]),
-    b: tf.tensor2d(someNumbers(out * 6, seed + 50, 0.5), [out, 6]),
+    a: tf.tensor2d(someNumbers(rank * columns, first + seed, 0.5), [rank, columns]),
+    b: tf.tensor2d(someNumbers(out * rank, first + seed + 50, 0.5), [out, rank]),
   });
   return {
     scale: 0.7,
@@ -55,7 +56,7 @@ function someBatch(lengths: readonly number[]): TokenBatch {
   const ids = new Int32Array(lengths.length * length);
   for (const [row, own] of lengths.entries())
     for (let t = 0; t < own; t++) ids[row * length + t] = (row * 31 + t * 17) % CONFIG.vocab;
-  return { ids, batch: lengths.length, length, lengths: Int32Array.from(lengths) };
+  return { prefix: Int32Array.of(5, 90), ids, batch: lengths.length, length, lengths: Int32Array.from(lengths) };
 }
 
 describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
@@ -72,7 +73,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
   });
   afterAll(() => device.close());
 
-  /** States after a prompt, two steps, and one more with only the slots 2 and 0. */
+  /** States after prompts, two steps, another prompt in slot 1, a step, and one more with only the slots 2 and 0. */
   async function walk(trunk: Trunk, using: ForwardWeights): Promise<Float32Array[]> {
     const out: Float32Array[] = [];
     const cache = trunk.openCache(3, 40);
@@ -81,22 +82,19 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
       states.dispose();
     };
     await keep(trunk.prefill(cache, someBatch([5, 1, 12]), using));
-    for (const ids of [[3, 4, 5], [9, 100, 0]]) await keep(step(trunk, cache, ids, using)); // prettier-ignore
+    for (const ids of [[3, 4, 5], [9, 100, 0]]) await keep(step(trunk, cache, ids)); // prettier-ignore
+    await keep(trunk.prefill(cache, someBatch([3]), using, Int32Array.of(1)));
+    await keep(step(trunk, cache, [7, 8, 9]));
     cache.select(Int32Array.of(2, 0));
-    await keep(step(trunk, cache, [50, 60], using));
-    expect([...cache.lengths]).toEqual([15, 8]);
+    await keep(step(trunk, cache, [50, 60]));
+    expect([...cache.lengths]).toEqual([18, 11]);
     cache.dispose();
     return out;
   }
 
-  const step = (
-    trunk: Trunk,
-    cache: ReturnType<Trunk['openCache']>,
-    ids: number[],
-    using: ForwardWeights,
-  ): tf.Tensor => {
+  const step = (trunk: Trunk, cache: ReturnType<Trunk['openCache']>, ids: number[]): tf.Tensor => {
     const tensor = tf.tensor1d(ids, 'int32');
-    const states = trunk.decode(cache, tensor, using);
+    const states = trunk.decode(cache, tensor);
     tensor.dispose();
     return states;
   };
@@ -115,7 +113,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     const states = async (lengths: number[], row: number): Promise<Float32Array> => {
       const cache = fast.openCache(lengths.length, 320);
       const first = fast.prefill(cache, someBatch(lengths), using);
-      const second = step(fast, cache, lengths.map((_, i) => i === row ? 42 : 7), using); // prettier-ignore
+      const second = step(fast, cache, lengths.map((_, i) => i === row ? 42 : 7)); // prettier-ignore
       const all = (await second.data()) as Float32Array;
       tf.dispose([first, second]);
       cache.dispose();
@@ -123,6 +121,43 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     };
     // The first prompt is row 0 both times; alone it takes two passes, in company the passes are cut elsewhere.
     expect(await states([300, 5, 33, 1, 2, 3, 4, 9, 11], 0)).toEqual(await states([300], 0));
+  });
+
+  it('gives prompts that begin alike the bits they have alone', { timeout: 300_000 }, async () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const prompt = (own: number[]): number[] => [...Array.from({ length: 30 }, (_, t) => (t * 13) % 101), ...own];
+    const prompts = [prompt([1, 2]), prompt([1, 2]), prompt([3]), prompt([3, 4, 5]), [9]];
+    const states = async (some: number[][]): Promise<Float32Array[]> => {
+      const length = Math.max(...some.map((own) => own.length));
+      const ids = new Int32Array(some.length * length);
+      some.forEach((own, row) => ids.set(own, row * length));
+      const cache = fast.openCache(some.length, 64);
+      const lengths = Int32Array.from(some, (own) => own.length);
+      const hidden = [fast.prefill(cache, { ids, batch: some.length, length, lengths }, using)];
+      hidden.push(step(fast, cache, some.map(() => 42)) as tf.Tensor2D); // prettier-ignore
+      const all = await Promise.all(hidden.map((each) => each.data()));
+      tf.dispose(hidden);
+      cache.dispose();
+      return some.map((_, row) => Float32Array.of(...all.flatMap((each) => [...each.slice(row * 32, row * 32 + 32)])));
+    };
+    const together = await states(prompts);
+    for (const [row, own] of prompts.entries()) expect((await states([own]))[0]).toEqual(together[row]);
+  });
+
+  it('runs every slot with its own adapter, and gives it the bits it has alone', { timeout: 300_000 }, async () => {
+    const voices = [someAdapter(), null, someAdapter(20)].map((adapter): ForwardWeights => ({ weights, adapter }));
+    const walkWith = async (who: readonly ForwardWeights[]): Promise<Float32Array[]> => {
+      const cache = fast.openCache(who.length, 40, who);
+      const prompts = who.map((using, slot) => fast.prefill(cache, someBatch([9]), using, Int32Array.of(slot)));
+      const second = step(fast, cache, who.map(() => 42)); // prettier-ignore
+      const all = Float32Array.from(await second.data());
+      tf.dispose([...prompts, second]);
+      cache.dispose();
+      return who.map((_, slot) => all.slice(slot * CONFIG.hidden, (slot + 1) * CONFIG.hidden));
+    };
+    const together = await walkWith(voices);
+    for (const [slot, using] of voices.entries()) expect((await walkWith([using]))[0]).toEqual(together[slot]);
+    expect(together[0]).not.toEqual(together[2]);
   });
 
   it('takes one submission and at most 8 dispatches a layer and 6 more for a token', () => {
@@ -133,7 +168,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     const [dispatches, submits] = [gpu.dispatches, gpu.submits];
     const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
     const ids = tf.tensor1d([1, 2], 'int32');
-    const draw = fast.drawing!.next(cache, ids, using, [3, 2].map((position) => ({ sampling, position }))); // prettier-ignore
+    const draw = fast.drawing!.next(cache, ids, [3, 2].map((position) => ({ sampling, position }))); // prettier-ignore
     expect(gpu.submits - submits).toBe(1);
     expect(gpu.dispatches - dispatches).toBeLessThanOrEqual(8 * CONFIG.layers + 6);
     tf.dispose([ids, draw.ids, draw.numbers]);
@@ -142,9 +177,9 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
 
   it('refuses to go beyond its capacity', () => {
     const using: ForwardWeights = { weights, adapter: null };
-    const cache = fast.openCache(1, 5);
+    const cache = fast.openCache(1, 7);
     fast.prefill(cache, someBatch([5]), using).dispose();
-    expect(() => step(fast, cache, [1], using)).toThrow('KV cache full: 5 positions');
+    expect(() => step(fast, cache, [1])).toThrow('KV cache full: 7 positions');
     cache.dispose();
   });
 });

@@ -1,11 +1,10 @@
 /**
  * The decoder on hand-written WebGPU kernels. Filling and reading the cache run as plans, where a row is any token of any
- * sequence: prompts are packed without padding, and a token's numbers do not depend on what else is in the batch. What
- * needs gradients still goes through the plain trunk.
+ * sequence: prompts are packed without padding, and a token's numbers do not depend on what else is in the batch. Whole
+ * sequences, and their gradients, are the training pass's.
  */
-import type * as tf from '@tensorflow/tfjs';
+import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
-import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
@@ -13,7 +12,10 @@ import { FastCache, PASS_ROWS } from './fast-cache.ts';
 import type { Copy, Gpu, Step } from './gpu.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
+import { promptWaves, type PromptNode } from './prompt-tree.ts';
+import { cutFor, type Cut } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
+import { TrainingPass } from './training-pass.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Storage buffers of the drawing kernel beside the parts of the head; no other kernel needs more than these and three. */
@@ -31,18 +33,28 @@ export function fastTrunkFits({ device: { limits } }: Gpu, config: ModelConfig):
   );
 }
 
-/** `tuning` is the adapter's own unless given. */
-export function makeFastTrunk(gpu: Gpu, config: ModelConfig, tuning: Tuning = tuningFor(gpu.software)): Trunk {
-  const plain = makeTfjsTrunk(config);
+/** `tuning` and `cut` are the adapter's own unless given. */
+export function makeFastTrunk(
+  gpu: Gpu,
+  config: ModelConfig,
+  tuning: Tuning = tuningFor(gpu),
+  cut: Cut = cutFor(gpu.software),
+): Trunk {
+  const training = new TrainingPass(gpu, config, cut);
   return {
     config,
     drawing: config.vocab > ID_MAX ? null : drawing(gpu),
-    openCache: (slots, capacity) => new FastCache(gpu, config, tuning, slots, capacity),
-    prefill: (cache, prompts, using) => prefill(gpu, config, asOurs(cache), prompts, using),
-    decode: (cache, ids, using) => decode(gpu, config, asOurs(cache), ids, using),
-    forward: (batch, using) => plain.forward(batch, using),
-    forwardAt: (batch, rows, using) => plain.forwardAt(batch, rows, using),
-    dispose: () => plain.dispose(),
+    mixes: true,
+    openCache: (slots, capacity, voices) => new FastCache(gpu, config, tuning, slots, capacity, voices),
+    prefill: (cache, prompts, using, slots) => prefill(gpu, config, asOurs(cache), prompts, using, slots),
+    decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
+    forward: (batch, using) =>
+      tf.tidy(() => {
+        const all = Int32Array.from({ length: batch.batch * batch.length }, (_, row) => row);
+        return tf.reshape(training.states(batch, all, using), [batch.batch, batch.length, config.hidden]);
+      }),
+    forwardAt: (batch, rows, using) => training.states(batch, rows, using),
+    dispose: () => training.dispose(),
   };
 }
 
@@ -57,46 +69,85 @@ function prefill(
   cache: FastCache,
   prompts: TokenBatch,
   using: ForwardWeights,
+  given?: Int32Array,
 ): tf.Tensor2D {
-  if (prompts.batch !== cache.slots) throw new Error(`${prompts.batch} prompts for ${cache.slots} cache slots`);
-  if (prompts.lengths.some((length) => length > cache.capacity))
-    throw new Error(`prompts of ${prompts.length} tokens in a cache of ${cache.capacity}`);
-  const rows = promptRows(cache, prompts);
-  const most = Math.min(PASS_ROWS, rows.length);
-  const workspace = cache.workspace(using, most);
-  const hidden = gpu.allocate<tf.Tensor2D>([cache.slots, config.hidden]);
-  for (let first = 0; first < rows.length; first += most) {
-    const some = rows.slice(first, first + most);
+  const slots = given ?? Int32Array.from({ length: cache.slots }, (_, slot) => slot);
+  if (prompts.batch !== slots.length) throw new Error(`${prompts.batch} prompts for ${slots.length} cache slots`);
+  const shared = prompts.prefix?.length ?? 0;
+  if (prompts.lengths.some((length) => shared + length > cache.capacity))
+    throw new Error(`prompts of ${shared + prompts.length} tokens in a cache of ${cache.capacity}`);
+  cache.runWith(slots, using);
+  const whole = [...slots].map((_, i) => promptOf(prompts, i));
+  const hidden = gpu.allocate<tf.Tensor2D>([slots.length, config.hidden]);
+  // Once and large enough: states stay in it from wave to wave.
+  const { states } = cache.workspace(Math.min(PASS_ROWS, whole.reduce((sum, { length }) => sum + length, 0))); // prettier-ignore
+  for (const wave of promptWaves(whole)) {
+    copyBeginnings(gpu, cache, wave, slots);
+    computeRests(gpu, cache, wave, whole, slots);
+  }
+  gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
+  whole.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
+  return hidden;
+}
+
+/** Prefix and rest, without padding. */
+function promptOf({ prefix, ids, length, lengths }: TokenBatch, i: number): Int32Array {
+  const rest = ids.subarray(i * length, i * length + lengths[i]);
+  return prefix?.length ? Int32Array.of(...prefix, ...rest) : rest;
+}
+
+function copyBeginnings(gpu: Gpu, cache: FastCache, wave: readonly PromptNode[], slots: Int32Array): void {
+  const pairs = wave.flatMap(({ index, from, shared }): StepRow[] =>
+    from === null
+      ? []
+      : [
+          { ...cache.seat(slots[from]), position: 0, out: null },
+          { ...cache.seat(slots[index]), position: shared, out: null },
+        ],
+  );
+  inPasses(pairs, (some, most) => {
+    gpu.write(cache.workspace(most).step, writeStep(some));
+    gpu.run(cache.plans(most).copy, some.length);
+  });
+}
+
+/** The tokens that are not copied, without padding. The last of each prompt leaves its state. */
+function computeRests(
+  gpu: Gpu,
+  cache: FastCache,
+  wave: readonly PromptNode[],
+  prompts: readonly Int32Array[],
+  slots: Int32Array,
+): void {
+  const rows = wave.flatMap(({ index, shared }) =>
+    Array.from(prompts[index].subarray(shared), (id, i) => ({
+      ...cache.seat(slots[index]),
+      position: shared + i,
+      out: shared + i === prompts[index].length - 1 ? index : null,
+      id,
+    })),
+  );
+  inPasses(rows, (some, most) => {
+    const workspace = cache.workspace(most);
     gpu.write(workspace.step, writeStep(some));
     gpu.write(
       workspace.ids,
       Int32Array.from(some, ({ id }) => id),
     );
-    const last = first + most >= rows.length;
-    const after = last ? [{ from: workspace.states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] : [];
-    gpu.run(cache.plans(using, most).states, some.length, { after });
-  }
-  cache.lengths.set(prompts.lengths);
-  return hidden;
+    gpu.run(cache.plans(most).states, some.length);
+  });
 }
 
-/** Every token of every prompt, without the padding. The last of each leaves its state. */
-function promptRows(cache: FastCache, prompts: TokenBatch): (StepRow & { readonly id: number })[] {
-  return [...prompts.lengths].flatMap((length, slot) =>
-    Array.from({ length }, (_, position) => ({
-      slot: cache.places[slot],
-      position,
-      out: position === length - 1 ? slot : null,
-      id: prompts.ids[slot * prompts.length + position],
-    })),
-  );
+function inPasses<T>(rows: readonly T[], pass: (some: readonly T[], most: number) => void): void {
+  const most = Math.min(PASS_ROWS, rows.length);
+  for (let first = 0; first < rows.length; first += most) pass(rows.slice(first, first + most), most);
 }
 
-function decode(gpu: Gpu, config: ModelConfig, cache: FastCache, ids: tf.Tensor1D, using: ForwardWeights): tf.Tensor2D {
+function decode(gpu: Gpu, config: ModelConfig, cache: FastCache, ids: tf.Tensor1D): tf.Tensor2D {
   const { slots } = cache;
-  const workspace = nextStep(gpu, cache, using, []);
+  const workspace = nextStep(gpu, cache, []);
   const hidden = gpu.allocate<tf.Tensor2D>([slots, config.hidden]);
-  gpu.run(cache.plans(using, slots).states, slots, {
+  gpu.run(cache.plans(slots).states, slots, {
     before: [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: slots * 4 }],
     after: [{ from: workspace.states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }],
   });
@@ -104,44 +155,42 @@ function decode(gpu: Gpu, config: ModelConfig, cache: FastCache, ids: tf.Tensor1
 }
 
 /** Writes the step buffer for one more token of every slot, and counts it. */
-function nextStep(gpu: Gpu, cache: FastCache, using: ForwardWeights, draws: readonly RowDraw[]): Workspace {
+function nextStep(gpu: Gpu, cache: FastCache, draws: readonly RowDraw[]): Workspace {
   if (cache.lengths.some((length) => length >= cache.capacity))
     throw new Error(`KV cache full: ${cache.capacity} positions`);
-  const workspace = cache.workspace(using, cache.slots);
-  const rows = [...cache.lengths].map((position, slot) => ({ slot: cache.places[slot], position, out: slot }));
+  const workspace = cache.workspace(cache.slots);
+  const rows = [...cache.lengths].map((position, slot) => ({ ...cache.seat(slot), position, out: slot }));
   gpu.write(workspace.step, writeStep(rows, draws));
   for (let slot = 0; slot < cache.slots; slot++) cache.lengths[slot]++;
   return workspace;
 }
 
+/** A GPU is kept busy while numbers travel to the host; a CPU that plays one does nothing for those that have ended. */
+const AHEAD = { gpu: 4, software: 1 };
+
 function drawing(gpu: Gpu): Drawing {
   return {
-    first: (cache, hidden, using, sampling) => {
+    ahead: gpu.software ? AHEAD.software : AHEAD.gpu,
+    first: (cache, hidden, slots, sampling) => {
       const ours = asOurs(cache);
-      const workspace = ours.workspace(using, ours.slots);
-      const rows = [...ours.lengths].map((position, slot) => ({ slot, position, out: slot }));
+      const workspace = ours.workspace(slots.length);
+      const rows = [...slots].map((slot, i) => ({ ...ours.seat(slot), position: ours.lengths[slot], out: i }));
       gpu.write(workspace.step, writeStep(rows, sampling.map(drawOf)));
       const before = [{ from: gpu.bufferOf(hidden), to: workspace.states, bytes: hidden.size * 4 }];
-      return runDraw(gpu, ours, workspace, ours.plans(using, ours.slots).draw, before);
+      return runDraw(gpu, slots.length, workspace, ours.plans(slots.length).draw, before);
     },
-    next: (cache, ids, using, sampling) => {
+    next: (cache, ids, sampling) => {
       const ours = asOurs(cache);
-      const workspace = nextStep(gpu, ours, using, sampling.map(drawOf));
-      const { states, draw } = ours.plans(using, ours.slots);
+      const workspace = nextStep(gpu, ours, sampling.map(drawOf));
+      const { states, draw } = ours.plans(ours.slots);
       const before = [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: ours.slots * 4 }];
-      return runDraw(gpu, ours, workspace, [...states, ...draw], before);
+      return runDraw(gpu, ours.slots, workspace, [...states, ...draw], before);
     },
   };
 }
 
 /** What was drawn goes to tensors of its own, since the next step may be under way before it is read. */
-function runDraw(
-  gpu: Gpu,
-  { slots }: FastCache,
-  workspace: Workspace,
-  steps: readonly Step[],
-  before: readonly Copy[],
-): Draw {
+function runDraw(gpu: Gpu, slots: number, workspace: Workspace, steps: readonly Step[], before: readonly Copy[]): Draw {
   const ids = gpu.allocate<tf.Tensor1D>([slots], 'int32');
   const numbers = gpu.allocate<tf.Tensor2D>([slots, 3]);
   const after = [

@@ -10,12 +10,19 @@ import type { Kernel } from './kernel.ts';
 /** What we use of tfjs's backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
 type GuestBackend = {
   readonly device: GPUDevice;
-  readonly tensorMap: { get(id: object): { resource: GPUBuffer } };
+  readonly tensorMap: { get(id: object): { resource: GPUBuffer; values: tf.BackendValues | null } };
   uploadToGPU(id: object): void;
   makeTensorInfo(shape: readonly number[], dtype: tf.DataType): tf.TensorInfo;
   ensureCommandEncoderReady(): void;
   endComputePassEncoder(): void;
   submitQueue(): void;
+  /** Free buffers by size and use, kept for tensors to come. */
+  readonly bufferManager: {
+    readonly freeBuffers: ReadonlyMap<string, GPUBuffer[]>;
+    numFreeBuffers: number;
+    numBytesAllocated: number;
+    readonly numBytesUsed: number;
+  };
 };
 
 /** A dispatch with everything bound. */
@@ -46,6 +53,13 @@ export class Gpu {
     return this.#backend.tensorMap.get(tensor.dataId).resource;
   }
 
+  /** The same, to be written to: what was read of it before is forgotten. */
+  bufferToChange(tensor: tf.Tensor): GPUBuffer {
+    const buffer = this.bufferOf(tensor);
+    this.#backend.tensorMap.get(tensor.dataId).values = null;
+    return buffer;
+  }
+
   /** A tensor with a buffer and no particular values; the caller disposes it. */
   allocate<T extends tf.Tensor>(shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): T {
     const tensor = tf.engine().makeTensorFromTensorInfo(this.#backend.makeTensorInfo(shape, dtype)) as T;
@@ -71,6 +85,24 @@ export class Gpu {
     }
     this.device.queue.submit([encoder.finish()]);
     return whole;
+  }
+
+  /** Bytes that tfjs keeps for tensors to come. */
+  pooledBytes(): number {
+    const { numBytesAllocated, numBytesUsed } = this.#backend.bufferManager;
+    return numBytesAllocated - numBytesUsed;
+  }
+
+  /** Gives the device back what tfjs keeps for tensors to come: it pools buffers by exact size and never frees one. */
+  trim(): void {
+    this.#flushGuest();
+    const pool = this.#backend.bufferManager;
+    for (const buffers of pool.freeBuffers.values())
+      for (const buffer of buffers.splice(0)) {
+        pool.numFreeBuffers--;
+        pool.numBytesAllocated -= buffer.size;
+        buffer.destroy();
+      }
   }
 
   /** Takes effect before the next `run`. */

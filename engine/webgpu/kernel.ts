@@ -30,6 +30,8 @@ export type Tuning = {
   readonly rows: readonly number[];
   /** Threads of a workgroup that do not wait for one another. */
   readonly threads: number;
+  /** Whether a subgroup's threads, where each has sums of its own, load the numbers they all need in turns and hand them round. */
+  readonly handRound: boolean;
 };
 
 /**
@@ -37,7 +39,19 @@ export type Tuning = {
  * threads as one vector, loads each thread's number by itself, and compiles slowly: there a thread does best with many sums
  * of its own to each load, nothing to wait for, and few programs.
  */
-export const tuningFor = (software: boolean): Tuning => (software ? SOFTWARE_TUNING : GPU_TUNING);
+export function tuningFor({ software, device }: { software: boolean; device: GPUDevice }): Tuning {
+  if (!software) return GPU_TUNING;
+  const vector = device.features.has('subgroups') ? device.adapterInfo.subgroupMinSize : 1;
+  return vector >= HAND_ROUND_LANES ? VECTOR_TUNING : SOFTWARE_TUNING;
+}
 
-export const GPU_TUNING: Tuning = { team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64 };
-export const SOFTWARE_TUNING: Tuning = { team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32 };
+/** In narrower subgroups too little is gained. */
+const HAND_ROUND_LANES = 8;
+
+export const GPU_TUNING: Tuning = {
+  ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: false },
+};
+export const SOFTWARE_TUNING: Tuning = {
+  ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: false },
+};
+export const VECTOR_TUNING: Tuning = { ...SOFTWARE_TUNING, rows: [1, 16], handRound: true };

@@ -1,6 +1,6 @@
 /**
  * Everything that changes from step to step, in one small buffer: how many rows there are, and of each row its cache slot,
- * its position, where its last hidden state goes and how its next token is drawn. Two vec4u a row, after one of its own.
+ * its position, its adapter, where its last hidden state goes and how its next token is drawn. Two vec4u a row, after one of its own.
  */
 import { reads } from './wgsl.ts';
 
@@ -9,12 +9,15 @@ export type StepRow = {
   readonly position: number;
   /** Row of the states buffer that takes this row's hidden state, or null where nobody asks for it. */
   readonly out: number | null;
+  /** Which of the adapters the plan was made for, or null for none. */
+  readonly adapter: number | null;
 };
 
 /** How a row's token is drawn: 1 / temperature (0: the likeliest token), and a number from [0, 1). */
 export type RowDraw = { readonly sharpness: number; readonly draw: number };
 
-const NO_OUT = 0xffffffff;
+/** In place of a row of the states, or of an adapter. */
+const NONE = 0xffffffff;
 const WORDS = 8;
 
 export const STEP = reads('step', 'vec4u');
@@ -30,6 +33,7 @@ fn turns(n: u32) -> u32 { return min(n, step[0].x * n); }
 fn slotOf(row: u32) -> u32 { return step[1u + 2u * row].x; }
 fn positionOf(row: u32) -> u32 { return step[1u + 2u * row].y; }
 fn outOf(row: u32) -> u32 { return step[1u + 2u * row].z; }
+fn adapterOf(row: u32) -> u32 { return step[1u + 2u * row].w; }
 fn sharpnessOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 2u * row].x); }
 fn drawOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 2u * row].y); }`;
 
@@ -37,7 +41,8 @@ export function writeStep(rows: readonly StepRow[], draws: readonly RowDraw[] = 
   const words = new Uint32Array(stepWords(rows.length));
   const reals = new Float32Array(words.buffer);
   words[0] = rows.length;
-  for (const [i, { slot, position, out }] of rows.entries()) words.set([slot, position, out ?? NO_OUT], 4 + i * WORDS);
+  for (const [i, { slot, position, out, adapter }] of rows.entries())
+    words.set([slot, position, out ?? NONE, adapter ?? NONE], 4 + i * WORDS);
   for (const [i, { sharpness, draw }] of draws.entries()) reals.set([sharpness, draw], 8 + i * WORDS);
   return words;
 }

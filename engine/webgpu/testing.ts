@@ -2,6 +2,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { activeGpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
+import { Recorder } from './recorder.ts';
+import type { SizedKernel } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
 
 type Numbers = Float32Array | Int32Array;
@@ -11,12 +13,13 @@ export function someNumbers(size: number, seed: number, scale = 1): Float32Array
   return Float32Array.from({ length: size }, (_, i) => scale * Math.sin((i + 1) * 12.9898 + seed * 78.233));
 }
 
-/** Rows with slots and positions that fit a cache. */
-export function someRows(count: number, slots: number, capacity: number): StepRow[] {
+/** Rows with slots and positions that fit a cache; where there are adapters, every third row has none. */
+export function someRows(count: number, slots: number, capacity: number, adapters = 0): StepRow[] {
   return Array.from({ length: count }, (_, i) => ({
     slot: (i * 5 + 1) % slots,
     position: (i * 7 + 3) % capacity,
     out: i % 3 === 1 ? null : i,
+    adapter: adapters === 0 || i % 3 === 2 ? null : i % adapters,
   }));
 }
 
@@ -42,6 +45,32 @@ export async function runKernel(
   for (const [i, { name, access }] of kernel.bindings.entries())
     if (access === 'read_write') out[name] = Float32Array.from(await tensors[i].data());
   tf.dispose(tensors);
+  return out;
+}
+
+/** Runs a kernel with sizes once. `inputs` by binding; those left out are read by no call of this kind. */
+export async function runSized(
+  kernel: SizedKernel,
+  count: number,
+  sizes: Readonly<Record<string, number>>,
+  inputs: Readonly<Record<string, Numbers | Uint32Array>>,
+): Promise<Record<string, Float32Array>> {
+  const gpu = activeGpu();
+  const recorder = new Recorder(gpu);
+  const tensors = kernel.bindings.slice(1).map(({ name }) => {
+    const values = inputs[name];
+    if (!values) return null;
+    return values instanceof Float32Array
+      ? tf.tensor1d(values)
+      : tf.tensor1d(new Int32Array(values.buffer.slice(0)), 'int32');
+  });
+  recorder.add(kernel, count, sizes, tensors.map((tensor) => tensor && gpu.bufferOf(tensor))); // prettier-ignore
+  recorder.submit();
+  const out: Record<string, Float32Array> = {};
+  for (const [i, { name, access }] of kernel.bindings.slice(1).entries())
+    if (access === 'read_write') out[name] = Float32Array.from(await tensors[i]!.data());
+  tf.dispose(tensors.filter((tensor) => tensor !== null));
+  recorder.dispose();
   return out;
 }
 

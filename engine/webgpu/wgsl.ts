@@ -19,6 +19,8 @@ export type Shader = {
   /** Threads of a workgroup. */
   readonly threads: number;
   readonly functions?: string;
+  /** Whether `main` knows its subgroup (`lane` of `lanes`) and may hand numbers round in it. */
+  readonly subgroups?: boolean;
   readonly main: string;
 };
 
@@ -27,7 +29,9 @@ export const writes = (name: string, element: Element): Binding => ({ name, elem
 
 export function writeShader(shader: Shader): string {
   const entries = (record: Readonly<Record<string, number>> = {}): [string, number][] => Object.entries(record);
+  const lanes = ', @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32';
   return [
+    ...(shader.subgroups ? ['enable subgroups;'] : []),
     ...shader.bindings.map(
       ({ name, element, access }, i) => `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${element}>;`,
     ),
@@ -36,7 +40,7 @@ export function writeShader(shader: Shader): string {
     ...entries(shader.shared).map(([name, length]) => `var<workgroup> ${name}: array<f32, ${length}>;`),
     shader.functions ?? '',
     `@compute @workgroup_size(${shader.threads})`,
-    'fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {',
+    `fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32${shader.subgroups ? lanes : ''}) {`,
     shader.main,
     '}',
   ].join('\n');

@@ -14,6 +14,7 @@ import {
   type WorkflowNode,
 } from '../../workflows/schema/workflow.ts';
 import type { Point } from '../graph/scene.ts';
+import { rolesOf } from './edits.ts';
 import { freeName } from './names.ts';
 
 const MOST_CHARS = 2_000_000;
@@ -64,10 +65,7 @@ export function copied(workflow: Workflow, ids: readonly string[], places: Reado
   const part: Part = {
     troupe: 'part',
     version: 1,
-    roles: picked(
-      workflow.roles,
-      all.flatMap((node) => (node.kind === 'role' ? [node.role] : [])),
-    ),
+    roles: picked(workflow.roles, all.flatMap(rolesOf)),
     nodes,
     edges: workflow.edges.filter((edge) => wanted.has(edge.from.node) && wanted.has(edge.to.node)),
     memory: picked(
@@ -129,6 +127,12 @@ export function pasted(workflow: Workflow, text: string, at: Point | null): { wo
   const subs = renaming(Object.keys(part.workflows), Object.keys(workflow.workflows ?? {}));
   const inner = (node: WorkflowNode): WorkflowNode => {
     if (node.kind === 'role') return { ...node, role: roles.get(node.role) ?? node.role };
+    if (node.kind === 'team')
+      return {
+        ...node,
+        writer: roles.get(node.writer) ?? node.writer,
+        player: roles.get(node.player) ?? node.player,
+      };
     return node.kind === 'workflow' ? { ...node, workflow: subs.get(node.workflow) ?? node.workflow } : node;
   };
   const named = (id: string): string => ids.get(id) ?? id;

@@ -69,10 +69,16 @@ export function removeNodes(workflow: Workflow, ids: readonly string[]): Workflo
   );
 }
 
-/** Roles that some node plays, sub-workflows included. */
+/** Roles that a node names: the one it plays, or those that write and play its team. */
+export function rolesOf(node: WorkflowNode): string[] {
+  if (node.kind === 'team') return [node.writer, node.player];
+  return node.kind === 'role' ? [node.role] : [];
+}
+
+/** Roles that some node names, sub-workflows included. */
 function played(workflow: Workflow): Set<string> {
   const parts = [workflow, ...Object.values(workflow.workflows ?? {})];
-  return new Set(parts.flatMap(({ nodes }) => nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : []))));
+  return new Set(parts.flatMap(({ nodes }) => nodes.flatMap(rolesOf)));
 }
 
 /** Takes roles out; a reward meant for them alone goes too. */
@@ -163,8 +169,7 @@ export function renameRole(workflow: Workflow, id: string, title: string): { wor
     slug(title, 'role'),
     Object.keys(workflow.roles).filter((one) => one !== id),
   );
-  const nodes = (list: readonly WorkflowNode[]): WorkflowNode[] =>
-    list.map((node) => (node.kind === 'role' && node.role === id ? { ...node, role: to } : node));
+  const nodes = (list: readonly WorkflowNode[]): WorkflowNode[] => list.map((node) => withRole(node, id, to));
   const parts = Object.entries(workflow.workflows ?? {}).map(([name, part]) => [
     name,
     { ...part, nodes: nodes(part.nodes) },
@@ -189,4 +194,10 @@ export function renameRole(workflow: Workflow, id: string, title: string): { wor
       rewards: { ...workflow.rewards, rules },
     },
   };
+}
+
+function withRole(node: WorkflowNode, from: string, to: string): WorkflowNode {
+  const named = (role: string): string => (role === from ? to : role);
+  if (node.kind === 'team') return { ...node, writer: named(node.writer), player: named(node.player) };
+  return node.kind === 'role' ? { ...node, role: named(node.role) } : node;
 }

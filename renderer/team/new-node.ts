@@ -116,6 +116,14 @@ function newMemory(workflow: Workflow, wire: Waiting | null): Draft {
   });
 }
 
+/** A node that runs the team a role writes; there must be such a role. */
+function newTeam(workflow: Workflow): Draft | null {
+  const writer = Object.keys(workflow.roles).find((id) => workflow.roles[id].parser.kind === 'workflow');
+  if (writer === undefined) return null;
+  const player = Object.keys(workflow.roles).find((id) => id !== writer) ?? writer;
+  return made(workflow, 'team', { kind: 'team', writer, player });
+}
+
 function draft(workflow: Workflow, choice: string, wire: Waiting | null): Draft | null {
   const [kind, name] = choice.split(':');
   const passing = wire?.type ?? 'text';
@@ -151,6 +159,8 @@ function draft(workflow: Workflow, choice: string, wire: Waiting | null): Draft 
       return newMemory(workflow, wire);
     case 'workflow':
       return made(workflow, name, { kind, workflow: name, title: workflow.workflows?.[name]?.title ?? '' });
+    case 'team':
+      return newTeam(workflow);
     case 'output':
       if (wire?.side === 'in') return null;
       return made(workflow, 'result', {
@@ -190,6 +200,7 @@ export function choices(workflow: Workflow, from: PortRef | null): Choice[] {
     { id: 'join', label: text.join, detail: text.details.join },
     { id: 'compute', label: words.team.kinds.compute, detail: text.details.compute },
     { id: 'memory', label: words.team.kinds.memory, detail: text.details.memory },
+    ...(newTeam(workflow) ? [{ id: 'team', label: words.team.kinds.team, detail: text.details.team }] : []),
     { id: 'output', label: words.team.kinds.output, detail: text.details.output },
     ...Object.entries(workflow.roles).map(([id, role]) => ({
       id: `role:${id}`,

@@ -1,8 +1,8 @@
 /** Output formats as a form: another kind keeps the port that wires hang on, and what is typed is taken only where it fits. */
 import { parserSchema, type Parser } from '../../workflows/schema/workflow.ts';
-import { parsedPorts } from '../../workflows/run/parse.ts';
+import { parsedPorts } from '../../workflows/run/parsed-ports.ts';
 
-export const parserKinds = ['text', 'tags', 'fields', 'steps'] as const;
+export const parserKinds = ['text', 'tags', 'fields', 'steps', 'workflow'] as const;
 
 /** The usual format of a kind, giving the same first port. */
 export function parserOfKind(kind: (typeof parserKinds)[number], before: Parser): Parser {
@@ -23,6 +23,8 @@ export function parserOfKind(kind: (typeof parserKinds)[number], before: Parser)
       };
     case 'steps':
       return { kind, port, answer: port === 'answer' ? 'final' : 'answer', final: 'final_answer', max: 5, maxChars };
+    case 'workflow':
+      return parserSchema.parse({ kind, port });
     default:
       return kind satisfies never;
   }

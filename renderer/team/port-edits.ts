@@ -11,7 +11,7 @@ import { portsOf } from './ports.ts';
 /** Node kinds whose ports of a side a person may add to. */
 export function growing(node: WorkflowNode): 'in' | 'out' | null {
   if (node.kind === 'input') return 'out';
-  return node.kind === 'tool' || node.kind === 'workflow' || node.kind === 'memory' ? null : 'in';
+  return 'inputs' in node ? 'in' : null;
 }
 
 /** A node's own list of ports on the side it can grow; null where its ports follow from something else. */

@@ -5,6 +5,7 @@ import type { Cast } from '../../workflows/schema/cast.ts';
 import { rewardRuleSchema, type RewardRule, type RewardValue, type Series } from '../../workflows/schema/reward.ts';
 import type { AssignedReward, Trace } from '../../workflows/schema/trace.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
+import { words } from '../words.ts';
 import { freeName } from './names.ts';
 import { portsOf } from './ports.ts';
 
@@ -90,10 +91,15 @@ export type Tried = {
   readonly problem: string | null;
 };
 
+/** A reward in JavaScript is computed in the sandbox, by the controller and not on the screen. */
+function notHere({ id }: RewardRule): never {
+  throw new UserError(words.team.rewards.sandboxed(id));
+}
+
 /** What each record of a trace would have received under the rules as they are now. */
 export function tryOn(workflow: Workflow, cast: Cast, trace: Trace): Tried {
   try {
-    const given = assignRewards(workflow, cast, trace);
+    const given = assignRewards(workflow, cast, trace, notHere);
     const rows = given.records.flatMap((record) =>
       record.reward === undefined
         ? []

@@ -31,6 +31,7 @@ export function titleOf(workflow: Workflow, node: WorkflowNode): string {
 export function formatOf(parser: Parser): string {
   switch (parser.kind) {
     case 'tags':
+    case 'workflow':
       return words.team.parser.tags(parser.tag);
     case 'fields':
       return parser.fields.map(({ tag }) => words.team.parser.tags(tag)).join(parser.choose === 'one' ? ' | ' : ' ');
@@ -60,6 +61,8 @@ export function measureOf({ value }: RewardRule): string {
       return text.cure(value.side);
     case 'cel':
       return value.expression;
+    case 'javascript':
+      return value.source;
     default:
       return value satisfies never;
   }
@@ -88,6 +91,8 @@ function detailOf(workflow: Workflow, node: WorkflowNode): string {
       return node.write.map(({ field, how }) => (how === 'append' ? `${field} +` : field)).join(' · ');
     case 'workflow':
       return workflow.workflows?.[node.workflow]?.title || node.workflow;
+    case 'team':
+      return `${node.writer} → ${node.player}`;
     case 'input':
     case 'output':
       return '';

@@ -319,6 +319,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       if (!found) throw new Error(`No such trace: ${id}`);
       return found;
     },
+    forks: async () => [],
+    forkTrace: async () => [],
     stopAnswer: async () => {},
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],

@@ -4,7 +4,13 @@ import type { Scene, SceneCard } from '../graph/scene.ts';
 import { shortened, signed, valueText } from '../kit/format.ts';
 import { words } from '../words.ts';
 
-export type TraceCard = SceneCard & { readonly record: TraceRecord; readonly place: number; readonly detail: string };
+export type TraceCard = SceneCard & {
+  readonly record: TraceRecord;
+  readonly place: number;
+  readonly detail: string;
+  /** In a fork: how it stands to the original. */
+  readonly standing?: 'kept' | 'changed' | 'other' | 'new' | 'gone' | undefined;
+};
 
 const width = 178;
 const height = 66;

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
 import { available, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
+import { auditOf, forkScene, freshSeeds, parsedOutputs, standings } from './forks.ts';
+import { passing, testMatrixAt } from './test-matrix.ts';
 import { filterOf, missingPages, noFilters, PAGE, rowAt } from './trace-list.ts';
 import { detailOf, ring, traceScene } from './trace-scene.ts';
 
@@ -46,6 +48,103 @@ describe('state of a trace', () => {
   });
   it('knows nothing before the first record', () => {
     expect(stateBefore(trace, 0).size).toBe(0);
+  });
+});
+
+describe('programs by tests', () => {
+  const run = (index: number, passed: boolean[], more: object = {}): object => ({
+    ...record('grid', 0, [], { passed, errors: passed.map((one) => (one ? '' : 'wrong')) }),
+    ...{ id: `grid#0.${index}`, kind: 'tool', index, inputs: { program: `p${index}`, tests: ['a', 'b'] }, ...more },
+  });
+  const grid = traceSchema.parse({
+    ...trace,
+    records: [
+      record('question', 0, [], { question: 'Who?' }, { kind: 'input' }),
+      run(0, [true, false]),
+      run(1, [true, true]),
+      run(2, [], { outputs: {}, error: 'no program' }),
+      { ...run(3, [false, false]), id: 'grid#1', turn: 1 },
+    ],
+  });
+
+  it('puts the records of one visit into one matrix', () => {
+    const matrix = testMatrixAt(grid, 2)!;
+    expect(matrix.tests).toEqual(['a', 'b']);
+    expect(matrix.runs.map(({ at, program, passed }) => [at, program, passed])).toEqual([
+      [1, 'p0', [true, false]],
+      [2, 'p1', [true, true]],
+    ]);
+    expect(matrix.runs[0].errors).toEqual(['', 'wrong']);
+    expect([passing(matrix, 0), passing(matrix, 1)]).toEqual([2, 1]);
+    expect(testMatrixAt(grid, 4)!.runs).toHaveLength(1);
+  });
+  it('has none for other records and for malformed ones', () => {
+    expect(testMatrixAt(grid, 0)).toBeNull();
+    expect(testMatrixAt(grid, 3)).toBeNull();
+    expect(testMatrixAt(grid, 99)).toBeNull();
+    const odd = traceSchema.parse({
+      ...grid,
+      records: [run(0, [true]), run(1, [true, false], { inputs: { tests: 'a' } })],
+    });
+    expect([0, 1].map((at) => testMatrixAt(odd, at))).toEqual([null, null]);
+  });
+});
+
+describe('forks', () => {
+  const original = traceSchema.parse({
+    ...trace,
+    score: { f1: 1 },
+    records: [
+      record('question', 0, [], { question: 'Who?' }, { kind: 'input' }),
+      record('writer', 0, ['question#0'], { text: 'a' }, { text: 'a' }),
+      record('critic', 0, ['writer#0'], { text: 'c' }, { text: 'c' }),
+      record('editor', 0, ['critic#0'], { text: 'e' }, { text: 'e' }),
+    ],
+  });
+  const forkWith = (f1: number, change: object, id: string): Trace =>
+    traceSchema.parse({
+      ...original,
+      ...{ id, score: { f1 }, fork: { of: original.id, record: 'writer#0', change, weights: 0 } },
+      records: [
+        original.records[0],
+        { ...original.records[1], text: id, outputs: { text: id } },
+        { ...original.records[2], text: 'd' },
+        record('helper', 0, ['critic#0'], {}),
+      ],
+    });
+
+  it('show what was kept, changed, other, new and gone, as one graph', () => {
+    const fork = forkWith(0, { kind: 'text', text: 'b' }, 'b');
+    expect([...standings(original, fork)]).toEqual([
+      ...[['question#0', 'kept'], ['writer#0', 'changed'], ['critic#0', 'other'], ['helper#0', 'new']], // prettier-ignore
+      ['editor#0', 'gone'],
+    ]);
+    const scene = forkScene(original, fork);
+    expect(scene.cards.map(({ id }) => id)).toEqual(['question#0', 'writer#0', 'critic#0', 'helper#0', 'editor#0']);
+    expect(scene.wires.map(({ id }) => id)).toContain('critic#0>editor#0');
+  });
+
+  it('audit a record by its other draws alone', () => {
+    const forks = [
+      forkWith(1, { kind: 'seed', seed: 3 }, 'x'),
+      forkWith(0, { kind: 'seed', seed: 9 }, 'y'),
+      forkWith(0.5, { kind: 'text', text: 'z' }, 'z'),
+    ];
+    const audit = auditOf(original, 'writer#0', forks)!;
+    expect(audit).toMatchObject({ given: 1, mean: 0.5, error: 0.5, worth: 0.5 });
+    expect(audit.draws.map(({ id, text, outcome }) => [id, text, outcome])).toEqual([
+      ['x', 'x', 1],
+      ['y', 'y', 0],
+    ]);
+    expect(auditOf(original, 'critic#0', forks)).toBeNull();
+    expect(auditOf({ ...original, status: 'dropped' }, 'writer#0', forks)).toBeNull();
+    expect(freshSeeds(forks, 2)).toEqual([10, 11]);
+  });
+
+  it('read a tool’s result only where it is an object', () => {
+    expect(parsedOutputs('{"a": 1}')).toEqual({ outputs: { a: 1 } });
+    expect(parsedOutputs('[1]')).toEqual({ problem: 'object' });
+    expect(parsedOutputs('{')).toHaveProperty('problem');
   });
 });
 

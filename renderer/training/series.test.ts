@@ -30,6 +30,16 @@ describe('charts', () => {
     expect(chart('f1').lines[0].values).toEqual([0.3, null, 0.55]);
     expect(rows(chart('f1')).map((row) => row.step)).toEqual([0, 2]);
   });
+  it('show the loss of fine-tuning instead of PPO’s measures where a run learned so', () => {
+    const tuned = {
+      ...step(1),
+      policies: { shared: { 'losses/sft': 0.4 } },
+      roles: { answerer: { 'losses/sft': 0.4 } },
+    };
+    const ids = chartsOf([step(0, 0.3), tuned], ['decomposer', 'answerer']).map(({ id }) => id);
+    expect(ids).toContain('sft');
+    expect(ids).not.toContain('kl');
+  });
   it('order roles as the workflow does, with their colours', () => {
     expect(chart('reward').lines.map((line) => [line.label, line.tone])).toEqual([
       ['decomposer', 'role-1'],

@@ -99,6 +99,7 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
     write,
   });
   const chart = words.chart;
+  const tuned = metrics.some((step) => Object.values(step.policies).some((policy) => 'losses/sft' in policy));
   return [
     make(
       'f1',
@@ -112,9 +113,13 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
     ),
     make('reward', chart.reward, byRole('reward'), [null, null], (value) => score(value)),
     make('legal', chart.legal, byRole('legal'), [0, 1], (value) => score(value)),
-    make('kl', chart.kl, byPolicy('losses/approx_kl'), [null, null]),
-    make('clip', chart.clip, byPolicy('losses/clipfrac'), [0, null]),
-    make('entropy', chart.entropy, byPolicy('losses/entropy'), [0, null]),
+    ...(tuned
+      ? [make('sft', chart.sft, byRole('losses/sft'), [0, null])]
+      : [
+          make('kl', chart.kl, byPolicy('losses/approx_kl'), [null, null]),
+          make('clip', chart.clip, byPolicy('losses/clipfrac'), [0, null]),
+          make('entropy', chart.entropy, byPolicy('losses/entropy'), [0, null]),
+        ]),
     make(
       'rate',
       chart.rate,

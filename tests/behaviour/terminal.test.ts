@@ -48,6 +48,7 @@ describe('the terminal', () => {
     [['train', '--cast', 'nope.json'], /No such file: nope.json/],
     [['train', '--device', 'abacus'], /No such device: abacus; use auto/],
     [['train', '--method', 'full', '--rank', '4'], /--rank and --alpha are of LoRA/],
+    [['train', '--learn', 'zen'], /No such way to learn: zen; use ppo or sft/],
     [['train', '--resume', 'nope'], /No such run: nope/],
     [['traces', '../../etc'], /Not the folder of a run: \.\.\/\.\.\/etc/],
     [['traces', '..'], /leaves the workspace|No such run: \.\./],

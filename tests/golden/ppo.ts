@@ -90,7 +90,7 @@ async function lastLogits(tf: Tf, base: BaseModel, batch: TokenBatch, using: For
     Int32Array.from(lastRows(batch), (row) => batch.ids[row]),
     'int32',
   );
-  const hidden = base.trunk.decode(cache, ids, using);
+  const hidden = base.trunk.decode(cache, ids);
   const logits = await headLogits(tf, base, hidden, using);
   tf.dispose([ids, hidden]);
   cache.dispose();

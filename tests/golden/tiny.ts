@@ -125,7 +125,7 @@ async function checkGreedy(
     ids.push(argmax(logits));
     hidden.dispose();
     const token = tf.tensor1d([ids[step]], 'int32');
-    hidden = base.trunk.decode(cache, token, using);
+    hidden = base.trunk.decode(cache, token);
     token.dispose();
   }
   hidden.dispose();

@@ -2,14 +2,14 @@
  * From what a person chose to a frozen run: the workflow with the task's preset, the cast, every setting filled in. All
  * that is checked here is refused before anything is loaded.
  */
-import { checkPpo, ppoSettings } from '../../engine/learn/settings.ts';
+import { checkPpo, checkSft, ppoSettings, sftSettings } from '../../engine/learn/settings.ts';
 import { UserError } from '../../engine/errors.ts';
-import type { DeviceInfo, ModelInfo, PpoSettings } from '../../engine/protocol.ts';
+import type { DeviceInfo, ModelInfo, PpoSettings, SftSettings } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../protocol.ts';
 import { checkTested } from '../rewards/passed.ts';
 import type { Method } from '../schema/cast.ts';
 import { lint } from '../schema/lint.ts';
-import { runSchema, type RunConfig } from '../schema/run.ts';
+import { runSchema, tuneSchema, type RunConfig, type TuneSettings } from '../schema/run.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
@@ -73,10 +73,7 @@ export function composeRun({
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,
     seed: request.seed,
-    ppo: withOverrides(
-      ppoSettings({ parameters: info.parameters, method: method.kind, totalSteps: steps }),
-      request.ppo ?? {},
-    ),
+    ...learningOf(request, { parameters: info.parameters, method: method.kind, totalSteps: steps }),
   };
   const parsed = runSchema.safeParse({
     troupe: 'run',
@@ -99,6 +96,32 @@ export function composeRun({
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new UserError(`Cannot train with ${issue.path.join('.')}: ${issue.message}`);
+}
+
+function learningOf(
+  { ppo, sft }: TrainRequest,
+  trained: Parameters<typeof ppoSettings>[0],
+): Pick<RunConfig['settings'], 'sft'> & { ppo: object } {
+  if (sft === undefined) return { ppo: withOverrides(ppoSettings(trained), ppo ?? {}) };
+  return { ppo: {}, sft: tuneSettings(sftSettings(trained), sft) };
+}
+
+/** A round's settings, from what a person set over the defaults. */
+function tuneSettings(defaults: SftSettings, overrides: Readonly<Record<string, unknown>>): TuneSettings {
+  const known = Object.keys(tuneSchema.shape);
+  const unknown = Object.keys(overrides).find((key) => !known.includes(key));
+  if (unknown !== undefined)
+    throw new UserError(`There is no setting ${unknown} of fine-tuning; there are ${known.join(', ')}`);
+  const parsed = tuneSchema.safeParse({ ...defaults, ...overrides });
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    const place = issue.path.join('.');
+    throw new UserError(
+      `The setting ${place} cannot be ${JSON.stringify(overrides[place])}: ${issue.message.replace(/^Invalid input: /, '')}`,
+    );
+  }
+  checkSft(parsed.data);
+  return parsed.data;
 }
 
 /** Puts what a person set over the defaults; `kl.coef` reaches into a group. */

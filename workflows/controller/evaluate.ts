@@ -1,8 +1,8 @@
 /** Greedy evaluation of a team on held-out questions, outside any training. */
 import { UserError } from '../../engine/errors.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import { checkTested } from '../rewards/passed.ts';
-import { answering, type Outside } from '../run/answering.ts';
+import type { Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
@@ -12,10 +12,11 @@ import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
 import { evaluationOf } from '../train/summary.ts';
-import { checkpointFiles, listCheckpoints, readRun } from '../workspace/runs.ts';
+import { listCheckpoints, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
 import type { EngineRoom } from './engine-room.ts';
+import { withTeam } from './team.ts';
 import { loadWorkflow, withSearch } from './workflows.ts';
 
 export type EvaluationRequest = {
@@ -56,46 +57,26 @@ export async function evaluateTeam(
   const queries = task.heldOut.slice(0, request.limit);
   if (queries.length === 0) throw new UserError(`Task ${task.name} holds out no questions; raise heldOut`);
   const team = await teamOf(request, task, store, room, readFile);
-  const nameOf = (policy: string) => `eval/${policy}`;
   checkTested(team.workflow, task);
-  const policies = Object.keys(team.cast.policies);
-  await room.seat(team.cast, request.seed, nameOf, () => {});
-  try {
-    const engine = await room.engine();
-    if (team.checkpoint) {
-      for (const policy of policies.filter((each) => !team.cast.policies[each].frozen)) {
-        await engine.importPolicy(
-          nameOf(policy),
-          await checkpointFiles(store, team.checkpoint.run, team.checkpoint.step, policy),
-        );
-      }
-    }
-    const total = queries.length * Object.keys(team.workflow.roles).length;
-    let done = 0;
-    const traces = await runBatch({
-      workflow: team.workflow,
-      cast: team.cast,
+  const total = queries.length * Object.keys(team.workflow.roles).length;
+  let done = 0;
+  const { workflow, cast, checkpoint: weights } = team;
+  const seating = { store, room, cast, seed: request.seed, prefix: 'eval', weights, outside };
+  const traces = await withTeam(seating, (generate) =>
+    runBatch({
+      workflow,
+      cast,
       queries,
       task,
       phase: 'eval',
       step: 0,
       seed: request.seed,
-      generate: answering(
-        team.cast,
-        (policy, requests) =>
-          engine.generate(
-            nameOf(policy),
-            requests.map((each) => ({ ...each, keep: false })),
-          ),
-        outside,
-      ),
+      generate,
       onRecord: (_trace, record) => record.kind === 'role' && onProgress(++done, total),
-    });
-    const scored = traces.map((trace) => assignRewards(team.workflow, team.cast, trace));
-    return { evaluation: evaluationOf(scored, task.metric), traces: scored };
-  } finally {
-    await room.unseat(policies.map(nameOf));
-  }
+    }),
+  );
+  const scored = await Promise.all(traces.map((trace) => settleRewards(workflow, cast, trace)));
+  return { evaluation: evaluationOf(scored, task.metric), traces: scored };
 }
 
 async function teamOf(

@@ -1,14 +1,15 @@
 /** Supervised fine-tuning of one model on a file of examples, or on the successful traces of a run. */
 import { checkSft, sftSettings } from '../../engine/learn/settings.ts';
-import type { FileOut, SftReport } from '../../engine/protocol.ts';
+import type { FileOut, SftExample, SftReport } from '../../engine/protocol.ts';
 import type { Method } from '../schema/cast.ts';
 import { drawQueries } from '../train/draw.ts';
 import { examplesOfRun, parseExamples } from '../train/examples.ts';
+import type { Filter } from '../train/select.ts';
 import { readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import type { EngineRoom } from './engine-room.ts';
 
-export type ExampleSource = { readonly lines: Uint8Array } | { readonly run: string; readonly minScore: number };
+export type ExampleSource = { readonly lines: Uint8Array } | { readonly run: string; readonly filter: Filter };
 export type FineTuning = {
   model: string;
   method: Method;
@@ -20,6 +21,12 @@ export type FineTuning = {
 };
 export type FineTuned = { first: number; last: number; files: FileOut[] };
 
+async function examplesFrom(store: Store, source: ExampleSource): Promise<SftExample[]> {
+  if ('lines' in source) return parseExamples(source.lines);
+  const { id, workflow } = await readRun(store, source.run);
+  return examplesOfRun(store, id, workflow.roles, source.filter);
+}
+
 export async function fineTuneModel(
   room: EngineRoom,
   store: Store,
@@ -28,10 +35,7 @@ export async function fineTuneModel(
 ): Promise<FineTuned> {
   const { model, method, steps, batch, seed } = request;
   const source = request.examples;
-  const examples =
-    'lines' in source
-      ? parseExamples(source.lines)
-      : await examplesOfRun(store, (await readRun(store, source.run)).id, source.minScore);
+  const examples = await examplesFrom(store, source);
   const info = await room.inspect(model);
   const settings = sftSettings(
     { parameters: info.parameters, method: method.kind, totalSteps: steps },

@@ -4,7 +4,8 @@
  */
 import type { Job, JobState } from '../protocol.ts';
 import type { RunConfig, StepMetrics } from '../schema/run.ts';
-import { updatedPolicy, type TrainHooks, type Wish } from '../train/train.ts';
+import { updatedPolicy } from '../train/learn.ts';
+import type { TrainHooks, Wish } from '../train/train.ts';
 import { writeState } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 

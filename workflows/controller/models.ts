@@ -2,7 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import type { FileOut, FileRef, FileSet } from '../../engine/protocol.ts';
 import type { ModelEntry } from '../protocol.ts';
-import { enginePolicy } from '../train/train.ts';
+import { enginePolicy } from '../train/learn.ts';
 import { paths } from '../workspace/layout.ts';
 import { addModelFiles, checkModelName, modelNames } from '../workspace/models.ts';
 import { checkpointFiles, readRun, readState, listCheckpoints } from '../workspace/runs.ts';

@@ -1,16 +1,17 @@
 /** One question to one team: a run of a single query whose trace is shown and not kept. */
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
-import { assignRewards } from '../rewards/assign.ts';
-import { answering, type Outside } from '../run/answering.ts';
+import { settleRewards } from '../rewards/javascript.ts';
+import type { Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
-import { checkpointFiles, listCheckpoints, readRun } from '../workspace/runs.ts';
+import { listCheckpoints, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
 import type { EngineRoom } from './engine-room.ts';
+import { withTeam } from './team.ts';
 import { loadWorkflow } from './workflows.ts';
 
 export type Asking = {
@@ -40,18 +41,12 @@ export async function askOnce({
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
   const cast =
     from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
-  const nameOf = (policy: string) => `question/${policy}`;
-  const policies = Object.keys(cast.policies);
-  await room.seat(cast, request.seed, nameOf, () => {});
-  try {
-    const engine = await room.engine();
-    if (from)
-      await useCheckpoint(store, from.id, policies, async (policy, files) =>
-        engine.importPolicy(nameOf(policy), files),
-      );
-    const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
-    const query = known ?? { id: 'question', question: request.question, answers: [] };
-    const [trace] = await runBatch({
+  const weights = from ? await latestCheckpoint(store, from.id) : null;
+  const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
+  const query = known ?? { id: 'question', question: request.question, answers: [] };
+  const seating = { store, room, cast, seed: request.seed, prefix: 'question', weights, outside, call };
+  const [trace] = await withTeam(seating, (generate) =>
+    runBatch({
       workflow,
       cast,
       queries: [query],
@@ -60,34 +55,15 @@ export async function askOnce({
       step: 0,
       seed: request.seed,
       greedy: true,
-      generate: answering(
-        cast,
-        (policy, requests) =>
-          engine.generate(
-            nameOf(policy),
-            requests.map((each) => ({ ...each, keep: false })),
-            call,
-          ),
-        outside,
-      ),
+      generate,
       cancelled,
-    });
-    return assignRewards(workflow, cast, trace);
-  } finally {
-    await room.unseat(policies.map(nameOf));
-  }
+    }),
+  );
+  return settleRewards(workflow, cast, trace);
 }
 
-async function useCheckpoint(
-  store: Store,
-  run: string,
-  policies: readonly string[],
-  put: (policy: string, files: Awaited<ReturnType<typeof checkpointFiles>>) => Promise<void>,
-): Promise<void> {
+async function latestCheckpoint(store: Store, run: string): Promise<{ run: string; step: number }> {
   const step = (await listCheckpoints(store, run)).at(-1);
   if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet; let it train a few steps first`);
-  for (const policy of policies) {
-    const files = await checkpointFiles(store, run, step, policy);
-    if (Object.keys(files).length > 0) await put(policy, files);
-  }
+  return { run, step };
 }

@@ -7,10 +7,15 @@ import type { Cast } from '../schema/cast.ts';
 import type { RewardRule } from '../schema/reward.ts';
 import type { AssignedReward, Trace, TraceRecord } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
-import { needsGolds, ruleValue } from './value.ts';
+import { needsGolds, ruleValue, type Computed } from './value.ts';
 
 /** The trace with rewards on its trained records; a dropped one gets none. Throws a UserError naming a rule that cannot be computed. */
-export function assignRewards(workflow: Pick<Workflow, 'rewards'>, cast: Pick<Cast, 'policies'>, trace: Trace): Trace {
+export function assignRewards(
+  workflow: Pick<Workflow, 'rewards'>,
+  cast: Pick<Cast, 'policies'>,
+  trace: Trace,
+  computed: Computed = notComputed,
+): Trace {
   const cleared = trace.records.map((record): TraceRecord => {
     const { reward: _, ...rest } = record;
     return { ...rest, rewards: [] };
@@ -19,7 +24,7 @@ export function assignRewards(workflow: Pick<Workflow, 'rewards'>, cast: Pick<Ca
   const given = new Map<string, AssignedReward[]>();
   for (const record of cleared) if (isTrained(record, cast)) given.set(record.id, []);
   for (const rule of workflow.rewards.rules)
-    if (trace.query.answers.length > 0 || !needsGolds(rule, trace)) applyRule(rule, trace, given);
+    if (trace.query.answers.length > 0 || !needsGolds(rule, trace)) applyRule(rule, trace, given, computed);
   const records = cleared.map((record): TraceRecord => {
     const rewards = given.get(record.id);
     if (rewards === undefined) return record;
@@ -29,7 +34,11 @@ export function assignRewards(workflow: Pick<Workflow, 'rewards'>, cast: Pick<Ca
   return { ...trace, records };
 }
 
-function isTrained(record: TraceRecord, cast: Pick<Cast, 'policies'>): boolean {
+function notComputed({ id }: RewardRule): never {
+  throw new Error(`the reward ${id} is settled in the sandbox first`);
+}
+
+export function isTrained(record: TraceRecord, cast: Pick<Cast, 'policies'>): boolean {
   return record.kind === 'role' && record.policy !== undefined && cast.policies[record.policy]?.frozen === false;
 }
 
@@ -38,12 +47,12 @@ function formatTerm(record: TraceRecord, weight: number): AssignedReward {
   return { level: 'role', rule: 'format', value: format === 0 ? 0 : format * weight, terms: { format, weight } };
 }
 
-function applyRule(rule: RewardRule, trace: Trace, given: Map<string, AssignedReward[]>): void {
+function applyRule(rule: RewardRule, trace: Trace, given: Map<string, AssignedReward[]>, computed: Computed): void {
   const receivers = trace.records.filter((record) => given.has(record.id) && receives(rule, record));
-  const once = rule.level === 'trajectory' && receivers.length > 0 ? ruleValue(rule, trace, null) : null;
+  const once = rule.level === 'trajectory' && receivers.length > 0 ? ruleValue(rule, trace, null, computed) : null;
   const share = rule.level === 'trajectory' && rule.share === 'split' ? 1 / receivers.length : 1;
   for (const record of receivers) {
-    const found = once ?? ruleValue(rule, trace, record);
+    const found = once ?? ruleValue(rule, trace, record, computed);
     if (found === null) {
       given.delete(record.id);
       continue;

@@ -16,12 +16,16 @@ import {
   type Matrix,
   type Share,
 } from './cure.ts';
+import { rewardScope } from './scope.ts';
 import { changeOf, measured, seriesOf } from './series.ts';
 
 type ValueOf<Kind extends RewardValue['kind']> = Extract<RewardValue, { kind: Kind }>;
 
+/** What the function of a rule in JavaScript gave: for one record, or null for the whole trace. */
+export type Computed = (rule: RewardRule, record: TraceRecord | null) => number;
+
 /** The value of a rule. Throws a UserError naming the rule where it cannot be computed. */
-export function ruleValue(rule: RewardRule, trace: Trace, record: TraceRecord | null): Share {
+export function ruleValue(rule: RewardRule, trace: Trace, record: TraceRecord | null, computed: Computed): Share {
   const { value } = rule;
   const golds = trace.query.answers;
   switch (value.kind) {
@@ -29,6 +33,8 @@ export function ruleValue(rule: RewardRule, trace: Trace, record: TraceRecord | 
       return scoreValue(rule.id, value.metric, trace);
     case 'cel':
       return plain('value', celValue(rule.id, value.expression, trace, record));
+    case 'javascript':
+      return plain('value', computed(rule, record));
     case 'last': {
       const last = seriesOf(trace, value.of).at(-1);
       const measure = () => measured(value.metric, last?.outputs[value.of.port] as Json | undefined, golds);
@@ -57,6 +63,8 @@ export function needsGolds({ value }: RewardRule, trace: Trace): boolean {
       return trace.score[value.metric] === undefined;
     case 'cel':
       return celNames(value.expression).some((name) => name === 'query' || name === 'score');
+    case 'javascript':
+      return /\b(?:answers|score)\b/.test(value.source);
     case 'own':
     case 'last':
     case 'change':
@@ -153,47 +161,4 @@ function celValue(rule: string, expression: string, trace: Trace, record: TraceR
   throw new UserError(
     `The reward ${rule} must be a number, but it is ${JSON.stringify(value).slice(0, 60)}; let its expression end in a number or a condition`,
   );
-}
-
-/** The names a reward's CEL sees. `previous` and `next` are the same role's records one turn before and after, or null. */
-export const rewardNames = ['query', 'answer', 'score', 'record', 'records', 'previous', 'next'] as const;
-
-function rewardScope(trace: Trace, record: TraceRecord | null): Record<(typeof rewardNames)[number], Json> {
-  const roles = trace.records.filter((each) => each.kind === 'role');
-  const beside = (offset: number): Json => {
-    const found =
-      record === null
-        ? undefined
-        : roles.find(
-            (each) =>
-              each.node === record.node &&
-              each.turn === record.turn + offset &&
-              (each.index ?? 0) === (record.index ?? 0),
-          );
-    return found === undefined ? null : recordView(found);
-  };
-  return {
-    query: { id: trace.query.id, question: trace.query.question, answers: trace.query.answers },
-    answer: trace.answer ?? '',
-    score: trace.score,
-    record: record === null ? null : recordView(record),
-    records: roles.map(recordView),
-    previous: beside(-1),
-    next: beside(1),
-  };
-}
-
-function recordView(record: TraceRecord): Json {
-  return {
-    id: record.id,
-    node: record.node,
-    role: record.role ?? '',
-    turn: record.turn,
-    index: record.index ?? 0,
-    text: record.text ?? '',
-    legal: record.legal ?? true,
-    length: record.length ?? 0,
-    inputs: record.inputs as Json,
-    outputs: record.outputs as Json,
-  };
 }

@@ -25,7 +25,7 @@ export type ExecuteContext = { query: Query; corpus: ToolContext['corpus'] };
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
 
-/** Runs one node that is neither a role, a loop nor of memory. Throws Dropped for what concerns this question alone. */
+/** Runs one node that is neither a role, a loop, a team nor of memory. Throws Dropped for what concerns this question alone. */
 export async function execute(node: GraphNode, values: Values, context: ExecuteContext): Promise<Made> {
   const each = node.node;
   switch (each.kind) {
@@ -42,6 +42,7 @@ export async function execute(node: GraphNode, values: Values, context: ExecuteC
     case 'role':
     case 'loop':
     case 'memory':
+    case 'team':
     case 'workflow':
       throw new Error(`A ${each.kind} node is not executed here: ${each.id}`);
     default:
@@ -91,8 +92,11 @@ function answerPort(node: NodeOf<'output'>, values: Values): string {
 }
 
 async function runTool(node: GraphNode, values: Values, context: ExecuteContext): Promise<Made> {
-  const { each } = node.node as NodeOf<'tool'>;
-  return each === undefined ? runOnce(node, values, context) : runForEach(node, each, values, context);
+  const { each, timeoutMs } = node.node as NodeOf<'tool'>;
+  const deadline = performance.now() + timeoutMs;
+  return each === undefined
+    ? runOnce(node, values, context, deadline)
+    : runForEach(node, each, values, context, deadline);
 }
 
 /** One after the other; each output is the list of what they gave, and the first error stands for all. */
@@ -101,6 +105,7 @@ async function runForEach(
   each: readonly string[],
   values: Values,
   context: ExecuteContext,
+  deadline: number,
 ): Promise<Made> {
   const carried = new Map(Object.entries(values).map(([name, value]) => [name, { value, records: [] }]));
   const lists = eachLists(node.node.id, each, carried);
@@ -108,19 +113,24 @@ async function runForEach(
   const errors: string[] = [];
   for (let i = 0; i < Math.min(...lists.map(({ list }) => list.length)); i += 1) {
     const own = { ...values, ...Object.fromEntries(lists.map(({ name, list }) => [name, list[i]])) };
-    const made = await runOnce(node, own, context);
+    const made = await runOnce(node, own, context, deadline);
     for (const [port, value] of Object.entries(made.outputs)) outputs[port].push(value);
     if (made.error !== undefined) errors.push(`item ${i + 1}: ${made.error}`);
   }
   return errors.length === 0 ? { outputs } : { outputs, error: errors[0] };
 }
 
-async function runOnce(node: GraphNode, values: Values, { corpus, query }: ExecuteContext): Promise<Made> {
+async function runOnce(
+  node: GraphNode,
+  values: Values,
+  { corpus, query }: ExecuteContext,
+  deadline: number,
+): Promise<Made> {
   const tool = node.tool!;
   const stop = new AbortController();
   try {
     const result = tool.run(values, { corpus, paragraphs: query.paragraphs ?? [], signal: stop.signal });
-    return { outputs: result instanceof Promise ? await within(result, node.node.timeoutMs, node.node.id) : result };
+    return { outputs: result instanceof Promise ? await within(result, deadline, node.node) : result };
   } catch (error) {
     if (error instanceof Dropped) stop.abort();
     if (!(error instanceof UserError)) throw error;
@@ -134,10 +144,14 @@ function withNulls(ports: readonly Port[], values: Values): Values {
   return { ...Object.fromEntries(ports.map((port) => [port.name, null])), ...values };
 }
 
-async function within<T>(work: Promise<T>, timeoutMs: number, node: string): Promise<T> {
+/** Items taken one after the other share their node's time. */
+async function within<T>(work: Promise<T>, deadline: number, { id, timeoutMs }: WorkflowNode): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Dropped(`${node}: timed out after ${timeoutMs / 1000} s`)), timeoutMs);
+    timer = setTimeout(
+      () => reject(new Dropped(`${id}: timed out after ${timeoutMs / 1000} s`)),
+      Math.max(0, deadline - performance.now()),
+    );
   });
   try {
     return await Promise.race([work, late]);

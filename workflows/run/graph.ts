@@ -11,7 +11,8 @@ import { asksOften } from './calls.ts';
 import { listOf } from './carry.ts';
 import { flatten, subPorts } from './flatten.ts';
 import { memoryPorts, openMemory } from './memory.ts';
-import { parsedPorts } from './parse.ts';
+import { parsedPorts } from './parsed-ports.ts';
+import { teamPorts } from './team-rules.ts';
 
 export type NodePorts = { inputs: Port[]; outputs: Port[] };
 
@@ -70,6 +71,8 @@ export function portsOf(workflow: Pick<Workflow, 'roles' | 'memory' | 'workflows
     }
     case 'compute':
       return { inputs: node.inputs, outputs: [node.output] };
+    case 'team':
+      return teamPorts(workflow, node);
     case 'output':
       return { inputs: node.inputs, outputs: [] };
     default:

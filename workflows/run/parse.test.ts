@@ -3,7 +3,8 @@ import { describe, expect, it } from 'vitest';
 import type { FinishReason } from '../../engine/protocol.ts';
 import { isOfType } from '../schema/value.ts';
 import { parserSchema, type Parser } from '../schema/workflow.ts';
-import { parsedPorts, parseText } from './parse.ts';
+import { parseText } from './parse.ts';
+import { parsedPorts } from './parsed-ports.ts';
 
 const one = parserSchema.options[0].parse({ kind: 'tags', tag: 'a', port: 'answer', maxChars: 20 });
 const many = parserSchema.options[0].parse({ kind: 'tags', tag: 'q', port: 'questions', min: 1, max: 3, unique: true });

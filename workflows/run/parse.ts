@@ -4,31 +4,15 @@
  */
 import type { FinishReason } from '../../engine/protocol.ts';
 import type { Values } from '../schema/value.ts';
-import type { Parser, Port } from '../schema/workflow.ts';
+import type { Parser } from '../schema/workflow.ts';
 import { parseFields } from './parse-fields.ts';
 import { parseSteps } from './parse-steps.ts';
+import { parseTeam } from './parse-team.ts';
 import { cut, scanTags, unclosed, withoutTags, type Scan } from './tags.ts';
 
 export type Parsed = { values: Values; legal: boolean; problem?: string };
 
 type ParserOf<Kind extends Parser['kind']> = Extract<Parser, { kind: Kind }>;
-
-/** The ports a parser writes. */
-export function parsedPorts(parser: Parser): Port[] {
-  const port = (name: string, type: Port['type']): Port => ({ name, type, optional: false });
-  switch (parser.kind) {
-    case 'text':
-      return [port(parser.port, 'text')];
-    case 'tags':
-      return [port(parser.port, parser.max > 1 ? 'list' : 'text')];
-    case 'fields':
-      return parser.fields.map((field) => port(field.port, 'text'));
-    case 'steps':
-      return [port(parser.port, 'steps'), port(parser.answer, 'text')];
-    default:
-      return parser satisfies never;
-  }
-}
 
 /** The tags whose closing may be a stop string. */
 function closingTags(parser: Parser): string[] {
@@ -36,6 +20,7 @@ function closingTags(parser: Parser): string[] {
     case 'text':
       return [];
     case 'tags':
+    case 'workflow':
       return [parser.tag];
     case 'fields':
       return parser.fields.map((field) => field.tag);
@@ -71,6 +56,8 @@ function parseWhole(parser: Parser, text: string): Parsed {
       return parseFields(parser, text);
     case 'steps':
       return parseSteps(parser, text);
+    case 'workflow':
+      return parseTeam(parser, text);
     default:
       return parser satisfies never;
   }

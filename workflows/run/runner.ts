@@ -6,13 +6,14 @@
 import { Cancelled, UserError } from '../../engine/errors.ts';
 import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
 import type { Cast } from '../schema/cast.ts';
-import type { Trace, TraceRecord } from '../schema/trace.ts';
+import type { ForkChange, Trace, TraceRecord } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Query, Task } from '../tasks/task.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
+import { Replay } from './replay.ts';
 import { samplesOf } from './samples.ts';
-import { Walk, type Pending } from './walk.ts';
+import { Walk, type Pending, type WalkOptions } from './walk.ts';
 
 /** All requests of one wave for one policy; answers in any order, matched by `record`. */
 export type Generate = (policy: string, requests: readonly GenerateRequest[]) => Promise<readonly Generation[]>;
@@ -47,10 +48,38 @@ export type RunBatch = {
  * engine's failure is passed on.
  */
 export async function runBatch(run: RunBatch): Promise<Trace[]> {
-  const graph = buildGraph(run.workflow);
-  checkCast(graph.workflow, run.cast);
+  return runWalks(run, makeWalks(run, checkedGraph(run)));
+}
+
+/** What every fork of a trace is run with; the rest stands in the trace. */
+export type RunForks = Omit<RunBatch, 'queries' | 'samples' | 'branch' | 'phase' | 'step'> & { query: Query };
+
+/** Runs a trace again for every change, as `Replay` says. Trace ids are those given; errors are those of `runBatch`. */
+export async function runForks(
+  run: RunForks,
+  parent: Trace,
+  record: string,
+  forks: readonly { readonly id: string; readonly change: ForkChange }[],
+): Promise<Trace[]> {
+  const { phase, step } = parent;
+  const batch: RunBatch = { ...run, queries: [run.query], phase, step };
+  const graph = checkedGraph(batch);
+  return runWalks(
+    batch,
+    forks.map(({ id, change }) =>
+      makeWalk(batch, graph, { query: run.query, traceId: id, replay: new Replay(parent, record, change) }),
+    ),
+  );
+}
+
+function checkedGraph({ workflow, cast }: RunBatch): Graph {
+  const graph = buildGraph(workflow);
+  checkCast(graph.workflow, cast);
   checkPrompts(graph.workflow);
-  const walks = makeWalks(run, graph);
+  return graph;
+}
+
+async function runWalks(run: RunBatch, walks: readonly Walk[]): Promise<Trace[]> {
   const reported = new Set<Walk>();
   for (;;) {
     if (run.cancelled?.() === true) throw new Cancelled('The run');
@@ -58,7 +87,7 @@ export async function runBatch(run: RunBatch): Promise<Trace[]> {
     reportFinished(run, walks, reported);
     const calls = walks.flatMap((walk) => walk.pending.map((pending) => ({ walk, pending })));
     if (calls.length === 0) return walks.map((walk) => walk.trace);
-    for (const batch of byPolicy(calls)) await callPolicy(run, batch);
+    await callAll(run, calls);
     reportFinished(run, walks, reported);
   }
 }
@@ -79,21 +108,27 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
     const before = drawn.get(query.id) ?? 0;
     drawn.set(query.id, before + 1);
     const traceId = `${run.step}-${run.phase}-${query.id}${before === 0 ? '' : `~${before}`}`;
-    const { cast, phase, step, seed, onRecord } = run;
-    return new Walk({
-      graph,
-      cast,
-      query,
-      corpus: run.task.corpus,
-      metric: run.task.metric,
-      traceId,
-      phase,
-      step,
-      seed,
-      greedy: run.greedy ?? phase === 'eval',
-      sample,
-      onRecord,
-    });
+    return makeWalk(run, graph, { query, traceId, sample });
+  });
+}
+
+function makeWalk(
+  { cast, task, phase, step, seed, greedy, onRecord }: RunBatch,
+  graph: Graph,
+  own: Pick<WalkOptions, 'query' | 'traceId' | 'sample' | 'replay'>,
+): Walk {
+  const { corpus, metric } = task;
+  return new Walk({
+    graph,
+    cast,
+    corpus,
+    metric,
+    phase,
+    step,
+    seed,
+    greedy: greedy ?? phase === 'eval',
+    onRecord,
+    ...own,
   });
 }
 
@@ -115,9 +150,16 @@ function byPolicy(calls: readonly Call[]): Call[][] {
   return [...groups.values()];
 }
 
-async function callPolicy(run: RunBatch, calls: readonly Call[]): Promise<void> {
+/** Policies side by side, since those on one base may share the device's steps; a failure waits for the others to end. */
+async function callAll(run: RunBatch, calls: readonly Call[]): Promise<void> {
+  const allowedMs = timeOf(calls);
+  const outcomes = await Promise.allSettled(byPolicy(calls).map((batch) => callPolicy(run, batch, allowedMs)));
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+async function callPolicy(run: RunBatch, calls: readonly Call[], allowedMs: number): Promise<void> {
   const failures: UserError[] = [];
-  await callOrSplit(run, calls, failures);
+  await callOrSplit(run, calls, failures, allowedMs);
   // A sentence that is true of every single call is about the policy, not about a question.
   if (
     failures.length === calls.length &&
@@ -128,7 +170,12 @@ async function callPolicy(run: RunBatch, calls: readonly Call[]): Promise<void> 
 }
 
 /** A request the engine refuses fails its whole batch: halve the batch until the request is alone, and drop its question. */
-async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: UserError[]): Promise<void> {
+async function callOrSplit(
+  run: RunBatch,
+  calls: readonly Call[],
+  failures: UserError[],
+  allowedMs: number,
+): Promise<void> {
   let answers: readonly Generation[] | 'late';
   try {
     answers = await withinTime(
@@ -136,23 +183,23 @@ async function callOrSplit(run: RunBatch, calls: readonly Call[], failures: User
         calls[0].pending.policy,
         calls.map((call) => call.pending.request),
       ),
-      calls,
+      allowedMs,
     );
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     if (calls.length > 1) {
       const half = Math.ceil(calls.length / 2);
-      await callOrSplit(run, calls.slice(0, half), failures);
-      await callOrSplit(run, calls.slice(half), failures);
+      await callOrSplit(run, calls.slice(0, half), failures, allowedMs);
+      await callOrSplit(run, calls.slice(half), failures, allowedMs);
       return;
     }
     failures.push(error);
-    calls[0].walk.drop(`${calls[0].pending.record.node}: ${error.message}`);
+    calls[0].walk.fail(calls[0].pending, `${calls[0].pending.record.node}: ${error.message}`);
     return;
   }
   if (answers === 'late') {
     for (const { walk, pending } of calls)
-      walk.drop(`${pending.record.node}: timed out after ${pending.timeoutMs / 1000} s a call`);
+      walk.fail(pending, `${pending.record.node}: timed out after ${pending.timeoutMs / 1000} s a call`);
     return;
   }
   deliver(run, calls, answers);
@@ -170,15 +217,17 @@ function deliver(run: RunBatch, calls: readonly Call[], answers: readonly Genera
 
 const longestTimerMs = 0x7fffffff;
 
-/** Calls share one device, so the batch may take as long as its calls one after the other. */
-async function withinTime(
-  work: Promise<readonly Generation[]>,
-  calls: readonly Call[],
-): Promise<readonly Generation[] | 'late'> {
-  const allowedMs = Math.min(
+/** Calls share one device, so a wave may take as long as its calls one after the other. */
+const timeOf = (calls: readonly Call[]): number =>
+  Math.min(
     calls.reduce((sum, call) => sum + call.pending.timeoutMs, 0),
     longestTimerMs,
   );
+
+async function withinTime(
+  work: Promise<readonly Generation[]>,
+  allowedMs: number,
+): Promise<readonly Generation[] | 'late'> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<'late'>((resolve) => {
     timer = setTimeout(() => resolve('late'), allowedMs);
@@ -193,13 +242,14 @@ async function withinTime(
 
 function checkCast(workflow: Workflow, cast: Cast): void {
   for (const node of workflow.nodes) {
-    if (node.kind !== 'role') continue;
-    const policy = cast.roles[node.role];
+    if (node.kind !== 'role' && node.kind !== 'team') continue;
+    const role = node.kind === 'role' ? node.role : node.player;
+    const policy = cast.roles[role];
     if (policy === undefined)
-      throw new UserError(`The cast ${cast.name} has no policy for the role ${node.role}; add it to the cast's roles`);
+      throw new UserError(`The cast ${cast.name} has no policy for the role ${role}; add it to the cast's roles`);
     if (cast.policies[policy] === undefined)
       throw new UserError(
-        `The cast ${cast.name} gives the role ${node.role} to a policy it does not define: ${policy}; define it or choose one of ${Object.keys(cast.policies).join(', ')}`,
+        `The cast ${cast.name} gives the role ${role} to a policy it does not define: ${policy}; define it or choose one of ${Object.keys(cast.policies).join(', ')}`,
       );
   }
 }

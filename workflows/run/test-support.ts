@@ -3,7 +3,7 @@
  * graph. What a template does is then a table from prompts to texts.
  */
 import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import { castSchema, type Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import { workflowSchema, type Workflow, type WorkflowInput } from '../schema/workflow.ts';
@@ -105,7 +105,7 @@ export async function runOne(
   more: Partial<RunBatch> = {},
 ): Promise<Trace> {
   const [trace] = await run(flow, [query], generate, more);
-  return assignRewards(flow, more.cast ?? castOf(flow), trace);
+  return settleRewards(flow, more.cast ?? castOf(flow), trace);
 }
 
 /** Each record's id with its reward, rounded, for those that are trained. */

@@ -1,14 +1,15 @@
 /**
  * One question's way through a workflow. `advance` fires every node that is ready until only calls of a model are left in
  * `pending`; whoever runs the walk answers those with `deliver` and calls `advance` again. A path a router did not take is
- * dead: nodes that need a value from it are skipped, so a join behind a router fires. Knows no batches and no policies' insides.
+ * dead: nodes that need a value from it are skipped, so a join behind a router fires. A team that a role wrote walks inside its
+ * node, and its calls wait with the others. Knows no batches and no policies' insides.
  */
 import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
 import { scoreAnswer, type Metric } from '../rewards/answer.ts';
 import { passedTests } from '../rewards/passed.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
-import type { Json, Values } from '../schema/value.ts';
+import { isOfType, type Json, type Values } from '../schema/value.ts';
 import type { Port, Role, WorkflowNode } from '../schema/workflow.ts';
 import type { Query } from '../tasks/task.ts';
 import type { ToolContext } from '../tools/index.ts';
@@ -21,8 +22,11 @@ import type { Graph, GraphNode, Step } from './graph.ts';
 import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
 import { parseText } from './parse.ts';
 import { renderPrompt } from './prompt.ts';
+import type { Replay } from './replay.ts';
 import { learnsFrom, sampleSeed, type Sample } from './samples.ts';
 import { hashSeed } from './seed.ts';
+import { giveBack, openTeam, spend, take, type Inside } from './team.ts';
+import type { TeamNode } from './team-rules.ts';
 
 /** A call of a model that waits for its batch. */
 export type Pending = {
@@ -48,7 +52,11 @@ export type WalkOptions = {
   greedy: boolean;
   /** Which of several samples of the question this is; the only one when absent. */
   sample?: Sample;
+  /** The earlier walk that this one repeats but for one change. */
+  replay?: Replay;
   onRecord?: (trace: Trace, record: TraceRecord) => void;
+  /** For the walk of a written team: where it stands and what it may use. */
+  inside?: Inside;
 };
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
@@ -57,19 +65,21 @@ type Gathered = ReadonlyMap<string, Carried>;
 
 /** Most node executions of one question: nested loops multiply. */
 const maxRecords = 5_000;
+const maxTeamRecords = 500;
 
 export class Walk {
   readonly trace: Trace;
-  pending: Pending[] = [];
-  /** Calls of models so far. */
-  private calls = 0;
+  private asked: Pending[] = [];
   private readonly options: WalkOptions;
   /** What each edge carries; an edge without a value whose source is settled is dead. */
   private readonly carried = new Map<number, Carried>();
   private readonly settled = new Set<string>();
   /** Nodes that wait for a model, with the records of this visit that were asked for. */
   private readonly waiting = new Map<string, TraceRecord[]>();
-  private readonly visits = new Map<string, number>();
+  /** Visits of each node and calls of models so far, those of written teams among them. */
+  private readonly counts: Inside['counts'];
+  /** Written teams at work, by their node. */
+  private readonly teams = new Map<string, { walk: Walk; record: TraceRecord; ends: string[] }>();
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
   private readonly memory: Memory;
@@ -78,6 +88,7 @@ export class Walk {
   constructor(options: WalkOptions) {
     this.options = options;
     this.memory = openMemory(options.graph.workflow.memory);
+    this.counts = options.inside?.counts ?? { visits: new Map(), calls: 0 };
     const { query } = options;
     this.trace = {
       troupe: 'trace',
@@ -97,22 +108,48 @@ export class Walk {
     return !this.finished;
   }
 
+  /** Calls that wait for a model. */
+  get pending(): readonly Pending[] {
+    return this.teams.size === 0
+      ? this.asked
+      : [...this.asked, ...[...this.teams.values()].flatMap(({ walk }) => walk.pending)];
+  }
+
   /** Fires what is ready. Afterwards the walk is finished or `pending` is not empty. */
   async advance(): Promise<void> {
     if (this.finished) return;
     try {
-      if (await this.level(this.options.graph.steps)) this.finish();
+      do {
+        if (await this.level(this.options.graph.steps)) this.finish();
+      } while (this.repeated());
     } catch (error) {
       if (!(error instanceof Dropped)) throw error;
       this.drop(error.message);
     }
   }
 
+  /** Answers what an earlier walk answered already; false when there was nothing. */
+  private repeated(): boolean {
+    const { replay } = this.options;
+    if (replay === undefined) return false;
+    let some = false;
+    for (const pending of [...this.pending]) {
+      const answer = replay.answer(pending.record);
+      if (answer === null) continue;
+      this.deliver(pending, answer);
+      some = true;
+    }
+    return some && !this.finished;
+  }
+
   /** Takes the answer to one pending call. */
   deliver(pending: Pending, generation: Generation): void {
     if (this.finished) return;
+    const inner = this.innerOf(pending);
+    if (inner !== undefined) return inner.deliver(pending, generation);
     const { record, role, node } = pending;
-    this.pending = this.pending.filter((each) => each !== pending);
+    this.asked = this.asked.filter((each) => each !== pending);
+    giveBack(this.options.inside, pending.request, generation);
     record.text = generation.text;
     record.finish = generation.finish;
     record.length = generation.ids.length;
@@ -145,11 +182,21 @@ export class Walk {
     if (record.index !== undefined) this.carry(node, joinOutputs(node.outputs, visit));
   }
 
+  /** A call that cannot be answered ends the walk it belongs to: a written team, or the question. */
+  fail(pending: Pending, reason: string): void {
+    (this.innerOf(pending) ?? this).drop(reason);
+  }
+
+  private innerOf(pending: Pending): Walk | undefined {
+    return [...this.teams.values()].find(({ walk }) => walk.pending.includes(pending))?.walk;
+  }
+
   /** Ends the walk without an answer. */
   drop(reason: string): void {
     if (this.finished) return;
     this.finished = true;
-    this.pending = [];
+    this.asked = [];
+    this.teams.clear();
     this.trace.status = 'dropped';
     this.trace.reason = reason;
   }
@@ -182,6 +229,7 @@ export class Walk {
   private async runNode(id: string): Promise<boolean> {
     if (this.waiting.has(id)) return false;
     const node = this.options.graph.nodes.get(id)!;
+    if (this.teams.has(id)) return this.goOn(node);
     const gathered = this.gather(node, node.inputs);
     return gathered === null || (await this.fire(node, gathered));
   }
@@ -271,13 +319,58 @@ export class Walk {
   private async fire(node: GraphNode, gathered: Gathered): Promise<boolean> {
     if (node.node.kind === 'role') return this.ask(node, node.node, gathered);
     if (node.node.kind === 'memory') return this.remember(node, node.node, gathered);
-    const { values } = whole(gathered);
-    const record = this.newRecord(node, whole(gathered));
-    const { corpus, query } = this.options;
-    const made = await execute(node, values, { corpus, query });
+    if (node.node.kind === 'team') return this.begin(node, node.node, gathered);
+    const { values, parents } = whole(gathered);
+    const { corpus, query, inside, replay } = this.options;
+    const before = node.node.kind === 'input' ? (inside?.parents ?? []) : [];
+    const record = this.newRecord(node, { values, parents: [...parents, ...before] });
+    const given = replay?.outputs(record) ?? null;
+    const made =
+      given === null
+        ? await spend(inside, node, (timed) => execute(timed, values, { corpus, query }))
+        : { outputs: checked(node, given) };
     record.outputs = made.outputs;
     if (made.error !== undefined) record.error = made.error;
     if (made.answer !== undefined) this.trace.answer = made.answer;
+    this.emit(node, record);
+    return true;
+  }
+
+  /** Opens a written team and walks as far as it goes; one that may not run gives an empty answer. */
+  private async begin(node: GraphNode, spec: TeamNode, gathered: Gathered): Promise<boolean> {
+    const { values, parents } = whole(gathered);
+    const record = this.newRecord(node, { values, parents });
+    const opened = openTeam(this.options.graph.workflow, spec, values);
+    if ('problem' in opened) return this.ended(node, record, { error: opened.problem });
+    const ends: string[] = [];
+    const put = (each: TraceRecord): void => {
+      if (each.kind === 'output') ends.push(each.id);
+      this.put(each);
+    };
+    const { query, inside: _, onRecord: __, ...options } = this.options;
+    const inside = { node: spec.id, player: spec.player, parents, counts: this.counts, put, left: opened.limits };
+    const walk = new Walk({
+      ...options,
+      graph: opened.graph,
+      query: { ...query, answers: [], values: opened.given },
+      inside,
+    });
+    this.teams.set(spec.id, { walk, record, ends });
+    return this.goOn(node);
+  }
+
+  private async goOn(node: GraphNode): Promise<boolean> {
+    const { walk, record, ends } = this.teams.get(node.node.id)!;
+    await walk.advance();
+    if (walk.live) return false;
+    this.teams.delete(node.node.id);
+    record.parents = [...new Set([...record.parents, ...ends])];
+    return this.ended(node, record, { answer: walk.trace.answer, error: walk.trace.reason });
+  }
+
+  private ended(node: GraphNode, record: TraceRecord, { answer, error }: { answer?: string; error?: string }): boolean {
+    record.outputs = { answer: answer ?? '' };
+    if (error !== undefined) record.error = error;
     this.emit(node, record);
     return true;
   }
@@ -320,43 +413,63 @@ export class Walk {
 
   private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord): void {
     const spec = this.options.graph.workflow.roles[role.role];
-    const policy = this.options.cast.roles[role.role];
+    const { inside } = this.options;
+    const played = inside?.player ?? role.role;
+    const policy = this.options.cast.roles[played];
     const { seed, step, phase, query, greedy, traceId } = this.options;
     const optional = role.inputs.filter((port) => port.optional).map((port) => port.name);
     const messages = guarded(role.id, () => renderPrompt(spec, record.inputs as Values, optional));
     const place = record.index === undefined ? [record.turn] : [record.turn, record.index];
     // Held-out and single questions do not depend on how far training is; questions drawn again in training must differ.
-    record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, role.id, ...place);
-    record.role = role.role;
+    record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, record.node, ...place);
+    record.role = played;
     record.policy = policy;
     const { sample = { index: 0 } } = this.options;
-    const call = this.calls++;
+    const call = this.counts.calls++;
     record.seed = sampleSeed(record.seed, sample, call);
     record.trainable = !this.options.cast.policies[policy].frozen && learnsFrom(sample, call);
     record.prompt = messages.map((message) => ({ role: message.role, content: message.content }));
-    const sampling = { ...spec.sampling, temperature: greedy ? 0 : spec.sampling.temperature, seed: record.seed };
+    const { replay } = this.options;
+    if (replay) {
+      record.prompt = replay.prompt(record)!;
+      record.seed = replay.seed(record)!;
+    }
+    const sampling = {
+      ...spec.sampling,
+      maxTokens: take(inside, spec.sampling.maxTokens),
+      temperature: greedy && !replay?.redraws(record) ? 0 : spec.sampling.temperature,
+      seed: record.seed,
+    };
     const request: GenerateRequest = {
       record: `${traceId}/${record.id}`,
-      prompt: { messages },
+      prompt: { messages: record.prompt },
       sampling,
       keep: record.trainable && phase === 'train',
     };
-    this.pending.push({ policy, request, timeoutMs: role.timeoutMs, record, node, role: spec });
+    this.asked.push({ policy, request, timeoutMs: role.timeoutMs, record, node, role: spec });
   }
 
   private newRecord(node: GraphNode, read: CallInputs): TraceRecord {
     return this.recordOf(node, read, this.visit(node.node.id));
   }
 
+  /** A written team's nodes stand under the node that runs it, as a sub-workflow's do. */
+  private placed(id: string): string {
+    const { inside } = this.options;
+    return inside === undefined ? id : `${inside.node}.${id}`;
+  }
+
   /** How often a node ran before this visit. */
   private visit(id: string): number {
-    const turn = this.visits.get(id) ?? 0;
-    this.visits.set(id, turn + 1);
+    const { visits } = this.counts;
+    const turn = visits.get(this.placed(id)) ?? 0;
+    visits.set(this.placed(id), turn + 1);
     return turn;
   }
 
   private recordOf(node: GraphNode, { values, parents }: CallInputs, turn: number, index?: number): TraceRecord {
-    const { id, kind, title } = node.node;
+    const { kind, title } = node.node;
+    const id = this.placed(node.node.id);
     const label =
       title !== ''
         ? title
@@ -379,9 +492,12 @@ export class Walk {
   }
 
   private put(record: TraceRecord): void {
-    if (this.trace.records.length >= maxRecords) return this.drop(`more than ${maxRecords} steps`);
+    const { inside, onRecord } = this.options;
+    const most = inside === undefined ? maxRecords : maxTeamRecords;
+    if (this.trace.records.length >= most) return this.drop(`more than ${most} steps`);
     this.trace.records.push(record);
-    this.options.onRecord?.(this.trace, record);
+    inside?.put(record);
+    onRecord?.(this.trace, record);
   }
 
   private carry(node: GraphNode, values: Readonly<Record<string, Carried>>): void {
@@ -403,6 +519,14 @@ export class Walk {
       ),
     );
   }
+}
+
+/** A tool's result as a person wrote it. */
+function checked({ node, outputs }: GraphNode, given: Values): Values {
+  for (const { name, type, optional } of outputs)
+    if (!(Object.hasOwn(given, name) ? isOfType(given[name], type) : optional))
+      throw new Dropped(`${node.id}: the changed result has no ${type} called ${name}`);
+  return given;
 }
 
 function whole(gathered: Gathered): CallInputs {

@@ -2,7 +2,7 @@
  * Problems in a workflow's rewards: rules nobody receives, measures that do not exist, series that nothing writes.
  */
 import { metrics } from '../rewards/answer.ts';
-import { rewardNames } from '../rewards/value.ts';
+import { rewardNames } from '../rewards/scope.ts';
 import { portsOf } from '../run/graph.ts';
 import { expression } from './lint-texts.ts';
 import { complaint, error, warning, type Problem } from './problem.ts';
@@ -12,7 +12,9 @@ import type { Port, Workflow, WorkflowNode } from './workflow.ts';
 
 /** `workflow` must have its sub-workflows in place. */
 export function rewardProblems(workflow: Workflow): Problem[] {
-  const roles = new Set(workflow.nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : [])));
+  const roles = new Set(
+    workflow.nodes.flatMap((node) => (node.kind === 'role' ? [node.role] : node.kind === 'team' ? [node.player] : [])),
+  );
   const seen = new Set<string>();
   const problems = workflow.rewards.rules.flatMap((rule): Problem[] => {
     const at = { rule: rule.id };
@@ -62,6 +64,8 @@ function valueProblems(workflow: Workflow, rule: RewardRule): Problem[] {
       return metricProblems(id, value.metric, metrics);
     case 'cel':
       return expression(value.expression, rewardNames, { rule: id });
+    case 'javascript':
+      return []; // what is no function shows when it runs, in the sandbox
     case 'own':
       return [...metricProblems(id, value.metric, [...metrics, 'value']), ...ownProblems(workflow, rule, value.port)];
     case 'last':

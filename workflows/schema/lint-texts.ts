@@ -2,7 +2,7 @@
  * Problems in what is written rather than drawn: prompts, output formats and expressions.
  */
 import { compileCel, celNames } from '../run/cel.ts';
-import { parsedPorts } from '../run/parse.ts';
+import { parsedPorts } from '../run/parsed-ports.ts';
 import { isRendering, promptReferences } from '../run/prompt.ts';
 import { complaint, error, warning, type Problem } from './problem.ts';
 import type { Parser, Workflow, WorkflowNode } from './workflow.ts';
@@ -12,7 +12,7 @@ export function promptProblems(workflow: Workflow): Problem[] {
   for (const [id, role] of Object.entries(workflow.roles)) {
     const references = promptReferences(role);
     const played = workflow.nodes.filter((node) => node.kind === 'role' && node.role === id);
-    if (played.length === 0)
+    if (played.length === 0 && !workflow.nodes.some((node) => node.kind === 'team' && node.player === id))
       problems.push(
         warning('role-unplayed', { role: id }, `No node plays the role ${id}; add a role node or remove the role`),
       );

@@ -45,6 +45,13 @@ export const rewardValueSchema = z.discriminatedUnion('kind', [
   }),
   /** CEL over `query`, `answer`, `score`, `record` (inputs, outputs, text, legal, turn, tokens) and `records`. */
   z.object({ kind: z.literal('cel'), expression: z.string().max(4_000) }),
+  /** A function in JavaScript of one object with the same names, run in the sandbox: `({ score, record }) => score.f1`. */
+  z.object({
+    kind: z.literal('javascript'),
+    source: z.string().min(1).max(20_000),
+    timeMs: z.int().min(1).max(10_000).default(1_000),
+    memoryMb: z.int().min(16).max(512).default(64),
+  }),
 ]);
 
 export const rewardRuleSchema = z.object({
@@ -60,7 +67,7 @@ export const rewardRuleSchema = z.object({
   share: z.enum(['full', 'split']).default('full'),
 });
 
-/** Version 2 added the values `own`, `last`, `change` and `cure`; all of version 1 means what it meant. */
+/** Version 2 added the values `own`, `last`, `change`, `cure` and `javascript`; all of version 1 means what it meant. */
 export const REWARDS_VERSION = 2;
 
 export const rewardsSchema = z.object({

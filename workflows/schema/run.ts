@@ -6,6 +6,33 @@ import { z } from 'zod';
 import { castSchema } from './cast.ts';
 import { workflowSchema } from './workflow.ts';
 
+/** One round of fine-tuning on what went well: what is kept of a rollout, and how it is learned. */
+export const tuneSchema = z.strictObject({
+  /** Traces that score at least this (by what the task is scored by) are kept. */
+  minScore: z.number().min(0).max(1).default(1),
+  /** Records whose own reward is at least this; all when absent. */
+  minReward: z.number().optional(),
+  /** Only legal outputs. */
+  legal: z.boolean().default(true),
+  /** Traces of each question that are kept at most, the best first; 0 keeps all. */
+  best: z.int().min(0).max(256).default(4),
+  /** The same text for the same prompt is learned once a round. */
+  dedupe: z.boolean().default(true),
+  /** Of written teams: like questions have like teams (`inter`), a team agrees with itself (`intra`). */
+  consistency: z.enum(['none', 'inter', 'intra', 'both']).default('both'),
+  /** Passes over what was kept, and examples in each step of the optimiser. */
+  epochs: z.int().min(1).max(100).default(2),
+  batch: z.int().min(1).max(4_096).default(32),
+  /** The engine's SftSettings; warm-up and decay count rounds. */
+  lr: z.number(),
+  lrWarmup: z.number(),
+  lrDecay: z.enum(['constant', 'linear']),
+  totalSteps: z.number(),
+  weightDecay: z.number(),
+  maxGradNorm: z.number(),
+  tokenBudget: z.number(),
+});
+
 export const trainSettingsSchema = z.object({
   steps: z.int().min(1).max(1_000_000),
   queries: z.int().min(1).max(4_096).describe('queries a step'),
@@ -17,8 +44,10 @@ export const trainSettingsSchema = z.object({
   evalLimit: z.int().min(1),
   checkpointEvery: z.int().min(1),
   seed: z.int().min(0).max(0xffffffff),
-  /** The engine's PpoSettings, checked by the engine. */
+  /** The engine's PpoSettings, checked by the engine; empty where the run learns otherwise. */
   ppo: z.record(z.string(), z.json()),
+  /** There where steps are rounds of supervised fine-tuning on what went well, instead of PPO. */
+  sft: tuneSchema.optional(),
 });
 
 export const runSchema = z.object({
@@ -69,6 +98,7 @@ export const stepMetricsSchema = z.object({
   timing: scores,
 });
 
+export type TuneSettings = z.infer<typeof tuneSchema>;
 export type RunConfig = z.infer<typeof runSchema>;
 export type Evaluation = z.infer<typeof evaluationSchema>;
 export type StepMetrics = z.infer<typeof stepMetricsSchema>;

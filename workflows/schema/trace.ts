@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { rewardLevels } from './reward.ts';
 
 const values = z.record(z.string(), z.json());
+const messageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
 
 export const assignedRewardSchema = z.object({
   level: z.enum(rewardLevels),
@@ -33,7 +34,7 @@ export const recordSchema = z.object({
   /** Unique in its trace: "<node>#<visit>", with ".<index>" where one visit makes several records. */
   id: z.string(),
   node: z.string(),
-  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'memory', 'output']),
+  kind: z.enum(['input', 'role', 'tool', 'router', 'loop', 'compute', 'memory', 'team', 'output']),
   title: z.string(),
   /** How often this node had run before: 0, 1, … */
   turn: z.int().min(0),
@@ -47,7 +48,7 @@ export const recordSchema = z.object({
   policy: z.string().optional(),
   trainable: z.boolean().default(false),
   /** The messages sent to the model. */
-  prompt: z.array(z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() })).optional(),
+  prompt: z.array(messageSchema).optional(),
   text: z.string().optional(),
   finish: z.string().optional(),
   /** Whether the parser accepted the text; `problem` says what it missed. */
@@ -62,6 +63,27 @@ export const recordSchema = z.object({
   rewards: z.array(assignedRewardSchema).default([]),
   /** Sum that went to the update; absent for records that are not trained. */
   reward: z.number().optional(),
+});
+
+/** What a fork makes different at one record; everything before it stays, everything that follows from it is run anew. */
+export const forkChangeSchema = z.discriminatedUnion('kind', [
+  /** Other words of a role. */
+  z.object({ kind: z.literal('text'), text: z.string() }),
+  /** The role is asked something else. */
+  z.object({ kind: z.literal('prompt'), prompt: z.array(messageSchema).min(1) }),
+  /** The role is asked the same again and draws with this seed. */
+  z.object({ kind: z.literal('seed'), seed: z.int().min(0) }),
+  /** A tool gives something else. */
+  z.object({ kind: z.literal('outputs'), outputs: values }),
+]);
+
+export const forkSchema = z.object({
+  /** The trace it leaves, and the record where. */
+  of: z.string(),
+  record: z.string(),
+  change: forkChangeSchema,
+  /** Step of the checkpoint whose weights spoke in what was run anew; 0 for untrained ones. */
+  weights: z.int().min(0),
 });
 
 export const TRACE_VERSION = 1;
@@ -81,10 +103,13 @@ export const traceSchema = z.object({
   answer: z.string().optional(),
   /** The task's metrics for the answer: {"f1": 1, "em": 1}. */
   score: z.record(z.string(), z.number()),
+  /** Present in a trace that was made by changing another one. */
+  fork: forkSchema.optional(),
   records: z.array(recordSchema),
 });
 
 export type AssignedReward = z.infer<typeof assignedRewardSchema>;
 export type TraceTokens = z.infer<typeof traceTokensSchema>;
 export type TraceRecord = z.infer<typeof recordSchema>;
+export type ForkChange = z.infer<typeof forkChangeSchema>;
 export type Trace = z.infer<typeof traceSchema>;

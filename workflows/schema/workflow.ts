@@ -62,6 +62,27 @@ export const parserSchema = z.discriminatedUnion('kind', [
   }),
   /** The whole text, trimmed. Legal when the model ended by itself, is not empty and is not longer than maxChars. */
   z.object({ kind: z.literal('text'), port: idSchema, maxChars: z.int().min(1).max(100_000).default(2_000) }),
+  /**
+   * A team written by a role (MAS-GPT): one `<workflow>…</workflow>` with a workflow of this schema as JSON, of which `roles`,
+   * `nodes` and `edges` are enough. Legal when it could run: within the bounds here, with these tools alone, without a team
+   * node of its own. The workflow at `port`, null where it is illegal; what stands before it at `reasoning`.
+   */
+  z.object({
+    kind: z.literal('workflow'),
+    port: idSchema,
+    reasoning: idSchema.optional(),
+    tag: tagSchema.default('workflow'),
+    tools: z.array(idSchema).max(16).default([]),
+    /** What the team is given: the ports its input node may have. */
+    inputs: z
+      .array(portSchema)
+      .min(1)
+      .max(8)
+      .prefault([{ name: 'question', type: 'text' }]),
+    /** Most nodes, with its sub-workflows in place. */
+    nodes: z.int().min(2).max(64).default(16),
+    maxChars: z.int().min(1).max(100_000).default(12_000),
+  }),
 ]);
 
 export const roleSchema = z.object({
@@ -162,6 +183,19 @@ export const nodeSchema = z.discriminatedUnion('kind', [
   }),
   /** Runs a sub-workflow of this file: its input's ports are this node's inputs, its output's ports this node's outputs. */
   z.object({ ...nodeBase, kind: z.literal('workflow'), workflow: idSchema }),
+  /**
+   * Runs the team that `writer` wrote, a role whose parser is `workflow`; the policy of the role `player` plays all its roles.
+   * A team that is illegal, fails or oversteps `calls`, `tokens` (of all responses) or `timeoutMs` (of its own steps, the
+   * calls not counted) gives an empty answer, and the flow goes on.
+   */
+  z.object({
+    ...nodeBase,
+    kind: z.literal('team'),
+    writer: idSchema,
+    player: idSchema,
+    calls: z.int().min(1).max(64).default(16),
+    tokens: z.int().min(1).max(65_536).default(4_096),
+  }),
   z.object({ ...nodeBase, kind: z.literal('output'), inputs: z.array(portSchema).min(1) }),
 ]);
 
@@ -170,7 +204,7 @@ export const edgeSchema = z.object({
   to: z.object({ node: idSchema, port: idSchema }),
 });
 
-/** Version 2 added samples, each, memory, sub-workflows and the parsers `fields` and `steps`; version 1 means what it meant. */
+/** Version 2 added samples, each, memory, sub-workflows, teams and the parsers `fields`, `steps`, `workflow`; version 1 means what it meant. */
 export const WORKFLOW_VERSION = 2;
 
 const graphFields = {

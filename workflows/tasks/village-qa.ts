@@ -96,6 +96,11 @@ const presets: Record<string, Preset> = {
       reflector: searching,
     },
   },
+  // nano writes no JSON: its teams are illegal, and the worker answers alone.
+  'workflow-generator': {
+    roles: { generator: { ...searching, sampling: { maxTokens: 16 } }, worker: answering },
+    tools: { search: { k: 2, words: 0, limit: 2 } },
+  },
   'coder-verifier': { roles: { coder: searching, verifier: searching } },
 };
 

@@ -5,8 +5,10 @@ import type { Generate } from '../run/runner.ts';
 import type { Query } from '../tasks/task.ts';
 import { lint } from '../schema/lint.ts';
 import { traceSchema, type Trace } from '../schema/trace.ts';
+import { parseText } from '../run/parse.ts';
 import { villageQa } from '../tasks/village-qa.ts';
 import { templateNames, templateWorkflow } from './index.ts';
+import { port, wires } from './parts.ts';
 
 const corpus = [
   { title: 'Mira', text: 'keeps a blue dog.' },
@@ -216,5 +218,82 @@ describe('Orchestrator–Workers', () => {
     expect(recordOf(trace, 'merge#0').inputs['findings']).toEqual(['blue dog', 'red cat', 'blue']);
     expect(recordOf(trace, 'work#0.2').parents).toEqual(['question#0', 'split#0', 'search#0']);
     expect(rewardsOf(trace)).toEqual({ 'split#0': 1, 'work#0.0': 1, 'work#0.1': 1, 'work#0.2': 1, 'merge#0': 1 });
+  });
+});
+
+describe('Workflow generator', () => {
+  /** Two askers of their own sub-question and a vote between them and a third. */
+  const written = {
+    roles: {
+      asker: { title: 'Asker', prompt: { user: 'Ask {{question}}' }, parser: { kind: 'text', port: 'answer' } },
+    },
+    nodes: [
+      { id: 'start', kind: 'input', outputs: [port('question')] },
+      { id: 'ask', kind: 'role', role: 'asker', inputs: [port('question')], samples: 3 },
+      { id: 'vote', kind: 'tool', tool: 'majority-vote' },
+      { id: 'end', kind: 'output', inputs: [port('answer')] },
+    ],
+    edges: wires('start.question > ask.question', 'ask.answer > vote.answers', 'vote.answer > end.answer'),
+  };
+  const text = (team: object) => `Three may vote.\n<workflow>${JSON.stringify(team)}</workflow>`;
+
+  it('runs the team it wrote, whose records share the outcome with it', async () => {
+    const { trace, waves } = await act('workflow-generator', {
+      generate: [text(written)],
+      'team.ask': ['blue', 'blue', 'red'],
+    });
+    expect(waves).toEqual([['generate'], ['team.ask', 'team.ask', 'team.ask']]);
+    expect(trace.answer).toBe('blue');
+    expect(recordOf(trace, 'generate#0').outputs['reasoning']).toBe('Three may vote.');
+    expect(recordOf(trace, 'team.ask#0.1').parents).toEqual(['team.start#0']);
+    expect(recordOf(trace, 'team.start#0').parents).toEqual(['generate#0', 'question#0']);
+    expect(recordOf(trace, 'result#0').parents).toEqual(['answered#0']);
+    expect(trace.records.some(({ node }) => node === 'answer')).toBe(false);
+    // F1 of "blue" is 2/3, for everyone.
+    expect(rewardsOf(trace)).toEqual({
+      'generate#0': 0.666667,
+      'team.ask#0.0': 0.666667,
+      'team.ask#0.1': 0.666667,
+      'team.ask#0.2': 0.666667,
+    });
+    expect(recordOf(trace, 'team.ask#0.0').role).toBe('worker');
+  });
+
+  it('answers alone where the team may not run, and says why', async () => {
+    const illegal = { ...written, nodes: [...written.nodes, { id: 'run', kind: 'tool', tool: 'javascript' }] };
+    const { trace, waves } = await act('workflow-generator', { generate: [text(illegal)], answer: ['blue dog'] });
+    expect(waves).toEqual([['generate'], ['answer']]);
+    expect(recordOf(trace, 'generate#0')).toMatchObject({ legal: false, outputs: { team: null } });
+    expect(recordOf(trace, 'team#0')).toMatchObject({
+      outputs: { answer: '' },
+      error: 'no team that may run was written',
+    });
+    // The outcome 1 reaches both; the generator's format costs it 1.
+    expect(rewardsOf(trace)).toEqual({ 'generate#0': 0, 'answer#0': 1 });
+    expect(termsOf(trace, 'generate#0')).toEqual({ outcome: { f1: 1, weight: 1 }, format: { format: -1, weight: 1 } });
+  });
+
+  it('answers alone where the team gives nothing, and its calls share the outcome all the same', async () => {
+    const { trace } = await act('workflow-generator', {
+      generate: [text(written)],
+      'team.ask': ['', '', ''],
+      answer: ['red'],
+    });
+    expect(recordOf(trace, 'team.vote#0').error).toMatch(/no answers to count/);
+    expect(trace.answer).toBe('red');
+    // Outcome 0; an empty answer is illegal.
+    expect(rewardsOf(trace)).toEqual({
+      'generate#0': 0,
+      'team.ask#0.0': -1,
+      'team.ask#0.1': -1,
+      'team.ask#0.2': -1,
+      'answer#0': 0,
+    });
+  });
+
+  it('shows its writer a team that may run', () => {
+    const { roles } = templateWorkflow('workflow-generator');
+    const [{ assistant }] = roles['generator'].prompt.few;
+    expect(parseText(roles['generator'].parser, assistant, 'stop')).toMatchObject({ legal: true });
   });
 });

@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Passage } from '../schema/value.ts';
-import { buildIndex, searchIndex, words } from './bm25-index.ts';
+import { memoryStore } from '../train/test-support.ts';
+import { buildIndex, searchIndex, words, type Bm25Index } from './bm25-index.ts';
+import { indexOf, keepIndex, readIndex } from './bm25-kept.ts';
 import { openTool } from './index.ts';
 
 const corpus: Passage[] = [
@@ -10,6 +12,11 @@ const corpus: Passage[] = [
   { title: 'Oakton', text: 'a town of bakers and cats' },
   { title: 'Oakton', text: 'a town of bakers and cats' },
 ];
+
+function manyPassages(count: number): Passage[] {
+  const text = (i: number): string => Array.from({ length: 90 }, (_, j) => `w${(i * 31 + j * j) % 20_011}`).join(' ');
+  return Array.from({ length: count }, (_, i) => ({ title: `t${i}`, text: text(i) }));
+}
 
 /** The formula written out, one document at a time. */
 function slowScores(docs: readonly Passage[], query: string): number[] {
@@ -64,12 +71,73 @@ describe('the index', () => {
   });
 
   it('indexes 5,000 passages of 90 words in well under a second', () => {
-    const text = (i: number): string => Array.from({ length: 90 }, (_, j) => `w${(i * 31 + j * j) % 20_011}`).join(' ');
-    const many = Array.from({ length: 5_000 }, (_, i) => ({ title: `t${i}`, text: text(i) }));
+    const many = manyPassages(5_000);
     const started = performance.now();
     const built = buildIndex(many);
     expect(performance.now() - started).toBeLessThan(3_000); // about 0.3 s alone; room for a busy machine
     expect(searchIndex(built, 't4999', 1)[0].document).toBe(4_999);
+  });
+});
+
+describe('a large corpus', () => {
+  const many = () => manyPassages(5_000);
+  const queries = ['w17 w400', 't4999', 'w1 w2 w3 w4', 'nothing'];
+  const found = (index: Bm25Index) => queries.map((query) => searchIndex(index, query, 5));
+
+  it('keeps its index in the workspace, and another run reads it instead of making it', async () => {
+    const store = memoryStore();
+    const first = many();
+    await keepIndex(store, first);
+    const [name] = await store.list('indexes');
+    expect(name).toMatch(/^[0-9a-f]{64}\.safetensors$/);
+    const read = await readIndex(store, `indexes/${name}`, 5_000);
+    expect(found(read!)).toEqual(found(indexOf(first)));
+    let written = 0;
+    const again = many();
+    await keepIndex({ ...store, write: async () => void (written += 1) }, again);
+    expect(written).toBe(0);
+    expect(found(indexOf(again))).toEqual(found(indexOf(first)));
+  });
+
+  it('gets another file when a word of it changes, the oldest of nine go, and small corpora none', async () => {
+    const store = memoryStore();
+    await keepIndex(store, corpus);
+    expect(await store.list('indexes')).toEqual([]);
+    for (let i = 0; i < 9; i += 1) await store.write(`indexes/${i}.safetensors`, new Uint8Array(1));
+    await keepIndex(store, many());
+    const [changed, ...rest] = many();
+    await keepIndex(store, [{ ...changed, text: `${changed.text} x` }, ...rest]);
+    expect((await store.list('indexes')).length).toBe(8);
+    expect((await store.list('indexes')).filter((name) => name.length > 20).length).toBe(2);
+  });
+
+  it('is indexed anew where its file is damaged in any way', async () => {
+    const store = memoryStore();
+    await keepIndex(store, many());
+    const [name] = await store.list('indexes');
+    const file = `indexes/${name}`;
+    const whole = await store.read(file);
+    const header = new TextDecoder().decode(whole.subarray(8, 300));
+    expect(header).toContain('"format":"troupe bm25 1"');
+    expect(await readIndex(store, 'indexes/none', 5_000)).toBeNull();
+    expect(await readIndex(store, file, 4_999)).toBeNull();
+    for (const cut of [0, 4, 100, whole.length - 3]) {
+      await store.write(file, whole.subarray(0, cut));
+      expect(await readIndex(store, file, 5_000)).toBeNull();
+    }
+    // Postings that point outside, word starts that go back.
+    for (const at of [whole.length - 4, Math.floor(whole.length / 2), 8 + 400 + 4 * 5_000 + 8]) {
+      const bytes = whole.slice();
+      bytes.fill(0xff, at - (at % 4), at - (at % 4) + 4);
+      await store.write(file, bytes);
+      const read = await readIndex(store, file, 5_000);
+      if (read !== null) expect(() => found(read)).not.toThrow();
+    }
+    await store.write(file, whole.subarray(0, 100));
+    const again = many();
+    await keepIndex(store, again);
+    expect((await store.read(file)).length).toBe(whole.length);
+    expect(found(indexOf(again)).flat().length).toBeGreaterThan(0);
   });
 });
 

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
 import { isTextList, type Passage } from '../schema/value.ts';
-import { buildIndex, searchIndex, type Bm25Index } from './bm25-index.ts';
+import { searchIndex } from './bm25-index.ts';
+import { indexOf } from './bm25-kept.ts';
 import type { Tool } from './tool.ts';
 
 const settingsSchema = z.object({
@@ -54,18 +55,6 @@ function retrieve(corpus: readonly Passage[], queries: readonly string[], settin
   const documents = inTurn.map((hit) => hit.document);
   const chosen = settings.dedupe ? [...new Set(documents)] : documents;
   return chosen.slice(0, settings.limit).map((document) => cutPassage(corpus[document], settings.words));
-}
-
-const indexes = new WeakMap<readonly Passage[], Bm25Index>();
-
-/** One index for each corpus, made at its first search. */
-function indexOf(corpus: readonly Passage[]): Bm25Index {
-  let index = indexes.get(corpus);
-  if (index === undefined) {
-    index = buildIndex(corpus);
-    indexes.set(corpus, index);
-  }
-  return index;
 }
 
 function cutPassage(passage: Passage, count: number): Passage {

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { traceSchema, type Trace } from '../schema/trace.ts';
+import { workflowSchema } from '../schema/workflow.ts';
 import { bytesOf } from '../workspace/layout.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
 import type { Store } from '../workspace/store.ts';
 import { writeTraces } from '../workspace/traces.ts';
 import { examplesOfRun, parseExamples } from './examples.ts';
+import { echoWorkflow } from './test-support.ts';
 
 describe('examples from a file', () => {
   it('come as messages or as plain text, with a role where one is given', () => {
@@ -30,6 +32,9 @@ describe('examples from a file', () => {
     expect(() => parseExamples(bytesOf(text))).toThrow(sentence);
   });
 });
+
+const { roles } = workflowSchema.parse(echoWorkflow);
+const all = { best: 0, legal: true, dedupe: true, consistency: 'both' } as const;
 
 describe('examples from a run', () => {
   let folder: string;
@@ -84,10 +89,11 @@ describe('examples from a run', () => {
       trace(5, 1, 'cut', { finish: 'length' }),
       trace(6, 1, 'greedy', {}, 'eval'),
     ]);
-    const responses = async (bound: number) => (await examplesOfRun(store, 'r', bound)).map(({ response }) => response);
+    const responses = async (bound: number) =>
+      (await examplesOfRun(store, 'r', roles, { ...all, minScore: bound })).map(({ response }) => response);
     expect(await responses(1)).toEqual(['good']);
     expect(await responses(0.5)).toEqual(['good', 'half']);
-    expect((await examplesOfRun(store, 'r', 1))[0]).toEqual({
+    expect((await examplesOfRun(store, 'r', roles, { ...all, minScore: 1 }))[0]).toEqual({
       prompt: { messages: [{ role: 'user', content: '?' }] },
       response: 'good',
       role: 'solver',
@@ -96,6 +102,8 @@ describe('examples from a run', () => {
 
   it('are missed with a sentence', async () => {
     await writeTraces(store, 'r', 1, [trace(0, 0.2, 'bad')]);
-    await expect(examplesOfRun(store, 'r', 1)).rejects.toThrow(/Run r has no legal output in a trace of F1 1 or more/);
+    await expect(examplesOfRun(store, 'r', roles, { ...all, minScore: 1 })).rejects.toThrow(
+      /Run r has no output to learn from in a trace that scored 1 or more/,
+    );
   });
 });

@@ -5,9 +5,12 @@
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
 import type { SftExample } from '../../engine/protocol.ts';
+import type { Trace } from '../schema/trace.ts';
+import type { Workflow } from '../schema/workflow.ts';
 import { textOf } from '../workspace/layout.ts';
 import type { Store } from '../workspace/store.ts';
 import { readThinTraces, traceSteps } from '../workspace/traces.ts';
+import { selectOutputs, type Filter } from './select.ts';
 
 const message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
 const exampleSchema = z.union([
@@ -41,21 +44,21 @@ function parseLine(line: string, number: number): SftExample {
   };
 }
 
-/** Legal outputs of the sampled traces that scored at least `minScore` (F1), each text for each prompt once. */
-export async function examplesOfRun(store: Store, run: string, minScore: number): Promise<SftExample[]> {
-  const examples = new Map<string, SftExample>();
-  for (const step of await traceSteps(store, run)) {
-    for (const trace of await readThinTraces(store, run, step)) {
-      if (trace.phase !== 'train' || trace.status !== 'done' || (trace.score.f1 ?? 0) < minScore) continue;
-      for (const { prompt, text, role, legal, finish } of trace.records) {
-        if (!prompt || text === undefined || role === undefined || legal !== true || finish === 'length') continue;
-        examples.set(JSON.stringify([prompt, text]), { prompt: { messages: prompt }, response: text, role });
-      }
-    }
-  }
-  if (examples.size === 0)
+/** What the sampled traces of all steps did well: legal outputs of traces that scored at least `minScore`, each text for each prompt once. */
+export async function examplesOfRun(
+  store: Store,
+  run: string,
+  roles: Workflow['roles'],
+  filter: Filter,
+): Promise<SftExample[]> {
+  const traces: Trace[] = [];
+  for (const step of await traceSteps(store, run)) traces.push(...(await readThinTraces(store, run, step)));
+  const selected = selectOutputs(traces, roles, filter);
+  if (selected.length === 0)
     throw new UserError(
-      `Run ${run} has no legal output in a trace of F1 ${minScore} or more; lower the bound or train longer`,
+      `Run ${run} has no output to learn from in a trace that scored ${filter.minScore} or more; lower the bound or train longer`,
     );
-  return [...examples.values()];
+  // Policies differ in a run and are one model here.
+  const once = new Map(selected.map(({ example }) => [JSON.stringify([example.prompt, example.response]), example]));
+  return [...once.values()];
 }

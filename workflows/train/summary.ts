@@ -9,6 +9,11 @@ export function mean(numbers: readonly number[]): number {
   return numbers.length === 0 ? 0 : numbers.reduce((a, b) => a + b, 0) / numbers.length;
 }
 
+/** What the trace's task is scored by: only tasks that are scored so count numbers or tests. */
+export function scoreOf({ score }: Pick<Trace, 'score'>): number {
+  return score['passed'] ?? score['number'] ?? score['f1'] ?? 0;
+}
+
 export function roleRecords(traces: readonly Trace[]): TraceRecord[] {
   return traces.flatMap((trace) =>
     trace.records.filter((record) => record.kind === 'role' && record.text !== undefined),

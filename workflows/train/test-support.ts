@@ -2,7 +2,16 @@
  * For tests: a one-role team, questions, and an engine whose only parameter is a number that every update moves by the
  * rewards it was given, so that any difference in order, seed or checkpoint shows in what it answers.
  */
-import type { EngineApi, GenerateRequest, Generation, SettledRecord, UpdateReport } from '../../engine/protocol.ts';
+import type {
+  EngineApi,
+  GenerateRequest,
+  Generation,
+  SettledRecord,
+  SftExample,
+  SftReport,
+  SftSettings,
+  UpdateReport,
+} from '../../engine/protocol.ts';
 import { hashSeed } from '../run/seed.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
 import type { Task } from '../tasks/task.ts';
@@ -122,7 +131,16 @@ export function toyEngine(): EngineApi {
       timing: { oldLogprobsMs: 0, updateMs: 0 },
     };
   };
+  /** As many nats as a response has letters, and the weight moves by them. */
+  const sft = async (_policy: string, examples: readonly SftExample[], settings: SftSettings): Promise<SftReport> => {
+    const lengths = examples.map(({ response }) => response.length);
+    const tokens = lengths.reduce((a, b) => a + b, 0);
+    weight = weight * 0.9 + settings.lr * lengths.reduce((sum, length, i) => sum + length * (i + 1), 0);
+    const loss = tokens / lengths.length + weight;
+    return { loss, roles: { solver: { loss, tokens } }, trainedTokens: tokens, gradNorm: 1, notes: [] };
+  };
   const calls = {
+    sft,
     generate: async (_policy: string, requests: readonly GenerateRequest[]) => requests.map(say),
     update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) =>
       update(records, step),

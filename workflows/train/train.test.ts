@@ -3,13 +3,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import type { StepMetrics } from '../schema/run.ts';
+import { tuneSchema, type StepMetrics } from '../schema/run.ts';
 import { listCheckpoints, readMetrics } from '../workspace/runs.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
 import type { Store } from '../workspace/store.ts';
 import { listTraces, readTrace } from '../workspace/traces.ts';
 import { configOf, task, toyEngine } from './test-support.ts';
 import { train, type Wish } from './train.ts';
+
+const engineSft = {
+  lr: 1e-3,
+  lrWarmup: 0,
+  lrDecay: 'constant',
+  totalSteps: 3,
+  weightDecay: 0,
+  maxGradNorm: 1,
+  tokenBudget: 64,
+};
 
 class Killed extends Error {}
 
@@ -74,6 +84,50 @@ describe('the training loop', () => {
     expect(record.tokens?.ids).toEqual([3, 4]);
     expect(record.tokens?.advantages?.[0]).toBeCloseTo(record.reward!, 6);
     expect((await listTraces(store, 'r', { step: 2, phase: 'eval' })).total).toBe(3);
+  });
+
+  describe('in rounds of fine-tuning on what went well', () => {
+    const rounds = (sft: object = {}) =>
+      configOf({ steps: 3, samples: 2, sft: tuneSchema.parse({ ...engineSft, minScore: 0.5, batch: 3, ...sft }) });
+
+    it('imitates what scored, role by role, and says how it went in the same lines', async () => {
+      const store = open('a');
+      await go(store, rounds());
+      const lines = await readMetrics(store, 'r');
+      expect(lines.map(({ step }) => step)).toEqual([0, 1, 2, 3]);
+      for (const { step, policies, roles } of lines.slice(1)) {
+        const { rows } = await listTraces(store, 'r', { step, phase: 'train' });
+        const good = await Promise.all(rows.filter(({ f1 }) => f1 >= 0.5).map(({ id }) => readTrace(store, 'r', id)));
+        const said = new Set(good.map(({ query, records }) => `${query.id} ${records.find(({ text }) => text)?.text}`));
+        expect(policies.team).toMatchObject({ 'sft/examples': said.size, 'sft/steps': 2 * Math.ceil(said.size / 3) });
+        expect(roles.solver).toMatchObject({ 'sft/examples': said.size, records: 10 });
+        expect(policies.team).toHaveProperty(['losses/sft']);
+      }
+    });
+
+    it('says when there is nothing to imitate, and leaves the policy alone', async () => {
+      const store = open('a');
+      await go(store, rounds({ minReward: 7 }));
+      const lines = await readMetrics(store, 'r');
+      expect(lines[1].notes).toEqual([
+        expect.stringMatching(/nothing to learn from in this round: .*minScore 0.5, best trace 1.00/),
+      ]);
+      expect(lines[1].policies.team).toEqual({ 'sft/examples': 0 });
+    });
+
+    it('ends with the same lines wherever it was killed and resumed', async () => {
+      const whole = open('whole');
+      await go(whole, rounds());
+      const expected = bare(await readMetrics(whole, 'r'));
+      for (const changes of [3, 7, 12]) {
+        const store = open(`killed-${changes}`);
+        await go(dyingStore(store, changes), rounds()).catch((error: unknown) => {
+          if (!(error instanceof Killed)) throw error;
+        });
+        await go(store, rounds());
+        expect(bare(await readMetrics(store, 'r'))).toEqual(expected);
+      }
+    });
   });
 
   it('ends with the same lines wherever it was killed and resumed', async () => {

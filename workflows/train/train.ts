@@ -4,10 +4,10 @@
  * same numbers. Knows the engine only through its contract and the disk only through the store.
  */
 import { Cancelled } from '../../engine/errors.ts';
-import type { EngineApi, PpoSettings, SettledRecord, TokenArrays, UpdateReport } from '../../engine/protocol.ts';
-import { assignRewards } from '../rewards/assign.ts';
+import type { EngineApi } from '../../engine/protocol.ts';
+import { settleRewards } from '../rewards/javascript.ts';
 import { answering, type Outside } from '../run/answering.ts';
-import { recordKey, runBatch } from '../run/runner.ts';
+import { runBatch } from '../run/runner.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Query, Task } from '../tasks/task.ts';
@@ -24,6 +24,7 @@ import {
 import type { Store } from '../workspace/store.ts';
 import { dropTracesAfter, writeTraces } from '../workspace/traces.ts';
 import { drawQueries } from './draw.ts';
+import { enginePolicy, learn, learners, rolloutCall, type Learned } from './learn.ts';
 import { evaluationOf, rolloutMetrics, withConfusion } from './summary.ts';
 
 /** What a person asked for while it ran; looked at between steps. */
@@ -50,25 +51,6 @@ export type TrainEnd = { outcome: 'done' | 'paused' | 'stopped'; step: number };
 const LOSABLE_MS = 30_000;
 /** Except where writing one takes long (1.6 GB for 135M parameters): it may cost a twentieth of the time. */
 const SAVING_SHARE = 1 / 20;
-
-/** Policies are named by run in the engine, so that two runs never share one by accident. */
-export function enginePolicy(run: string, policy: string): string {
-  return `${run}/${policy}`;
-}
-
-/** The engine's call while samples are drawn that a pause may set aside. */
-export function rolloutCall(run: string): string {
-  return `${run}/rollout`;
-}
-
-function updateCall(run: string, policy: string): string {
-  return `${enginePolicy(run, policy)}/update`;
-}
-
-/** The policy whose update a call of the engine is; null for any other call. */
-export function updatedPolicy(run: string, call: string): string | null {
-  return call.startsWith(`${run}/`) && call.endsWith('/update') ? call.slice(run.length + 1, -'/update'.length) : null;
-}
 
 /** Trains from the last checkpoint, or from the beginning. Models must be loaded and policies created. */
 export async function train(context: TrainContext): Promise<TrainEnd> {
@@ -128,10 +110,6 @@ async function restore({ config, engine, store }: TrainContext): Promise<Restore
   return { step, best: state.best };
 }
 
-function learners(config: RunConfig): string[] {
-  return Object.keys(config.cast.policies).filter((policy) => !config.cast.policies[policy].frozen);
-}
-
 async function save({ config, engine, store }: TrainContext, state: Restored): Promise<void> {
   const policies = learners(config);
   await writeCheckpoint(store, config.id, { ...state, policies }, (policy) =>
@@ -175,7 +153,7 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
     return null;
   }
   const rolled = performance.now();
-  const reports = await updateAll(context, traces, step);
+  const reports = await learn(context, traces, step);
   const updated = performance.now();
   const due = (step + 1) % config.settings.evalEvery === 0 || step + 1 === config.settings.steps;
   const evaluated = due ? await evaluate(context, step + 1) : null;
@@ -239,7 +217,7 @@ async function roll(
     },
     cancelled: () => breakable && hooks.wish() !== 'go',
   });
-  return traces.map((trace) => assignRewards(config.workflow, config.cast, trace));
+  return Promise.all(traces.map((trace) => settleRewards(config.workflow, config.cast, trace)));
 }
 
 async function evaluate(context: TrainContext, step: number): Promise<{ evaluation: Evaluation; traces: Trace[] }> {
@@ -248,73 +226,9 @@ async function evaluate(context: TrainContext, step: number): Promise<{ evaluati
   return { evaluation: evaluationOf(traces, context.task.metric), traces };
 }
 
-async function updateAll(context: TrainContext, traces: Trace[], step: number): Promise<Record<string, UpdateReport>> {
-  const { config, engine, hooks } = context;
-  const reports: Record<string, UpdateReport> = {};
-  const policies = learners(config);
-  for (const [i, policy] of policies.entries()) {
-    hooks.onProgress({ step: step + 1, phase: `update ${policy}`, done: i, total: policies.length });
-    const records = settled(traces, policy);
-    const name = enginePolicy(config.id, policy);
-    if (records.length === 0) {
-      await engine.forget(name); // what was sampled and is no sample must not pile up
-      continue;
-    }
-    const report = await engine.update(
-      name,
-      records,
-      config.settings.ppo as unknown as PpoSettings,
-      step,
-      updateCall(config.id, policy),
-    );
-    await engine.forget(name);
-    reports[policy] = report;
-    putTokens(traces, report.tokens);
-  }
-  return reports;
-}
-
-function settled(traces: readonly Trace[], policy: string): SettledRecord[] {
-  return traces
-    .filter((trace) => trace.status === 'done')
-    .flatMap((trace) =>
-      trace.records
-        .filter(
-          (record) =>
-            record.trainable && record.policy === policy && record.reward !== undefined && (record.length ?? 0) > 0,
-        )
-        .map((record) => ({
-          record: recordKey(trace, record),
-          reward: record.reward!,
-          role: record.role!,
-          turn: record.turn,
-          group: trace.query.id,
-        })),
-    );
-}
-
-/** The update's view of each token goes back onto its record, for the trace. */
-function putTokens(traces: readonly Trace[], arrays: readonly TokenArrays[]): void {
-  const byRecord = new Map(arrays.map((each) => [each.record, each]));
-  for (const trace of traces) {
-    for (const record of trace.records) {
-      const found = byRecord.get(recordKey(trace, record));
-      if (!found || !record.tokens) continue;
-      const { oldLogprobs, values, advantages, returns } = found;
-      record.tokens = {
-        ...record.tokens,
-        oldLogprobs: [...oldLogprobs],
-        values: [...values],
-        advantages: [...advantages],
-        returns: [...returns],
-      };
-    }
-  }
-}
-
 function withReports(
   roles: Record<string, Record<string, number>>,
-  reports: Record<string, UpdateReport>,
+  reports: Record<string, Learned>,
 ): Record<string, Record<string, number>> {
   const out = { ...roles };
   for (const report of Object.values(reports))

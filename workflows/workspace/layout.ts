@@ -16,6 +16,10 @@ export const paths = {
   traceLines: (id: string, step: number) => `runs/${id}/traces/${number(step)}.jsonl`,
   traceTokens: (id: string, step: number) => `runs/${id}/traces/${number(step)}.tokens.safetensors`,
   traceIndex: (id: string, step: number) => `runs/${id}/traces/${number(step)}.index.json`,
+  forks: (id: string) => `runs/${id}/forks`,
+  fork: (id: string, step: number, fork: number) => `runs/${id}/forks/${number(step)}-${number(fork)}.json`,
+  /** Indexes of large corpora, by the hash of the corpus. */
+  indexes: () => 'indexes',
   study: (name: string) => `studies/${name}`,
   studyCells: (name: string) => `studies/${name}/cells.json`,
   checkpoints: (id: string) => `runs/${id}/checkpoints`,

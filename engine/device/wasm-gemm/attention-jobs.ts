@@ -21,7 +21,7 @@ import {
 import { exp4 } from './elementwise.ts';
 import { advance, rowsJob, splat, sumLanes } from './row-jobs.ts';
 
-/** p0 x, p1 y; number scale. Keys beyond get exactly 0. */
+/** Row r of a block of `period` rows sees the first r + 1 + p2 keys. p0 x, p1 y; p2 a count, not an address; number scale. Keys beyond get exactly 0. */
 export function causalSoftmaxJob(module: Assembler, relaxed: boolean): Func {
   return rowsJob(module, ({ word, number, scratch, row, cols, rowOf, i32s, vectors, floats }) => {
     const [j, x, y, seen, left] = i32s(5) as [Local, Local, Local, Local, Local];
@@ -35,7 +35,7 @@ export function causalSoftmaxJob(module: Assembler, relaxed: boolean): Func {
     const tailBytes = i32.shl(get(left), i32.of(2));
     return [
       set(scale, number),
-      set(seen, i32.add(i32.rem(get(row), word('period')), i32.of(1))),
+      set(seen, i32.add(i32.add(i32.rem(get(row), word('period')), i32.of(1)), word('p2'))),
       when(i32.gt(get(seen), get(cols)), set(seen, get(cols))),
       set(x, rowOf('p0')),
       set(most, f32.load(get(x))),

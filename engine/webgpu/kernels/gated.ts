@@ -3,7 +3,7 @@
  * Source: Shazeer 2020, "GLU variants", eq. 5.
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
-import { STEP, STEP_FUNCTIONS } from '../step.ts';
+import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { reads, writes } from '../wgsl.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 import { linearReference, lowRank } from './linear.ts';
@@ -13,10 +13,13 @@ export type GatedShape = {
   readonly outputs: number;
   /** Rank of each product's low-rank addition, a multiple of 4; 0 for none. */
   readonly rank: number;
+  /** Adapters there are. */
+  readonly adapters: number;
 };
 
-/** Bindings: step, x [rows, columns], gate and up [outputs, columns], u [rows, 2 rank], b [2 outputs, rank], y [rows, outputs]. */
-export function gatedKernel({ columns, outputs, rank }: GatedShape, tuning: Tuning, rows: number): Kernel {
+/** Bindings: step, x [rows, columns], gate and up [outputs, columns], u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
+export function gatedKernel(shape: GatedShape, tuning: Tuning, rows: number): Kernel {
+  const { columns, outputs, rank, adapters } = shape;
   // Two sums an output: half the outputs keep as many numbers in registers as other products do.
   const tile = tileFor({ ...tuning, outputs: Math.max(1, tuning.outputs / 2) }, rows);
   const tiles = Math.ceil(outputs / tileWidth(tile));
@@ -31,9 +34,10 @@ export function gatedKernel({ columns, outputs, rank }: GatedShape, tuning: Tuni
         ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
         writes('y', 'f32'),
       ],
-      counts: { ...tileCounts(tile, columns), OUTPUTS: outputs, RANK4: rank / 4 },
+      counts: { ...tileCounts(tile, columns), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
       shared: tileShared(tile, 2),
       threads: tile.threads,
+      subgroups: tile.handRound,
       functions: STEP_FUNCTIONS + finishFunction(rank),
       main: `
   let rowCount = stepRows();
@@ -50,7 +54,7 @@ ${writeProduct({
 }
 
 function finishFunction(rank: number): string {
-  const low = (part: number): string => lowRank(`sum${part}`, `${part}u * OUTPUTS + n`, `2u * row + ${part}u`);
+  const low = (part: number): string => lowRank(`sum${part}`, `${part}u * OUTPUTS + n`, `${part}u`, '2u * OUTPUTS');
   return `
 fn finish(n: u32, row: u32, gate: f32, up: f32) {
   var sum0 = gate;
@@ -66,12 +70,14 @@ export type GatedInputs = {
   readonly up: Float32Array;
   readonly u?: Float32Array;
   readonly b?: Float32Array;
+  readonly rows?: readonly StepRow[];
 };
 
 /** The same in plain loops. // [rows, outputs] */
-export function gatedReference({ columns, outputs, rank }: GatedShape, inputs: GatedInputs): Float32Array {
+export function gatedReference(shape: GatedShape, inputs: GatedInputs): Float32Array {
+  const { outputs } = shape;
   const both = linearReference(
-    { columns, parts: [outputs, outputs], bias: false, accumulate: false, rank, scale: 1 },
+    { ...shape, parts: [outputs, outputs], bias: false, accumulate: false },
     { ...inputs, w: Float32Array.of(...inputs.gate, ...inputs.up) },
   );
   return Float32Array.from({ length: both.length / 2 }, (_, i) => {

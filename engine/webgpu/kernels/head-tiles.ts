@@ -39,6 +39,7 @@ export function headTilesKernel({ columns, vocab, part }: HeadShape, tuning: Tun
       },
       shared: { ...tileShared(tile, 1), logits: width * tile.rows },
       threads: tile.threads,
+      subgroups: tile.handRound,
       functions: STEP_FUNCTIONS + RECORD_FUNCTION,
       main: `
   let rowCount = stepRows();

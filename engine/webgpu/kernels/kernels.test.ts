@@ -3,9 +3,10 @@ import '../../device/register.node.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
-import { GPU_TUNING, SOFTWARE_TUNING } from '../kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING, VECTOR_TUNING } from '../kernel.ts';
 import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
 import { attentionKernel, attentionReference } from './attention.ts';
+import { copyKeysKernel, copyKeysReference } from './copy-keys.ts';
 import { drawKernel, drawReference } from './draw.ts';
 import { embedKernel, embedReference } from './embed.ts';
 import { gatedKernel, gatedReference } from './gated.ts';
@@ -17,9 +18,14 @@ import { rotateKernel, rotateReference } from './rotate.ts';
 const adapter = await findAdapter();
 const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
 /** Fewer sums at once than in use: software drivers take seconds to compile a large product. */
-const TUNINGS = { gpu: { ...GPU_TUNING, rows: [2] }, software: { ...SOFTWARE_TUNING, outputs: 2, rows: [2] } };
+const TUNINGS = {
+  gpu: { ...GPU_TUNING, rows: [2] },
+  software: { ...SOFTWARE_TUNING, outputs: 2, rows: [2] },
+  'software with vectors': { ...VECTOR_TUNING, outputs: 2, rows: [2] },
+};
+const CUTS = ['gpu', 'software', 'software with vectors'] as const;
 
-describe.skipIf(absent).each(['gpu', 'software'] as const)(`kernels cut for %s ${absent ?? ''}`, (cut) => {
+describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) => {
   const tuning = TUNINGS[cut];
   let device: Device;
 
@@ -55,23 +61,26 @@ describe.skipIf(absent).each(['gpu', 'software'] as const)(`kernels cut for %s $
     );
   });
 
-  const plain = { bias: false, accumulate: false, rank: 0, scale: 1 };
+  const plain = { bias: false, accumulate: false, rank: 0, adapters: 0 };
   it.each([
     [1, { ...plain, columns: 52, parts: [133] }],
     [5, { ...plain, columns: 8, parts: [3, 1, 130], bias: true }],
-    [11, { ...plain, columns: 100, parts: [37, 5], accumulate: true, rank: 4, scale: 0.5 }],
-    [8, { columns: 64, parts: [7, 9, 3], bias: true, accumulate: false, rank: 8, scale: 1 }],
+    [11, { ...plain, columns: 100, parts: [37, 5], accumulate: true, rank: 4, adapters: 1 }],
+    [8, { columns: 64, parts: [7, 9, 3], bias: true, accumulate: false, rank: 8, adapters: 3 }],
   ] as [number, LinearShape][])('linear: %i rows, %j', async (rows, shape) => {
     const total = shape.parts.reduce((a, b) => a + b, 0);
     const inputs = {
       ...{ x: someNumbers(rows * shape.columns, 9), w: someNumbers(total * shape.columns, 1) },
       ...{ bias: someNumbers(total, 10), y: someNumbers(rows * total, 13) },
-      ...{ u: someNumbers(rows * shape.parts.length * shape.rank, 11), b: someNumbers(total * shape.rank, 12) },
+      u: someNumbers(rows * shape.adapters * shape.parts.length * shape.rank, 11),
+      b: someNumbers(shape.adapters * total * shape.rank, 12),
     };
-    const got = await runKernel(linearKernel(shape, tuning, rows), inputs, someRows(rows, 4, 9));
+    const own = someRows(rows, 4, 9, shape.adapters);
+    const got = await runKernel(linearKernel(shape, tuning, rows), inputs, own);
     const { bias, y, ...always } = inputs;
     const wanted = linearReference(shape, {
       ...always,
+      rows: own,
       ...(shape.bias ? { bias } : {}),
       ...(shape.accumulate ? { y } : {}),
     });
@@ -79,22 +88,34 @@ describe.skipIf(absent).each(['gpu', 'software'] as const)(`kernels cut for %s $
   });
 
   it.each([
-    [1, { columns: 44, outputs: 131, rank: 0 }],
-    [9, { columns: 12, outputs: 5, rank: 4 }],
+    [1, { columns: 44, outputs: 131, rank: 0, adapters: 0 }],
+    [9, { columns: 12, outputs: 5, rank: 4, adapters: 2 }],
   ])('gated: %i rows, %j', async (rows, shape) => {
     const inputs = {
       x: someNumbers(rows * shape.columns, 1),
       gate: someNumbers(shape.outputs * shape.columns, 2),
       up: someNumbers(shape.outputs * shape.columns, 3),
-      u: someNumbers(rows * 2 * shape.rank, 4),
-      b: someNumbers(2 * shape.outputs * shape.rank, 5),
+      u: someNumbers(rows * shape.adapters * 2 * shape.rank, 4),
+      b: someNumbers(shape.adapters * 2 * shape.outputs * shape.rank, 5),
       y: new Float32Array(rows * shape.outputs),
     };
-    const got = await runKernel(gatedKernel(shape, tuning, rows), inputs, someRows(rows, 4, 9));
-    expect(largestDifference(got.y, gatedReference(shape, inputs))).toBeLessThan(1e-4);
+    const own = someRows(rows, 4, 9, shape.adapters);
+    const got = await runKernel(gatedKernel(shape, tuning, rows), inputs, own);
+    expect(largestDifference(got.y, gatedReference(shape, { ...inputs, rows: own }))).toBeLessThan(1e-4);
   });
 
   const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 41 };
+  it('copy keys', async () => {
+    const row = (slot: number, position: number) => ({ slot, position, out: null, adapter: null });
+    const rows = [row(1, 0), row(0, 7), row(1, 0), row(3, 41), row(2, 0), row(4, 20)];
+    const size = 5 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
+    const inputs = { k: someNumbers(size, 1), v: someNumbers(size, 2) };
+    const got = await runKernel(copyKeysKernel(HEADS, tuning), inputs, rows);
+    const wanted = copyKeysReference(HEADS, { ...inputs, rows });
+    expect(largestDifference(got.k, wanted.k)).toBe(0);
+    expect(largestDifference(got.v, wanted.v)).toBe(0);
+  });
+
   it.each([null, 1e-6])('rotate, head norms with eps %s', async (normEps) => {
     const rows = someRows(13, 3, HEADS.capacity);
     const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;

@@ -1,10 +1,10 @@
 /**
- * Rows times a weight matrix: y = x Wᵀ, and then what is asked for: a scale, a bias, a low-rank addition, the old value of
- * y. Weights lie as Hugging Face stores them, [out, in]; q, k and v stand on one another and are one call.
- * Source of the low-rank term: Hu et al. 2021, "LoRA", eq. 3, with u = scale · x Aᵀ made by another call of this kernel.
+ * Rows times a weight matrix: y = x Wᵀ, and then what is asked for: a bias, the low-rank addition of the row's own adapter,
+ * the old value of y. Weights lie as Hugging Face stores them, [out, in]; q, k and v stand on one another and are one call.
+ * Source of the low-rank term: Hu et al. 2021, "LoRA", eq. 3, with u = x Aᵀ of all adapters made by another call of this kernel.
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
-import { STEP, STEP_FUNCTIONS } from '../step.ts';
+import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { reads, writes } from '../wgsl.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 
@@ -17,13 +17,14 @@ export type LinearShape = {
   readonly accumulate: boolean;
   /** Rank of each part's low-rank addition, a multiple of 4; 0 for none. */
   readonly rank: number;
-  readonly scale: number;
+  /** Adapters there are. */
+  readonly adapters: number;
 };
 
-/** Bindings: step, x [rows, columns], w [outputs, columns], bias [outputs], u [rows, parts * rank], b [outputs, rank], y [rows, outputs]. */
+/** Bindings: step, x [rows, columns], w [outputs, columns], bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
 export function linearKernel(shape: LinearShape, tuning: Tuning, rows: number): Kernel {
   const tile = tileFor(tuning, rows);
-  const { columns, parts, bias, rank } = shape;
+  const { columns, parts, bias, rank, adapters } = shape;
   const outputs = sum(parts);
   return kernel(
     `linear ${columns} to ${parts.join(' + ')}`,
@@ -34,10 +35,13 @@ export function linearKernel(shape: LinearShape, tuning: Tuning, rows: number): 
         ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
         writes('y', 'f32'),
       ],
-      counts: { ...tileCounts(tile, columns), OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length },
-      numbers: { SCALE: shape.scale },
+      counts: {
+        ...tileCounts(tile, columns),
+        ...{ OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length, ADAPTERS: adapters },
+      },
       shared: tileShared(tile, 1),
       threads: tile.threads,
+      subgroups: tile.handRound,
       functions: STEP_FUNCTIONS + finishFunction(shape),
       main: `
   let rowCount = stepRows();
@@ -52,16 +56,21 @@ function finishFunction({ parts, bias, rank, accumulate }: LinearShape): string 
   const part = parts.slice(1).map((_, i) => ` + select(0u, 1u, n >= ${sum(parts.slice(0, i + 1))}u)`);
   return `
 fn finish(n: u32, row: u32, sum: f32) {
-  var value = sum * SCALE;
+  var value = sum;
 ${bias ? '  value += bias[n];' : ''}
-${rank > 0 ? `  let part = 0u${part.join('')};\n${lowRank('value', 'n', 'row * PARTS + part')}` : ''}
+${rank > 0 ? `  let part = 0u${part.join('')};\n${lowRank('value', 'n', 'part')}` : ''}
   y[row * OUTPUTS + n] = value${accumulate ? ' + y[row * OUTPUTS + n]' : ''};
 }`;
 }
 
-/** Adds row `n` of b times stretch `at` of u. */
-export function lowRank(sum: string, n: string, at: string): string {
-  return `  for (var j = 0u; j < turns(RANK4); j++) { ${sum} += dot(b[(${n}) * RANK4 + j], u[(${at}) * RANK4 + j]); }`;
+/** Adds, where `row` has an adapter, row `n` of its b, which has `outputs` rows, times part `part` of its u. */
+export function lowRank(sum: string, n: string, part: string, outputs = 'OUTPUTS'): string {
+  return `  if (adapterOf(row) != 0xffffffffu) {
+    let own = adapterOf(row);
+    let bAt = (own * ${outputs} + ${n}) * RANK4;
+    let uAt = ((row * ADAPTERS + own) * PARTS + ${part}) * RANK4;
+    for (var j = 0u; j < turns(RANK4); j++) { ${sum} += dot(b[bAt + j], u[uAt + j]); }
+  }`;
 }
 
 const sum = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0);
@@ -74,21 +83,25 @@ export type LinearInputs = {
   readonly b?: Float32Array;
   /** The old y, where it is added to. */
   readonly y?: Float32Array;
+  /** Whose adapter each row has; without them none has one. */
+  readonly rows?: readonly StepRow[];
 };
 
 /** The same in plain loops. // [rows, outputs] */
-export function linearReference(shape: LinearShape, { x, w, bias, u, b, y }: LinearInputs): Float32Array {
-  const { columns, parts, rank, scale } = shape;
+export function linearReference(shape: LinearShape, inputs: LinearInputs): Float32Array {
+  const { x, w, bias, u, b, y } = inputs;
+  const { columns, parts, rank, adapters } = shape;
   const partOf = parts.flatMap((outputs, part) => Array.from({ length: outputs }, () => part));
   const outputs = partOf.length;
   const rows = x.length / columns;
   const out = new Float32Array(rows * outputs);
   for (let row = 0; row < rows; row++) {
+    const own = inputs.rows?.[row].adapter ?? null;
     for (let n = 0; n < outputs; n++) {
-      let value = 0;
+      let value = (bias?.[n] ?? 0) + (y?.[row * outputs + n] ?? 0);
       for (let k = 0; k < columns; k++) value += x[row * columns + k] * w[n * columns + k];
-      value = value * scale + (bias?.[n] ?? 0) + (y?.[row * outputs + n] ?? 0);
-      for (let j = 0; j < rank; j++) value += b![n * rank + j] * u![(row * parts.length + partOf[n]) * rank + j];
+      const uAt = ((row * adapters + (own ?? 0)) * parts.length + partOf[n]) * rank;
+      for (let j = 0; j < (own === null ? 0 : rank); j++) value += b![(own! * outputs + n) * rank + j] * u![uAt + j];
       out[row * outputs + n] = value;
     }
   }

@@ -1,12 +1,12 @@
 /**
  * The inner loop all products of a few rows with a weight matrix share: a thread takes `outputs` weight rows against
- * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order.
- * What becomes of a sum is its kernel's own affair.
+ * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order. With
+ * one lane the order is the same whatever the tile, and so is every bit. What becomes of a sum is its kernel's own affair.
  */
 import type { Tuning } from '../kernel.ts';
 import { each } from '../wgsl.ts';
 
-export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads'> & {
+export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> & {
   /** Token rows a thread takes. */
   readonly rows: number;
 };
@@ -15,8 +15,8 @@ export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads'> & {
 export const tileWidth = ({ threads, lanes, outputs }: Tile): number => (threads / lanes) * outputs;
 
 /** The tile for so many rows: all of them at once, up to what the adapter likes. */
-export function tileFor({ lanes, outputs, threads, rows }: Tuning, count: number): Tile {
-  return { lanes, outputs, threads, rows: rows.find((most) => most >= count) ?? rows[rows.length - 1] };
+export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: number): Tile {
+  return { lanes, outputs, threads, handRound, rows: rows.find((most) => most >= count) ?? rows[rows.length - 1] };
 }
 
 /** Constants of the loop. Columns are read four at a time. */
@@ -47,23 +47,51 @@ export type Product = {
  * `firstRow` on, of `rowCount`. Beyond the end the last row is computed again, to be thrown away.
  */
 export function writeProduct(product: Product): string {
-  const { weights, limit } = product;
-  const { lanes, outputs, rows } = product.tile;
+  const { limit } = product;
+  const { lanes, outputs, rows, handRound } = product.tile;
   const sums = sumsOf(product);
   return `
-  let lane = thread % LANES;
+  let part = thread % LANES;
   let place = thread / LANES;
   let first = group.x * TILE + place;
 ${each(outputs, `  let at# = min(first + #u * PLACES, ${limit - 1}u) * K4;`)}
 ${each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;')}
 ${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
   let columns = turns(K4);
-  for (var k = lane; k < columns; k += LANES) {
-${each(rows, '    let v# = x[x# + k];')}
-${weights.map((w) => each(outputs, `    let ${w}_# = ${w}[at# + k];`)).join('\n')}
-${sums.map(({ name, w, r, m }) => `    ${name} += dot(${w}_${r}, v${m});`).join('\n')}
-  }
+${handRound ? loopHandingRound(product) : loopAlone(product)}
 ${lanes > 1 ? finishTogether(product) : finishAlone(product)}`;
+}
+
+function loopAlone(product: Product): string {
+  return `
+  for (var k = part; k < columns; k += LANES) {
+${each(product.tile.rows, '    let v# = x[x# + k];')}
+${addProducts(product)}
+  }`;
+}
+
+/** What all threads of a subgroup need of x, each loads for some columns and hands round. They take the same columns, so one lane. */
+function loopHandingRound(product: Product): string {
+  const { rows } = product.tile;
+  return `
+  for (var start = 0u; start < columns; start += lanes) {
+    let mine = min(start + lane, K4 - 1u);
+${each(rows, '    let own# = x[x# + mine];')}
+    for (var j = 0u; j < min(lanes, columns - start); j++) {
+      let k = start + j;
+${each(rows, '      let v# = subgroupShuffle(own#, j);')}
+${addProducts(product)}
+    }
+  }`;
+}
+
+/** Column k of the weights times v. */
+function addProducts(product: Product): string {
+  const { weights, tile } = product;
+  return `${weights.map((w) => each(tile.outputs, `    let ${w}_# = ${w}[at# + k];`)).join('\n')}
+${sumsOf(product)
+  .map(({ name, w, r, m }) => `    ${name} += dot(${w}_${r}, v${m});`)
+  .join('\n')}`;
 }
 
 type Sum = { readonly name: string; readonly w: string; readonly r: number; readonly m: number };

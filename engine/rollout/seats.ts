@@ -1,0 +1,137 @@
+/**
+ * Who sits in which slot of a cache, and who waits. A sequence that has ended leaves its slot to one that waits; where none
+ * does, finished slots leave the cache in the end. Knows prompts and lengths; what is drawn and read is the loops' affair.
+ */
+import type * as tf from '@tensorflow/tfjs';
+import { isOutOfMemory } from '../device/out-of-memory.ts';
+import type { Cache, Trunk } from '../model/trunk.ts';
+import { prefillFits, type Budget } from './batches.ts';
+import { tokenBatch } from './token-batch.ts';
+import type { Sequence } from './sequence.ts';
+
+export type Seat = {
+  readonly sequence: Sequence;
+  /** Its tokens whose drawing was ordered, read or not. */
+  drawn: number;
+};
+
+/** Sequences that just took their seats, with the last state of each prompt. // [slots.length, hidden] */
+export type Arrival = { readonly slots: Int32Array; readonly seats: readonly Seat[]; readonly hidden: tf.Tensor2D };
+
+/** Prompts are computed together, and what they begin with only once: slots are filled when so many, an nth of all, are free. */
+const FILL_SHARE = 8;
+
+export class Seats {
+  readonly trunk: Trunk;
+  readonly cache: Cache;
+  /** By slot; null where nobody has sat yet. */
+  seats: (Seat | null)[];
+  readonly #waiting: Sequence[];
+  readonly #budget: Budget;
+  readonly #admits: (sequence: Sequence) => boolean;
+  /** Slots that may be taken: fewer once memory ran out. */
+  #most: number;
+
+  /** `waiting` may grow meanwhile; sequences leave it as they sit down, those that `admits` lets in. */
+  constructor(
+    trunk: Trunk,
+    cache: Cache,
+    waiting: Sequence[],
+    admits: (sequence: Sequence) => boolean,
+    budget: Budget,
+  ) {
+    this.trunk = trunk;
+    this.cache = cache;
+    this.seats = Array.from({ length: cache.slots }, () => null);
+    this.#waiting = waiting;
+    this.#budget = budget;
+    this.#admits = admits;
+    this.#most = cache.slots;
+  }
+
+  /** Slots whose sequence has tokens left to be drawn. */
+  get live(): number {
+    return this.seats.filter(isLive).length;
+  }
+
+  /** Cancels whoever's asker says so, sitting or waiting. */
+  heed(): void {
+    for (const sequence of [...this.seats.flatMap((seat) => seat?.sequence ?? []), ...this.#waiting])
+      if (sequence.finish === null && sequence.asker.cancelled?.()) sequence.cancel();
+  }
+
+  /**
+   * Seats some of those who wait and computes their prompts; null when nobody can be seated, or too few to be worth it.
+   * Sequences of one adapter are seated at a time: ask again.
+   */
+  fill(): Arrival | null {
+    const free = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [] : [slot]));
+    const room = Math.min(free.length, this.#most - (this.seats.length - free.length));
+    const seated = this.seats.length - free.length;
+    if (room < 1 || (seated > 0 && room < Math.ceil(this.seats.length / FILL_SHARE))) return null;
+    const next = this.#next(room);
+    if (next.length === 0) return null;
+    try {
+      return this.#seat(next, Int32Array.from(free.slice(0, next.length)));
+    } catch (error) {
+      if (!isOutOfMemory(error) || (seated === 0 && next.length === 1)) throw error;
+      // With what is left, fewer at a time.
+      this.#waiting.unshift(...next);
+      this.#most = seated > 0 ? seated : next.length >> 1;
+      return seated > 0 ? null : this.fill();
+    }
+  }
+
+  #fits(sequence: Sequence): boolean {
+    return sequence.span <= this.cache.capacity && this.#admits(sequence);
+  }
+
+  /** Takes up to `room` of those who wait and may sit here, all of one adapter, and leaves the rest waiting. */
+  #next(room: number): Sequence[] {
+    const next: Sequence[] = [];
+    const left = this.#waiting.splice(0).filter(({ finish }) => finish === null);
+    for (const sequence of left) {
+      const { using } = sequence.asker;
+      const length = Math.max(...[...next, sequence].map(({ order }) => order.promptIds.length));
+      const fits =
+        next.length < room &&
+        this.#fits(sequence) &&
+        (next.length === 0 || next[0].asker.using.adapter === using.adapter) &&
+        (next.length === 0 || prefillFits(next.length + 1, length, this.trunk.config, this.#budget));
+      if (fits) next.push(sequence);
+      else this.#waiting.push(sequence);
+    }
+    return next;
+  }
+
+  #seat(next: readonly Sequence[], slots: Int32Array): Arrival {
+    const { trunk, cache } = this;
+    const prompts = tokenBatch(next.map(({ order }) => order.promptIds));
+    const hidden = trunk.prefill(cache, prompts, next[0].asker.using, slots.length < cache.slots ? slots : undefined);
+    const seats = next.map((sequence): Seat => ({ sequence, drawn: 0 }));
+    slots.forEach((slot, i) => (this.seats[slot] = seats[i]));
+    return { slots, seats, hidden };
+  }
+
+  /**
+   * Makes ready for a step of all slots: those with nothing left to draw are emptied, and leave once they are half of them
+   * and nobody waits for one. Returns the slots that stay, or null where all do.
+   */
+  settle(): Int32Array | null {
+    const live = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [slot] : []));
+    const shrink = live.length > 0 && live.length <= this.seats.length / 2;
+    const kept = shrink && !this.#waiting.some((sequence) => this.#fits(sequence)) ? Int32Array.from(live) : null;
+    if (kept) {
+      this.cache.select(kept);
+      this.seats = live.map((slot) => this.seats[slot]);
+      this.#most = this.seats.length;
+    }
+    this.seats.forEach((seat, slot) => {
+      if (!isLive(seat)) this.cache.lengths[slot] = 0;
+    });
+    return kept;
+  }
+}
+
+const isSeated = (seat: Seat | null): seat is Seat => seat !== null && seat.sequence.finish === null;
+const isLive = (seat: Seat | null): seat is Seat => isSeated(seat) && seat.drawn < seat.sequence.limit;

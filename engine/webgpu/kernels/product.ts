@@ -1,0 +1,205 @@
+/**
+ * Matrix products of any size in three orientations, with f32 sums: c = alpha · op(a) op(b) and then, by `mode`, instead of
+ * c, on top of it, plus a matrix or plus a row. The forward pass is "nt" (weights lie as [out, in]), the gradient of an
+ * input "nn", of a weight "tn". A GPU stages tiles in workgroup memory; an emulating adapter, where waiting and loading are
+ * dear, gives every thread 8 × 4 sums of its own. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
+ */
+import { sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
+import { each, reads, writes } from '../wgsl.ts';
+
+export type Orientation = 'nn' | 'nt' | 'tn';
+export const PRODUCT_MODE = { replace: 0, add: 1, plusMatrix: 2, plusRow: 3 } as const;
+export type ProductMode = keyof typeof PRODUCT_MODE;
+
+/** Rows and columns of c that a thread takes where it works alone. */
+const ROWS = 8;
+const COLUMNS = 4;
+/** Of c that a workgroup takes together, and how much of k is staged at once. */
+const TILE = 64;
+const DEPTH = 16;
+const TEAM = 256;
+/** Padded, so that the transposing writes of neighbours fall into different banks. */
+const STRIDE = TILE + 4;
+
+/**
+ * Sizes m, n, k, mode, alpha; the count is `productItems`. Bindings: a ([m, k], in "tn" [k, m]), b ([k, n], in "nt" [n, k]),
+ * addend ([m, n] or [n], read in two modes only), c [m, n].
+ */
+export function productKernel(orientation: Orientation, { team, threads }: Cut): SizedKernel {
+  const alone = team === 1;
+  return sizedKernel(`product ${orientation}`, {
+    bindings: [reads('a', 'vec4f'), reads('b', 'vec4f'), reads('addend', 'f32'), writes('c', 'f32')],
+    counts: {},
+    ...{ sizes: ['m', 'n', 'k', 'mode'], reals: ['alpha'] },
+    threads: alone ? threads : TEAM,
+    perGroup: alone ? threads : 1,
+    ...(alone ? {} : { shared: { left: DEPTH * STRIDE, right: DEPTH * STRIDE } }),
+    functions: FINISH,
+    main: alone ? aloneMain(orientation, threads) : togetherMain(orientation),
+  });
+}
+
+/** Items of a call: tiles of a thread or of a workgroup. */
+export function productItems(m: number, n: number, { team }: Cut): number {
+  return team === 1 ? Math.ceil(m / ROWS) * Math.ceil(n / COLUMNS) : Math.ceil(m / TILE) * Math.ceil(n / TILE);
+}
+
+const FINISH = `
+fn finish(row: u32, column: u32, n: u32, mode: u32, product: f32) {
+  let at = row * n + column;
+  var value = product;
+  if (mode == ${PRODUCT_MODE.add}u) { value += c[at]; }
+  else if (mode == ${PRODUCT_MODE.plusMatrix}u) { value += addend[at]; }
+  else if (mode == ${PRODUCT_MODE.plusRow}u) { value += addend[column]; }
+  c[at] = value;
+}`;
+
+/** Beyond the edges the last row or column is computed again and thrown away. */
+function aloneMain(orientation: Orientation, threads: number): string {
+  const sums = Array.from({ length: ROWS * COLUMNS }, (_, i) =>
+    orientation === 'nt' ? `s${i}` : `s${Math.floor(i / COLUMNS)}.${'xyzw'[i % COLUMNS]}`,
+  );
+  return `
+  let tile = block * ${threads}u + thread;
+  if (tile >= count) { return; }
+  let across = (n + ${COLUMNS - 1}u) / ${COLUMNS}u;
+  let row = tile / across * ${ROWS}u;
+  let column = tile % across * ${COLUMNS}u;
+${ALONE_LOOP[orientation]}
+  var sums = array<f32, ${sums.length}>(${sums.join(', ')});
+  for (var i = 0u; i < min(${ROWS}u, m - row); i++) {
+    for (var j = 0u; j < min(${COLUMNS}u, n - column); j++) {
+      finish(row + i, column + j, n, mode, alpha * sums[i * ${COLUMNS}u + j]);
+    }
+  }`;
+}
+
+const ALONE_LOOP: Readonly<Record<Orientation, string>> = {
+  nt: `
+  let k4 = k / 4u;
+${each(ROWS, '  let a# = min(row + #u, m - 1u) * k4;')}
+${each(COLUMNS, '  let b# = min(column + #u, n - 1u) * k4;')}
+${each(ROWS * COLUMNS, '  var s# = 0f;')}
+  for (var i = 0u; i < k4; i++) {
+${each(ROWS, '    let x# = a[a# + i];')}
+${each(COLUMNS, '    let w# = b[b# + i];')}
+${Array.from({ length: ROWS * COLUMNS }, (_, i) => `    s${i} += dot(x${Math.floor(i / COLUMNS)}, w${i % COLUMNS});`).join('\n')}
+  }`,
+  nn: `
+  let k4 = k / 4u;
+  let n4 = n / 4u;
+${each(ROWS, '  let a# = min(row + #u, m - 1u) * k4;')}
+${each(ROWS, '  var s# = vec4f();')}
+  for (var i = 0u; i < k4; i++) {
+    let at = 4u * i * n4 + column / 4u;
+${each(4, '    let w# = b[at + #u * n4];')}
+${each(ROWS, '    let x# = a[a# + i];')}
+${each(ROWS, '    s# = fma(vec4f(x#.w), w3, fma(vec4f(x#.z), w2, fma(vec4f(x#.y), w1, fma(vec4f(x#.x), w0, s#))));')}
+  }`,
+  tn: `
+  let m4 = m / 4u;
+  let n4 = n / 4u;
+  let low = row / 4u;
+  let high = min(low + 1u, m4 - 1u);
+${each(ROWS, '  var s# = vec4f();')}
+  for (var i = 0u; i < k; i++) {
+    let w = b[i * n4 + column / 4u];
+    let x0 = a[i * m4 + low];
+    let x1 = a[i * m4 + high];
+${Array.from({ length: ROWS }, (_, i) => `    s${i} = fma(vec4f(x${Math.floor(i / 4)}.${'xyzw'[i % 4]}), w, s${i});`).join('\n')}
+  }`,
+};
+
+/** Every thread stages one vec4 of either operand, then takes 4 × 4 sums. */
+function togetherMain(orientation: Orientation): string {
+  return `
+  let across = (n + ${TILE - 1}u) / ${TILE}u;
+  let top = block / across * ${TILE}u;
+  let start = block % across * ${TILE}u;
+  let row = thread / 16u * 4u;
+  let column = thread % 16u * 4u;
+${each(4, '  var s# = vec4f();')}
+  for (var first = 0u; first < k; first += ${DEPTH}u) {
+    {
+${orientation === 'tn' ? stageStraight('a', 'left', 'top', 'm') : stageTurned('a', 'left', 'top', 'm')}
+    }
+    {
+${orientation === 'nt' ? stageTurned('b', 'right', 'start', 'n') : stageStraight('b', 'right', 'start', 'n')}
+    }
+    workgroupBarrier();
+    for (var i = 0u; i < turns(${DEPTH / 4}u); i++) {
+      let x = 4u * i * ${STRIDE}u + row;
+      let w = 4u * i * ${STRIDE}u + column;
+${Array.from({ length: 4 }, (_, j) => depthStep(j)).join('\n')}
+    }
+    workgroupBarrier();
+  }
+${each(
+  4,
+  `  if (block < count && top + row + #u < m) {
+    for (var j = 0u; j < 4u; j++) {
+      if (start + column + j < n) { finish(top + row + #u, start + column + j, n, mode, alpha * s#[j]); }
+    }
+  }`,
+)}`;
+}
+
+function depthStep(j: number): string {
+  const at = `${j * STRIDE}u`;
+  const w = [0, 1, 2, 3].map((c) => `right[w + ${at} + ${c}u]`).join(', ');
+  return `      let w${j} = vec4f(${w});\n${each(4, `      s# = fma(vec4f(left[x + ${at} + #u]), w${j}, s#);`)}`;
+}
+
+/** The operand lies as [its own dimension, k]: four of k, written across. */
+function stageTurned(operand: string, to: string, first: string, limit: string): string {
+  return `
+      let own = thread / 4u;
+      let depth = thread % 4u;
+      var v = vec4f();
+      if (${first} + own < ${limit} && first + 4u * depth < k) {
+        v = ${operand}[(${first} + own) * (k / 4u) + first / 4u + depth];
+      }
+${each(4, `      ${to}[(4u * depth + #u) * ${STRIDE}u + own] = v[#];`)}`;
+}
+
+/** The operand lies as [k, its own dimension]. */
+function stageStraight(operand: string, to: string, first: string, limit: string): string {
+  return `
+      let depth = thread / 16u;
+      let own = thread % 16u * 4u;
+      var v = vec4f();
+      if (first + depth < k && ${first} + own < ${limit}) {
+        v = ${operand}[(first + depth) * (${limit} / 4u) + (${first} + own) / 4u];
+      }
+${each(4, `      ${to}[depth * ${STRIDE}u + own + #u] = v[#];`)}`;
+}
+
+export type ProductShape = {
+  readonly orientation: Orientation;
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  readonly mode: ProductMode;
+  readonly alpha: number;
+};
+
+/** The same in plain loops. // [m, n] */
+export function productReference(
+  { orientation, m, n, k, mode, alpha }: ProductShape,
+  { a, b, addend, c }: { readonly [name in 'a' | 'b' | 'addend' | 'c']: Float32Array },
+): Float32Array {
+  const out = new Float32Array(m * n);
+  for (let row = 0; row < m; row++) {
+    for (let column = 0; column < n; column++) {
+      let sum = 0;
+      for (let i = 0; i < k; i++)
+        sum +=
+          a[orientation === 'tn' ? i * m + row : row * k + i] *
+          b[orientation === 'nt' ? column * k + i : i * n + column];
+      const at = row * n + column;
+      const before = { replace: 0, add: c[at], plusMatrix: addend[at], plusRow: addend[column] }[mode];
+      out[at] = alpha * sum + before;
+    }
+  }
+  return out;
+}

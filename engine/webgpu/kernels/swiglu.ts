@@ -1,0 +1,49 @@
+/** y = silu(gate) · up on numbers side by side, and its gradients. Source: Shazeer 2020, "GLU variants", eq. 5. */
+import { itemOfThread, sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
+import { reads, writes } from '../wgsl.ts';
+
+/** σ(x); the bound only keeps the exponential finite, where σ is 0 in f32 anyway. */
+const SIGMOID = 'fn sigmoid(x: vec4f) -> vec4f { return 1f / (1f + exp(min(-x, vec4f(87f)))); }';
+
+/** An item is four numbers. Bindings: gate, up, y. */
+export function swigluKernel(cut: Cut): SizedKernel {
+  return sizedKernel('swiglu', {
+    bindings: [reads('gate', 'vec4f'), reads('up', 'vec4f'), writes('y', 'vec4f')],
+    ...{ counts: {}, threads: cut.threads, perGroup: cut.threads, functions: SIGMOID },
+    main: `${itemOfThread(cut)}
+  y[item] = gate[item] * sigmoid(gate[item]) * up[item];`,
+  });
+}
+
+/** d up = dy silu(gate); d gate = dy up σ(gate) (1 + gate (1 - σ(gate))), which takes dy's place. Bindings: gate, up, dy, dup. */
+export function swigluGradKernel(cut: Cut): SizedKernel {
+  return sizedKernel('swiglu gradient', {
+    bindings: [reads('gate', 'vec4f'), reads('up', 'vec4f'), writes('dy', 'vec4f'), writes('dup', 'vec4f')],
+    ...{ counts: {}, threads: cut.threads, perGroup: cut.threads, functions: SIGMOID },
+    main: `${itemOfThread(cut)}
+  let x = gate[item];
+  let d = dy[item];
+  let s = sigmoid(x);
+  dup[item] = d * x * s;
+  dy[item] = d * up[item] * s * (1f + x * (1f - s));`,
+  });
+}
+
+const silu = (x: number): number => x / (1 + Math.exp(-x));
+
+export function swigluReference(gate: Float32Array, up: Float32Array): Float32Array {
+  return gate.map((x, i) => silu(x) * up[i]);
+}
+
+/** By finite differences. */
+export function swigluGradReference(
+  gate: Float32Array,
+  up: Float32Array,
+  dy: Float32Array,
+): { dy: Float32Array; dup: Float32Array } {
+  const step = 1e-4;
+  return {
+    dy: gate.map((x, i) => (dy[i] * up[i] * (silu(x + step) - silu(x - step))) / (2 * step)),
+    dup: gate.map((x, i) => dy[i] * silu(x)),
+  };
+}

@@ -1,0 +1,39 @@
+/**
+ * What prompts begin with alike, so that it is computed once: each prompt takes the keys of its beginning from the earlier
+ * one that shares most with it, and computes the rest. Waves follow one another: a prompt comes after the one it takes from.
+ */
+
+export type PromptNode = {
+  readonly index: number;
+  /** The prompt it takes its beginning from, and how many tokens; the last token of a prompt is always its own. */
+  readonly from: number | null;
+  readonly shared: number;
+};
+
+/** Fewer tokens are sooner computed than copied. */
+const LEAST_SHARED = 16;
+
+/** Prompts in waves, all to be read by the same model. */
+export function promptWaves(prompts: readonly Int32Array[]): PromptNode[][] {
+  const waves: PromptNode[][] = [];
+  const waveOf: number[] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    let [from, shared] = [-1, LEAST_SHARED - 1];
+    for (let earlier = 0; earlier < index; earlier++) {
+      const same = sameLength(prompts[earlier], prompt);
+      if (same > shared) [from, shared] = [earlier, same];
+    }
+    const node = from < 0 ? { index, from: null, shared: 0 } : { index, from, shared };
+    waveOf.push(from < 0 ? 0 : waveOf[from] + 1);
+    (waves[waveOf[index]] ??= []).push(node);
+  }
+  return waves;
+}
+
+/** How many tokens `prompt` may take from `earlier`. */
+function sameLength(earlier: Int32Array, prompt: Int32Array): number {
+  const most = Math.min(earlier.length, prompt.length - 1);
+  let same = 0;
+  while (same < most && earlier[same] === prompt[same]) same++;
+  return same;
+}

@@ -1,0 +1,28 @@
+/** Matrix products as calls of the product kernels. */
+import type { Bound } from './gpu.ts';
+import { PRODUCT_MODE, productItems, productKernel, type Orientation, type ProductMode } from './kernels/product.ts';
+import type { Recorder } from './recorder.ts';
+import type { Cut, SizedKernel } from './sized-kernel.ts';
+
+export type Products = Readonly<Record<Orientation, SizedKernel>> & { readonly cut: Cut };
+
+export const products = (cut: Cut): Products => ({
+  ...{ cut, nn: productKernel('nn', cut), nt: productKernel('nt', cut), tn: productKernel('tn', cut) },
+});
+
+export type ProductSize = { readonly m: number; readonly n: number; readonly k: number; readonly alpha?: number };
+
+/** c = alpha · op(a) op(b), and what `mode` says. */
+export function recordProduct(
+  recorder: Recorder,
+  { cut, ...kernels }: Products,
+  orientation: Orientation,
+  { m, n, k, alpha = 1 }: ProductSize,
+  [a, b, c]: readonly [Bound, Bound, Bound],
+  mode: ProductMode = 'replace',
+  addend: Bound | null = null,
+): void {
+  recorder.add(kernels[orientation], productItems(m, n, cut), { m, n, k, alpha, mode: PRODUCT_MODE[mode] }, [
+    ...[a, b, addend, c],
+  ]);
+}

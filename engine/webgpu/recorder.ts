@@ -1,0 +1,57 @@
+/**
+ * Dispatches of kernels with sizes, recorded one by one and submitted together. Buffers between them are tensors: one that
+ * is disposed may be taken again by a later dispatch, since the queue keeps their order. What the host uploads must be on
+ * the device before recording begins, or its copy could overtake a dispatch.
+ */
+import * as tf from '@tensorflow/tfjs';
+import type { Bound, Gpu, Step } from './gpu.ts';
+import { callWords, type SizedKernel } from './sized-kernel.ts';
+
+/** Offsets of bindings are multiples of this many words. */
+const SLOT_WORDS = 64;
+const SLOTS = 256;
+
+export class Recorder {
+  readonly #gpu: Gpu;
+  readonly #dims: tf.Tensor1D;
+  readonly #words = new Uint32Array(SLOTS * SLOT_WORDS);
+  #steps: Step[] = [];
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+    this.#dims = tf.keep(gpu.allocate<tf.Tensor1D>([SLOTS * SLOT_WORDS], 'int32'));
+  }
+
+  /** `buffers` in the order of the kernel's bindings after its sizes; null where a call reads nothing. */
+  add(
+    kernel: SizedKernel,
+    count: number,
+    sizes: Readonly<Record<string, number>>,
+    buffers: readonly (Bound | null)[],
+  ): void {
+    if (count === 0) return;
+    if (this.#steps.length === SLOTS) this.submit();
+    const slot = this.#steps.length * SLOT_WORDS;
+    this.#words.set(callWords(kernel, count, sizes), slot);
+    const dims = { buffer: this.#gpu.bufferOf(this.#dims), offset: slot * 4, size: SLOT_WORDS * 4 };
+    const step = this.#gpu.bind(kernel, [dims, ...buffers.map((buffer) => buffer ?? dims)]);
+    const grid = kernel.grid(count);
+    this.#steps.push({ ...step, kernel: { ...kernel, grid: () => grid } });
+  }
+
+  submit(): void {
+    if (this.#steps.length === 0) return;
+    this.#gpu.write(this.#gpu.bufferOf(this.#dims), this.#words.subarray(0, this.#steps.length * SLOT_WORDS));
+    this.#gpu.run(this.#steps, 0);
+    this.#steps = [];
+  }
+
+  /** Forgets what was not submitted, as after an error. */
+  drop(): void {
+    this.#steps = [];
+  }
+
+  dispose(): void {
+    this.#dims.dispose();
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * A kernel whose sizes are numbers of each call: one program serves every matrix of a model, forward and backward, which is
+ * what training wants, whose shapes are many and whose rows differ from batch to batch. Its first binding holds the sizes;
+ * work is counted in items, and a workgroup takes `perGroup` of them. Workgroups beyond one dimension's limit go on in a
+ * second.
+ */
+import type { Grid, Kernel } from './kernel.ts';
+import { reads, writeShader, type Shader } from './wgsl.ts';
+
+export type SizedKernel = Kernel & {
+  /** Names of the whole and the real numbers of a call, in their order behind the first two words. */
+  readonly sizes: readonly string[];
+  readonly reals: readonly string[];
+};
+
+export type SizedShader = Shader & {
+  readonly sizes?: readonly string[];
+  readonly reals?: readonly string[];
+  readonly perGroup: number;
+};
+
+/** Threads of a workgroup, and how many of them share a row of a reduction: one, so that none waits, or all. */
+export type Cut = { readonly threads: number; readonly team: number };
+
+/** A barrier makes an emulating adapter run its threads by turns; a GPU wants neighbours to read neighbouring numbers. */
+export const cutFor = (software: boolean): Cut => (software ? SOFTWARE_CUT : GPU_CUT);
+export const SOFTWARE_CUT: Cut = { threads: 32, team: 1 };
+export const GPU_CUT: Cut = { threads: 64, team: 64 };
+
+const MAX_GROUPS = 65535;
+/** The number of items, and workgroups in the first dimension. */
+const HEADER = 2;
+
+/** Main knows `count`, its workgroup `block`, `turns(n)` (n, as a number no compiler knows), and all sizes by name. */
+export function sizedKernel(name: string, shader: SizedShader): SizedKernel {
+  const { sizes = [], reals = [], perGroup } = shader;
+  const main = [
+    'let count = dims[0];',
+    'let block = group.y * dims[1] + group.x;',
+    ...sizes.map((size, i) => `let ${size} = dims[${HEADER + i}];`),
+    ...reals.map((real, i) => `let ${real} = bitcast<f32>(dims[${HEADER + sizes.length + i}]);`),
+    shader.main,
+  ].join('\n');
+  const bindings = [reads('dims', 'u32'), ...shader.bindings];
+  const functions = `fn turns(n: u32) -> u32 { return min(n, dims[0] * n); }\n${shader.functions ?? ''}`;
+  return {
+    ...{ name, bindings, sizes, reals },
+    source: writeShader({ ...shader, bindings, functions, main }),
+    grid: (count) => spread(Math.ceil(count / perGroup)),
+  };
+}
+
+function spread(groups: number): Grid {
+  if (groups <= MAX_GROUPS) return [groups, 1];
+  const y = Math.ceil(groups / MAX_GROUPS);
+  return [Math.ceil(groups / y), y];
+}
+
+/** The words of one call. A size without a number is a bug. */
+export function callWords(
+  kernel: SizedKernel,
+  count: number,
+  numbers: Readonly<Record<string, number>>,
+): Uint32Array<ArrayBuffer> {
+  const { sizes, reals } = kernel;
+  const words = new Uint32Array(HEADER + sizes.length + reals.length);
+  const floats = new Float32Array(words.buffer);
+  const of = (name: string): number => {
+    const value = numbers[name];
+    if (value === undefined || !Number.isFinite(value)) throw new Error(`${kernel.name}: ${name} is ${value}`);
+    return value;
+  };
+  words.set([count, kernel.grid(count)[0], ...sizes.map(of)]);
+  floats.set(reals.map(of), HEADER + sizes.length);
+  return words;
+}
+
+/** WGSL of sums and maxima over the threads that share a row; with one thread a row they are the thread's own. */
+export function rowFunctions({ team }: Cut): string {
+  if (team === 1) return 'fn total(own: f32, thread: u32) -> f32 { return own; }\nfn highest(own: f32, thread: u32) -> f32 { return own; }'; // prettier-ignore
+  const over = (name: string, start: string, join: string): string => `
+fn ${name}(own: f32, thread: u32) -> f32 {
+  team[thread] = own;
+  workgroupBarrier();
+  var all = ${start};
+  for (var i = 0u; i < turns(${team}u); i++) { all = ${join}; }
+  workgroupBarrier();
+  return all;
+}`;
+  return over('total', '0f', 'all + team[i]') + over('highest', '-1e30', 'max(all, team[i])');
+}
+
+/** `row` and `lane` of a thread; ends threads without a row. */
+export function rowOfThread({ threads, team }: Cut): string {
+  return `
+  let row = ${team === 1 ? `block * ${threads}u + thread` : 'block'};
+  let lane = ${team === 1 ? '0u' : 'thread'};
+  if (row >= count) { return; }`;
+}
+
+/** What kernels that reduce rows have in common. */
+export function rowShader(cut: Cut): Pick<SizedShader, 'threads' | 'perGroup' | 'shared' | 'functions'> {
+  return {
+    threads: cut.threads,
+    perGroup: cut.team === 1 ? cut.threads : 1,
+    ...(cut.team === 1 ? {} : { shared: { team: cut.team } }),
+    functions: rowFunctions(cut),
+  };
+}
+
+/** `item` of a thread of a kernel that waits for nothing; ends threads without one. */
+export function itemOfThread({ threads }: Cut): string {
+  return `
+  let item = block * ${threads}u + thread;
+  if (item >= count) { return; }`;
+}

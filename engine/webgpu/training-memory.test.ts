@@ -1,0 +1,28 @@
+/** The plan of a training step's memory: where layers keep less, and what a model of half a billion parameters takes. */
+import { describe, expect, it } from 'vitest';
+import type { ModelConfig } from '../formats/config.ts';
+import { trainingBytes } from './training-memory.ts';
+
+const QWEN: ModelConfig = {
+  ...{ architecture: 'qwen2', hidden: 896, intermediate: 4864, layers: 24, heads: 14, kvHeads: 2, headDim: 64 },
+  ...{ vocab: 151_936, contextLength: 32_768, ropeTheta: 1e6, ropeScaling: null, rmsEps: 1e-6, tied: true },
+  ...{ attentionBias: true, qkNorm: false, eosIds: [], bosId: null, padId: null },
+};
+const LORA_16 = 16 * 549_888;
+
+describe('the memory plan of a training step', () => {
+  it('fits a LoRA step of 4,096 tokens of Qwen2.5-0.5B into 4 GiB', () => {
+    const { weights, total } = trainingBytes(QWEN, { rows: 4096, asked: 2048, trained: LORA_16 });
+    expect(weights).toBe(4 * 494_032_768);
+    expect(total).toBeLessThan(4 * 2 ** 30);
+  });
+
+  it('adds up, and grows with every row', () => {
+    const small = trainingBytes(QWEN, { rows: 256, asked: 128, trained: LORA_16 });
+    const large = trainingBytes(QWEN, { rows: 512, asked: 128, trained: LORA_16 });
+    const { total, ...parts } = small;
+    expect(Object.values(parts).reduce((a, b) => a + b)).toBe(total);
+    expect(large.kept).toBe(2 * small.kept); // both keep everything
+    expect(large.total).toBeGreaterThan(total);
+  });
+});

@@ -1,0 +1,137 @@
+/** The training pass against the plain trunk: states and gradients, for every architecture and way of training. */
+import '../device/register.node.ts';
+import * as tf from '@tensorflow/tfjs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { findAdapter } from '../device/adapter.ts';
+import { openDevice, type Device } from '../device/open.ts';
+import { parameterShapes, type ModelConfig } from '../formats/config.ts';
+import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
+import type { Adapter, ForwardWeights, TokenBatch } from '../model/trunk.ts';
+import { activeGpu } from './gpu.ts';
+import { GPU_CUT, SOFTWARE_CUT } from './sized-kernel.ts';
+import { someNumbers } from './testing.ts';
+import { TrainingPass } from './training-pass.ts';
+
+const adapter = await findAdapter();
+const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
+
+const BASE = {
+  ...{ hidden: 40, intermediate: 52, layers: 2, heads: 6, kvHeads: 2, headDim: 8, vocab: 31, contextLength: 64 },
+  ...{ ropeTheta: 10_000, ropeScaling: null, rmsEps: 1e-6, tied: true, eosIds: [], bosId: null, padId: null },
+} as const;
+const CONFIGS: readonly ModelConfig[] = [
+  { ...BASE, architecture: 'llama', attentionBias: false, qkNorm: false },
+  { ...BASE, architecture: 'qwen2', attentionBias: true, qkNorm: false, kvHeads: 6 },
+  { ...BASE, architecture: 'qwen3', attentionBias: false, qkNorm: true, kvHeads: 1 },
+];
+const BATCH: TokenBatch = {
+  ids: Int32Array.from({ length: 42 }, (_, i) => (i * 11) % 31),
+  ...{ batch: 3, length: 14, lengths: Int32Array.of(14, 4, 7) },
+};
+const SHARED: TokenBatch = { ...BATCH, prefix: Int32Array.of(3, 1, 4, 1, 5, 9) };
+/** In no order, and none of the second sequence. */
+const ROWS = Int32Array.of(33, 12, 1, 13, 30);
+
+type Named = Record<string, tf.Tensor>;
+
+function weightsOf(config: ModelConfig): Named {
+  let seed = 1;
+  return Object.fromEntries(
+    [...parameterShapes(config)].map(([name, shape]) => {
+      const values = someNumbers(shape.reduce((a, b) => a * b, 1), seed++, 0.3); // prettier-ignore
+      return [name, tf.tensor(name.includes('norm') ? values.map((v) => v + 1) : values, [...shape])];
+    }),
+  );
+}
+
+/** On some linear layers, with a rank that is no multiple of four. */
+function pairTensors(config: ModelConfig): Named {
+  const tensors: Named = {};
+  for (const [name, [out, input]] of parameterShapes(config)) {
+    if (!/(q_proj|v_proj|o_proj|up_proj|down_proj)\.weight$/.test(name)) continue;
+    const linear = name.replace('.weight', '');
+    tensors[`${linear}.a`] = tf.tensor2d(someNumbers(3 * input, out, 0.5), [3, input]);
+    tensors[`${linear}.b`] = tf.tensor2d(someNumbers(3 * out, input, 0.5), [out, 3]);
+  }
+  return tensors;
+}
+
+function adapterFrom(named: Named): Adapter {
+  const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
+  for (const name of Object.keys(named).filter((one) => one.endsWith('.a')))
+    layers[name.slice(0, -2)] = { a: named[name] as tf.Tensor2D, b: named[`${name.slice(0, -2)}.b`] as tf.Tensor2D };
+  return { scale: 0.7, layers };
+}
+
+type ForwardAt = (batch: TokenBatch, rows: Int32Array, using: ForwardWeights) => tf.Tensor2D;
+
+/** States, and gradients of a scalar of them. */
+async function gradients(
+  forwardAt: ForwardAt,
+  batch: TokenBatch,
+  named: Named,
+  using: (named: Named) => ForwardWeights,
+): Promise<Float32Array[]> {
+  const names = Object.keys(named);
+  let states: tf.Tensor | null = null;
+  const { value, grads } = tf.valueAndGrads((...tensors) => {
+    const rows = forwardAt(batch, ROWS, using(Object.fromEntries(names.map((name, i) => [name, tensors[i]]))));
+    states = tf.keep(rows.clone());
+    return tf.sum(tf.mul(rows, tf.cos(tf.range(0, rows.size)).reshape(rows.shape)));
+  })(names.map((name) => named[name]));
+  const read: Float32Array[] = [];
+  for (const tensor of [states!, ...grads] as tf.Tensor[]) read.push(Float32Array.from(await tensor.data()));
+  tf.dispose([value, grads, states!]);
+  return read;
+}
+
+function same(got: Float32Array[], wanted: Float32Array[], names: readonly string[]): void {
+  for (const [i, values] of wanted.entries()) {
+    const largest = values.reduce((most, x) => Math.max(most, Math.abs(x)), 1e-6);
+    const worst = values.reduce((most, x, j) => Math.max(most, Math.abs(got[i][j] - x)), 0);
+    expect(worst / largest, ['states', ...names][i]).toBeLessThan(5e-4);
+  }
+}
+
+describe.skipIf(absent)(`the training pass ${absent ?? ''}`, { timeout: 600_000 }, () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice('webgpu');
+  });
+  afterAll(() => device.close());
+
+  async function compare(
+    config: ModelConfig,
+    pass: TrainingPass,
+    batch: TokenBatch,
+    way: 'all weights' | 'an adapter',
+  ): Promise<void> {
+    const weights = weightsOf(config);
+    const named = way === 'an adapter' ? pairTensors(config) : weights;
+    const using = (tensors: Named): ForwardWeights =>
+      way === 'an adapter' ? { weights, adapter: adapterFrom(tensors) } : { weights: tensors, adapter: null };
+    const plain = makeTfjsTrunk(config);
+    const wanted = await gradients(plain.forwardAt, batch, named, using);
+    const before = tf.memory().numTensors;
+    const got = await gradients((...args) => pass.states(...args), batch, named, using);
+    expect(tf.memory().numTensors - before).toBeLessThanOrEqual(1); // the table of positions
+    same(got, wanted, Object.keys(named));
+    tf.dispose([weights, named]);
+    plain.dispose();
+    pass.dispose();
+  }
+
+  describe.each(CONFIGS)('of $architecture', (config) => {
+    it.each(['all weights', 'an adapter'] as const)('gives the plain states and gradients of %s', async (way) => {
+      await compare(config, new TrainingPass(activeGpu(), config, SOFTWARE_CUT), SHARED, way);
+    });
+  });
+
+  it('gives them without shared rows, when nothing but inputs is kept', async () => {
+    await compare(CONFIGS[2], new TrainingPass(activeGpu(), CONFIGS[2], SOFTWARE_CUT, 0), BATCH, 'all weights');
+  });
+
+  it('gives them as it is cut for a GPU', async () => {
+    await compare(CONFIGS[2], new TrainingPass(activeGpu(), CONFIGS[2], GPU_CUT), SHARED, 'an adapter');
+  });
+});
