@@ -13,7 +13,7 @@ async function goTo(page: Page, place: 'home' | 'team' | 'traces' | 'training' |
 }
 
 /** Axe finds nothing on the screen shown; `screen` names it in the report. */
-async function expectAccessible(page: Page, screen: string): Promise<void> {
+export async function expectAccessible(page: Page, screen: string): Promise<void> {
   const { violations } = await new AxeBuilder({ page })
     .setLegacyMode()
     .withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'])

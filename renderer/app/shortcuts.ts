@@ -11,6 +11,19 @@ export type ShortcutAction =
   | 'redo'
   | 'save'
   | `go-${Screen}`
+  | 'add-node'
+  | 'connect'
+  | 'delete-node'
+  | 'rename-node'
+  | 'duplicate'
+  | 'copy'
+  | 'cut'
+  | 'paste'
+  | 'select-all'
+  | 'group'
+  | 'ungroup'
+  | 'tidy'
+  | `move-${'left' | 'right' | 'up' | 'down'}`
   | 'step-previous'
   | 'step-next'
   | 'step-first'
@@ -33,6 +46,22 @@ export const shortcuts: readonly Shortcut[] = [
   { action: 'save', keys: ['mod+s'], where: 'team' },
   { action: 'undo', keys: ['mod+z'], where: 'team' },
   { action: 'redo', keys: ['mod+shift+z', 'mod+y'], where: 'team' },
+  { action: 'add-node', keys: ['a'], where: 'team' },
+  { action: 'connect', keys: ['c'], where: 'team' },
+  { action: 'delete-node', keys: ['Delete', 'Backspace'], where: 'team' },
+  { action: 'rename-node', keys: ['F2'], where: 'team' },
+  { action: 'duplicate', keys: ['mod+d'], where: 'team' },
+  { action: 'copy', keys: ['mod+c'], where: 'team' },
+  { action: 'cut', keys: ['mod+x'], where: 'team' },
+  { action: 'paste', keys: ['mod+v'], where: 'team' },
+  { action: 'select-all', keys: ['mod+a'], where: 'team' },
+  { action: 'group', keys: ['mod+g'], where: 'team' },
+  { action: 'ungroup', keys: ['mod+shift+g'], where: 'team' },
+  { action: 'tidy', keys: ['t'], where: 'team' },
+  { action: 'move-left', keys: ['shift+ArrowLeft'], where: 'team' },
+  { action: 'move-right', keys: ['shift+ArrowRight'], where: 'team' },
+  { action: 'move-up', keys: ['shift+ArrowUp'], where: 'team' },
+  { action: 'move-down', keys: ['shift+ArrowDown'], where: 'team' },
   { action: 'step-previous', keys: ['ArrowLeft'], where: 'traces' },
   { action: 'step-next', keys: ['ArrowRight'], where: 'traces' },
   { action: 'step-first', keys: ['Home'], where: 'traces' },
@@ -50,16 +79,20 @@ export function pressed(event: KeyPress, mac: boolean): string {
   return [mod && 'mod', event.altKey && 'alt', shift && 'shift', key].filter(Boolean).join('+');
 }
 
+/** Whose keys they are: nobody's, a text field's, or a text field's whose undo is the team's own. */
+export type Typing = boolean | 'document';
+
 /** The action a key press asks for on a screen. `typing`: the focus is where keys have a meaning of their own. */
-export function shortcutFor(event: KeyPress, screen: Screen, typing: boolean, mac: boolean): ShortcutAction | null {
+export function shortcutFor(event: KeyPress, screen: Screen, typing: Typing, mac: boolean): ShortcutAction | null {
   const keys = pressed(event, mac);
   const found = shortcuts.find(
     (shortcut) => shortcut.keys.includes(keys) && (shortcut.where === null || shortcut.where === screen),
   );
   if (!found) return null;
-  const needsModifier = /^(mod|alt)\+/.test(keys);
-  if (typing && (!needsModifier || found.action === 'undo' || found.action === 'redo')) return null;
-  return found.action;
+  if (!typing) return found.action;
+  if (found.action === 'undo' || found.action === 'redo') return typing === 'document' ? found.action : null;
+  const everywhere = found.where === null || found.action === 'save';
+  return everywhere && /^(mod|alt)\+/.test(keys) ? found.action : null;
 }
 
 /** "mod+shift+z" as the keys a person sees on the keyboard. */
@@ -70,6 +103,8 @@ export function keyLabels(keys: string, mac: boolean): string[] {
     shift: 'Shift',
     ArrowLeft: '←',
     ArrowRight: '→',
+    ArrowUp: '↑',
+    ArrowDown: '↓',
   };
   return keys.split('+').map((key) => names[key] ?? (key.length === 1 ? key.toUpperCase() : key));
 }
@@ -79,10 +114,10 @@ export function isMac(platform = navigator.platform): boolean {
 }
 
 /** Whether keys belong to the focused element: text fields, and widgets that use arrows themselves. */
-export function takesKeys(element: Element | null): boolean {
-  return (
-    element?.closest(
-      'input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable=true], [data-own-keys]',
-    ) !== null && element !== null
+export function takesKeys(element: Element | null): Typing {
+  const taker = element?.closest(
+    'input:not([type=checkbox]):not([type=range]), textarea, select, [contenteditable=true], [data-own-keys]',
   );
+  if (!taker) return false;
+  return taker.closest('[data-document]') ? 'document' : true;
 }

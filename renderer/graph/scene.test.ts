@@ -1,5 +1,36 @@
 import { describe, expect, it } from 'vitest';
-import { arrange, bends, bestDirection, bounds, curve, laneAround, layOut, svgPath, type SceneCard } from './scene.ts';
+import { templateNames, templateWorkflow } from '../../workflows/templates/index.ts';
+import {
+  arrange,
+  backLanes,
+  bends,
+  bestDirection,
+  bounds,
+  curve,
+  laneAround,
+  layOut,
+  runsBack,
+  svgPath,
+  type Point,
+  type SceneCard,
+  type Span,
+} from './scene.ts';
+
+/** Points along a wire as it is drawn: quadratic pieces joined at the middles of its control points. */
+function along(from: Point, to: Point, points: readonly Point[]): Point[] {
+  let start = from;
+  return points.flatMap((control, at) => {
+    const next = points[at + 1];
+    const end = next ? { x: (control.x + next.x) / 2, y: (control.y + next.y) / 2 } : to;
+    const piece = Array.from({ length: 16 }, (_, step) => {
+      const t = step / 16;
+      const mix = (a: number, b: number, c: number): number => (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t ** 2 * c;
+      return { x: mix(start.x, control.x, end.x), y: mix(start.y, control.y, end.y) };
+    });
+    start = end;
+    return piece;
+  });
+}
 
 function card(id: string): SceneCard {
   return { id, label: id, width: 100, height: 40 };
@@ -58,6 +89,38 @@ describe('scene', () => {
     expect(
       laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, { ...places, b: { x: 200, y: 90 } }, ['a', 'c']),
     ).toBeNull();
+  });
+  it('leads wires that run back around every card, each in a lane of its own', () => {
+    for (const name of templateNames) {
+      const workflow = templateWorkflow(name);
+      const boxes = workflow.nodes.map(({ id, kind }) => ({
+        id,
+        label: id,
+        width: kind === 'role' ? 184 : 112,
+        height: 90,
+      }));
+      const half = (id: string): number => (boxes.find((box) => box.id === id)?.width ?? 0) / 2;
+      const drawn = workflow.edges.map(({ from, to }, at) => ({ id: String(at), from: from.node, to: to.node }));
+      const { places } = layOut(boxes, drawn, { between: 30, ranks: 46 });
+      const spans: Span[] = drawn.map(({ id, from, to }) => ({
+        id,
+        from: { x: places[from].x + half(from), y: places[from].y },
+        to: { x: places[to].x - half(to), y: places[to].y },
+      }));
+      const lanes = backLanes(spans, boxes, places);
+      expect(Object.keys(lanes).sort((a, b) => Number(a) - Number(b))).toEqual(
+        spans.filter(runsBack).map(({ id }) => id),
+      );
+      const heights = Object.values(lanes).map(([start]) => start.y);
+      expect(new Set(heights).size).toBe(heights.length);
+      for (const span of spans.filter(runsBack))
+        for (const { x, y } of along(span.from, span.to, bends(span.from, span.to, 'LR', lanes[span.id])))
+          for (const { id, width } of boxes)
+            expect(
+              Math.abs(x - places[id].x) < width / 2 - 1 && Math.abs(y - places[id].y) < 44,
+              `${name}: wire ${span.id} on ${id}`,
+            ).toBe(false);
+    }
   });
   it('turns a long chain to the way that fills the canvas', () => {
     const scene = { cards, wires, places: {} };

@@ -161,6 +161,83 @@ export function laneAround(
       ];
 }
 
+/** A wire by where it begins and ends. */
+export type Span = { readonly id: string; readonly from: Point; readonly to: Point };
+
+/** Whether a wire runs back, to a card that is not right of the one it leaves. */
+export function runsBack({ from, to }: Pick<Span, 'from' | 'to'>): boolean {
+  return to.x - from.x < 12;
+}
+
+type Box = { readonly left: number; readonly right: number; readonly top: number; readonly bottom: number };
+type Taken = { readonly left: number; readonly right: number; readonly y: number };
+
+/**
+ * Lanes for wires that run back: each leaves to the right, runs above or below every card between its ends, whichever is
+ * nearer, and comes in from the left. `room` is how far it swings out, `clear` its distance from cards; lanes keep apart.
+ */
+export function backLanes(
+  spans: readonly Span[],
+  cards: readonly SceneCard[],
+  places: Readonly<Record<string, Point>>,
+  room = 20,
+  clear = CLEAR,
+): Record<string, readonly [Point, Point]> {
+  const boxes = cards
+    .filter(({ id }) => places[id])
+    .map(({ id, width, height }): Box => ({
+      left: places[id].x - width / 2,
+      right: places[id].x + width / 2,
+      top: places[id].y - height / 2,
+      bottom: places[id].y + height / 2,
+    }));
+  const lanes: Record<string, readonly [Point, Point]> = {};
+  const taken: Taken[] = [];
+  const shortestFirst = spans.filter(runsBack).sort((a, b) => a.from.x - a.to.x - (b.from.x - b.to.x));
+  for (const { id, from, to } of shortestFirst) {
+    let [left, right] = [to.x - room, from.x + room];
+    let y = laneHeight({ left, right, near: (from.y + to.y) / 2 }, boxes, taken, clear);
+    // A wider card above or below the ends pushes the upright pieces out, which may ask for another height.
+    for (let tries = 0; tries < 3; tries++) {
+      const out = Math.max(right, ...crossed(boxes, right, from.y, y).map((box) => box.right + room / 2));
+      const back = Math.min(left, ...crossed(boxes, left, to.y, y).map((box) => box.left - room / 2));
+      if (out === right && back === left) break;
+      [left, right] = [back, out];
+      y = laneHeight({ left, right, near: (from.y + to.y) / 2 }, boxes, taken, clear);
+    }
+    taken.push({ left, right, y });
+    lanes[id] = [
+      { x: right, y },
+      { x: left, y },
+    ];
+  }
+  return lanes;
+}
+
+/** Cards that an upright piece of a wire would run through. */
+function crossed(boxes: readonly Box[], x: number, from: number, to: number): Box[] {
+  const [top, bottom] = [Math.min(from, to), Math.max(from, to)];
+  return boxes.filter((box) => box.left < x && box.right > x && box.top < bottom && box.bottom > top);
+}
+
+/** The height nearest to `near` at which a lane from left to right is clear of every card and every other lane. */
+function laneHeight(
+  { left, right, near }: { left: number; right: number; near: number },
+  boxes: readonly Box[],
+  taken: readonly Taken[],
+  clear: number,
+): number {
+  const gap = clear / 2;
+  const within = boxes.filter((box) => box.left < right && box.right > left);
+  const others = taken.filter((lane) => lane.left < right && lane.right > left);
+  const free = (y: number): boolean =>
+    within.every((box) => y <= box.top - clear + 0.5 || y >= box.bottom + clear - 0.5) &&
+    others.every((lane) => Math.abs(lane.y - y) >= gap - 0.5);
+  const steps = Array.from({ length: others.length + 1 }, (_, step) => clear + step * gap);
+  const heights = within.flatMap((box) => steps.flatMap((step) => [box.top - step, box.bottom + step])).filter(free);
+  return heights.sort((a, b) => Math.abs(a - near) - Math.abs(b - near))[0] ?? near;
+}
+
 function pointOf(node: { x?: number; y?: number }): Point {
   return { x: node.x ?? 0, y: node.y ?? 0 };
 }
@@ -200,6 +277,10 @@ export function bends(from: Point, to: Point, direction: Direction, lane?: reado
   if (direction === 'TB')
     return bends(turned(from), turned(to), 'LR', lane && [turned(lane[0]), turned(lane[1])]).map(turned);
   const level = (point: Point, by: number): Point => ({ x: point.x + by, y: point.y });
+  if (lane && lane[0].x > lane[1].x) {
+    const room = lane[0].x - from.x;
+    return [level(from, room), lane[0], level(lane[0], -2 * room), level(lane[1], 2 * room), lane[1], level(to, -room)];
+  }
   if (lane) {
     const room = Math.max(8, Math.min(24, (lane[0].x - from.x) / 2.5));
     return [
@@ -212,7 +293,7 @@ export function bends(from: Point, to: Point, direction: Direction, lane?: reado
     ];
   }
   const dx = to.x - from.x;
-  // Half way keeps a forward wire free of wobble; a backward one swings out far enough to be seen.
+  // Half way keeps a forward wire free of wobble; one that is being pulled backward swings out far enough to be seen.
   const reach = dx >= 12 ? dx / 2 : Math.min(160, Math.abs(to.y - from.y) / 2 + 60);
   return [level(from, reach), level(to, -reach)];
 }

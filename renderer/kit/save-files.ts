@@ -1,10 +1,18 @@
-/** Hands a folder of files to the person through the browser's own download, as one ZIP that unpacks to that folder. */
+/** Hands files to the person through the browser's own download: one as it is, a folder as one ZIP that unpacks to it. */
 import { zip } from './zip.ts';
 
 export function saveFolder(folder: string, files: readonly { name: string; bytes: Uint8Array }[]): void {
+  save(`${folder}.zip`, zip(files.map(({ name, bytes }) => ({ name: `${folder}/${name}`, bytes }))));
+}
+
+export function saveText(name: string, text: string): void {
+  save(name, new Blob([text], { type: 'application/json' }));
+}
+
+function save(name: string, content: Blob): void {
   const link = document.createElement('a');
-  link.href = URL.createObjectURL(zip(files.map(({ name, bytes }) => ({ name: `${folder}/${name}`, bytes }))));
-  link.download = `${folder}.zip`;
+  link.href = URL.createObjectURL(content);
+  link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }

@@ -108,6 +108,27 @@ export function forRun(board: Cast): Cast {
   return { ...board, policies: Object.fromEntries(Object.entries(board.policies).filter(([name]) => used.has(name))) };
 }
 
+/** The board fitted to a workflow's roles, or a shared one. Where every role had its own policy, a new role gets its own. */
+export function seated(board: Cast | null, workflow: Workflow, base: Base): Cast {
+  const roles = Object.keys(workflow.roles);
+  const before = board ? Object.keys(board.roles) : [];
+  if (board && before.length > 1 && presetOf(board, before) === 'separate') {
+    const added = roles.filter((role) => !board.roles[role] && !board.policies[role]);
+    const first = Object.values(board.policies)[0];
+    const own = Object.fromEntries(added.map((role) => [role, first]));
+    const wide = { ...board, policies: { ...board.policies, ...own } };
+    const seats = { ...board.roles, ...Object.fromEntries(added.map((role) => [role, role])) };
+    return fitted({ ...wide, roles: seats }, roles) ?? sharedCast(workflow, base);
+  }
+  return (board && fitted(board, roles)) ?? sharedCast(workflow, base);
+}
+
+/** The seat of a role that got another name. */
+export function renameSeat(board: Cast, from: string, to: string): Cast {
+  const roles = Object.entries(board.roles).map(([role, policy]) => [role === from ? to : role, policy]);
+  return { ...board, roles: Object.fromEntries(roles) };
+}
+
 export type Meaning = {
   readonly policies: number;
   /** Bytes to train, by formula; null where a model's size is not known. Policies on one base share its weights. */

@@ -1,24 +1,49 @@
 /**
- * The outline: every node once, in the order values flow, each with what it reads and from where. It says in words what
- * the graph draws.
+ * The outline: every node once, in the order values flow, and under an opened one its ports with the wires at each. It says
+ * in words what the graph draws, and is the keyboard's way to draw it: every row can be acted on.
  */
-import type { Workflow } from '../../workflows/schema/workflow.ts';
+import type { Edge, PortType, Workflow } from '../../workflows/schema/workflow.ts';
+import { portsOf } from './ports.ts';
+import { keyOf, type PortRef } from './wires.ts';
 
-export type OutlineNode = {
-  readonly id: string;
-  readonly reads: readonly { port: string; from: string; fromPort: string }[];
-};
+export type OutlineRow =
+  | { readonly kind: 'node'; readonly key: string; readonly node: string }
+  | {
+      readonly kind: 'port';
+      readonly key: string;
+      readonly node: string;
+      readonly ref: PortRef;
+      readonly type: PortType | null;
+      /** The wire at this port that the row is of; a port has a row for each, and one where it has none. */
+      readonly edge: Edge | null;
+    };
 
-export function outline(workflow: Pick<Workflow, 'nodes' | 'edges'>): OutlineNode[] {
+export function outline(workflow: Workflow, opened: ReadonlySet<string>): OutlineRow[] {
   const ids = workflow.nodes.map((node) => node.id);
   const depth = depths(workflow);
   const ordered = [...ids].sort((a, b) => (depth.get(a) ?? 0) - (depth.get(b) ?? 0) || ids.indexOf(a) - ids.indexOf(b));
-  return ordered.map((id) => ({
-    id,
-    reads: workflow.edges
-      .filter((edge) => edge.to.node === id)
-      .map((edge) => ({ port: edge.to.port, from: edge.from.node, fromPort: edge.from.port })),
-  }));
+  return ordered.flatMap((id) => [
+    { kind: 'node' as const, key: id, node: id },
+    ...(opened.has(id) ? portRows(workflow, id) : []),
+  ]);
+}
+
+function portRows(workflow: Workflow, id: string): OutlineRow[] {
+  const node = workflow.nodes.find((one) => one.id === id);
+  if (!node) return [];
+  const { inputs, outputs } = portsOf(workflow, node);
+  return (['in', 'out'] as const).flatMap((side) =>
+    (side === 'in' ? inputs : outputs).flatMap((port): OutlineRow[] => {
+      const ref: PortRef = { node: id, side, port: port.name };
+      const edges = workflow.edges.filter((edge) => {
+        const end = side === 'in' ? edge.to : edge.from;
+        return end.node === id && end.port === port.name;
+      });
+      const row = { kind: 'port', node: id, ref, type: port.type } as const;
+      if (edges.length === 0) return [{ ...row, key: keyOf(ref), edge: null }];
+      return edges.map((edge, at) => ({ ...row, key: `${keyOf(ref)}#${at}`, edge }));
+    }),
+  );
 }
 
 /** Longest way from an input, loops cut: a wire into a node still on the way does not count. */

@@ -1,101 +1,200 @@
 /**
- * The workflow on the screen: one undo stack over workflow and cast, what is saved, what is not. Unsaved edits survive a
- * reload; a built-in team is never overwritten: saving one makes the person's own copy.
+ * The team on the screen: one undo stack over graph, layout, prompts, rewards and cast, what is saved, what is not. Every
+ * step goes to the journal at once, so a reload or a crash loses none. A built-in team is never overwritten: saving one
+ * makes the person's own copy.
  */
-import type { Cast } from '../../workflows/schema/cast.ts';
+import { parseWorkflow } from '../../workflows/schema/migrate.ts';
 import type { Role, Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
+import { sentence } from '../app/session.svelte.ts';
 import { words } from '../words.ts';
 import { boardOf, draftOf, rememberBoard, rememberDraft } from './board-memory.ts';
-import { baseOf, fitted, sharedCast } from './cast-board.ts';
+import { baseOf, seated } from './cast-board.ts';
 import { copyName } from './copy-name.ts';
-import { begin, edit, redo, undo, type History } from './history.ts';
+import { setRole } from './edits.ts';
+import { begin, canRedo, canUndo, edit, present, redo, undo, type History } from './history.ts';
+import { journalNames, readJournal, removeJournal, writeJournal } from './journal-db.ts';
+import { historyOf, writesFor } from './journal.ts';
+import { freeName, slug } from './names.ts';
+import { emptyWorkflow, type Team } from './team.ts';
 
-export type Team = { readonly workflow: Workflow; readonly cast: Cast };
+const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 export class TeamDoc {
   history = $state.raw<History<Team> | null>(null);
   saved = $state.raw<Workflow | null>(null);
-  readonly team = $derived(this.history?.present ?? null);
-  readonly unsaved = $derived(this.team !== null && JSON.stringify(this.team.workflow) !== JSON.stringify(this.saved));
-  readonly canUndo = $derived((this.history?.past.length ?? 0) > 0);
-  readonly canRedo = $derived((this.history?.future.length ?? 0) > 0);
+  /** Teams that have a journal. */
+  #drawn = $state.raw<readonly string[]>([]);
+  /** Teams that were drawn and never saved. */
+  readonly fresh = $derived(this.#drawn.filter((name) => !this.#known(name)));
+  readonly team = $derived(this.history && present(this.history));
+  readonly unsaved = $derived(this.team !== null && !same(this.team.workflow, this.saved));
+  readonly canUndo = $derived(this.history !== null && canUndo(this.history));
+  readonly canRedo = $derived(this.history !== null && canRedo(this.history));
   readonly #session: Session;
+  #loading = '';
 
   constructor(session: Session) {
     this.#session = session;
+    void journalNames().then((names) => (this.#drawn = [...new Set([...names, ...this.#drawn])]));
+  }
+
+  #known(name: string): boolean {
+    return this.#session.workflows.some((one) => one.name === name);
+  }
+
+  #taken(): string[] {
+    return [...this.#session.workflows.map((one) => one.name), ...this.fresh];
   }
 
   async load(name: string): Promise<void> {
-    const workflow = await this.#session.attempt((api) => api.workflow(name));
-    if (!workflow) return;
-    this.saved = workflow;
-    const draft = draftOf(name);
-    const shown = draft ?? workflow;
-    const roles = Object.keys(shown.roles);
-    const board = boardOf(name);
-    this.history = begin({
-      workflow: shown,
-      cast: (board && fitted(board, roles)) ?? sharedCast(shown, baseOf(this.#session.models)),
-    });
-    if (draft) this.#session.notify('info', words.team.restored);
+    this.#loading = name;
+    const rows = await readJournal(name);
+    const kept = historyOf(rows);
+    const disk = this.#known(name) || !kept ? await this.#session.attempt((api) => api.workflow(name)) : null;
+    if (this.#loading !== name || (!disk && !kept)) return;
+    this.saved = disk;
+    const shown = kept ?? begin(this.#opened(name, disk as Workflow));
+    const baseline = rows.find((row) => row.key === 'saved')?.value;
+    const elsewhere = kept !== null && disk !== null && baseline !== undefined && !same(baseline, disk);
+    const edited = kept !== null && disk !== null && !same(present(kept).workflow, disk);
+    const untouched = kept !== null && same(present(kept).workflow, baseline);
+    // Another program or window saved meanwhile: what is on disk is one more step, unless there is work to lose.
+    this.history =
+      elsewhere && untouched && disk
+        ? edit(shown, { ...present(shown), workflow: disk, cast: this.#seat(present(shown), disk) }, '', Date.now())
+        : shown;
+    writeJournal(name, { put: [{ key: 'saved', value: disk }] });
+    if (kept === null || this.history !== shown) writeJournal(name, writesFor(null, this.history));
+    if (elsewhere && !untouched) this.#session.notify('warning', words.team.changedElsewhere);
+    else if (edited && !untouched) this.#session.notify('info', words.team.restored);
+    this.#remember();
+  }
+
+  /** As it was left where there is no journal: the unsaved draft, the board of the cast. */
+  #opened(name: string, disk: Workflow): Team {
+    const workflow = draftOf(name) ?? disk;
+    return { workflow, cast: seated(boardOf(name), workflow, baseOf(this.#session.models)) };
+  }
+
+  #seat(team: Team, workflow: Workflow): Team['cast'] {
+    return same(Object.keys(team.workflow.roles), Object.keys(workflow.roles))
+      ? team.cast
+      : seated(team.cast, workflow, baseOf(this.#session.models));
+  }
+
+  /** Begins an empty canvas; returns the name it has until it is saved. */
+  create(): string {
+    return this.#begin(emptyWorkflow(freeName('team', this.#taken()), words.team.untitled), null);
+  }
+
+  /** Opens a workflow file's text under a name of its own; null, and a sentence, where it is none. */
+  import(text: string): string | null {
+    try {
+      const workflow = parseWorkflow(JSON.parse(text));
+      return this.#begin({ ...workflow, name: freeName(workflow.name, this.#taken()) }, null);
+    } catch (failure) {
+      this.#session.notify('error', failure instanceof SyntaxError ? words.team.notJson : sentence(failure));
+      return null;
+    }
+  }
+
+  #begin(workflow: Workflow, saved: Workflow | null): string {
+    this.#loading = workflow.name;
+    this.saved = saved;
+    this.#drawn = [...this.#drawn, workflow.name];
+    this.history = begin({ workflow, cast: seated(null, workflow, baseOf(this.#session.models)) });
+    writeJournal(workflow.name, writesFor(null, this.history));
+    this.#remember();
+    return workflow.name;
   }
 
   change(next: Partial<Team>, kind: string): void {
     if (!this.history) return;
-    this.history = edit(this.history, { ...this.history.present, ...next }, kind, Date.now());
-    this.#keep();
+    const before = present(this.history);
+    const workflow = next.workflow ?? before.workflow;
+    const cast = next.cast ?? this.#seat(before, workflow);
+    if (workflow === before.workflow && cast === before.cast) return;
+    this.#show(edit(this.history, { workflow, cast }, kind, Date.now()));
   }
 
-  changeRole(role: string, change: Partial<Role>, kind: string): void {
+  changeRole(id: string, change: Partial<Role>, kind: string): void {
     const workflow = this.team?.workflow;
-    if (!workflow) return;
-    this.change(
-      { workflow: { ...workflow, roles: { ...workflow.roles, [role]: { ...workflow.roles[role], ...change } } } },
-      `${kind} of ${role}`,
-    );
+    if (workflow)
+      this.change({ workflow: setRole(workflow, id, { ...workflow.roles[id], ...change }) }, `${kind} of ${id}`);
   }
 
   undo(): void {
-    if (this.history) this.history = undo(this.history);
-    this.#keep();
+    if (this.history) this.#show(undo(this.history));
   }
   redo(): void {
-    if (this.history) this.history = redo(this.history);
-    this.#keep();
+    if (this.history) this.#show(redo(this.history));
   }
   discard(): void {
-    if (this.saved) this.change({ workflow: this.saved }, '');
+    const now = this.team?.workflow;
+    if (now) this.change({ workflow: this.saved ?? emptyWorkflow(now.name, now.title) }, '');
   }
 
-  /** Saves; returns the name it is saved under, which differs for a copy of a built-in team. */
+  #show(next: History<Team>): void {
+    const before = this.history;
+    this.history = next;
+    writeJournal(present(next).workflow.name, writesFor(before, next));
+    this.#remember();
+  }
+
+  /** Saves; returns the name it is saved under, which is another for a built-in team's copy and a new team. */
   async save(): Promise<string | null> {
     const team = this.team;
     if (!team) return null;
-    const builtIn = this.#session.workflows.find((one) => one.name === team.workflow.name)?.template ?? false;
-    const taken = this.#session.workflows.map((one) => one.name);
-    const workflow = builtIn
-      ? {
-          ...team.workflow,
-          name: copyName(team.workflow.name, taken),
-          title: `${team.workflow.title} (copy)`.slice(0, 120),
-        }
-      : team.workflow;
+    if (team.workflow.nodes.length < 2) {
+      this.#session.notify('warning', words.team.tooSmall);
+      return null;
+    }
+    const { name, title } = team.workflow;
+    const builtIn = this.#session.workflows.find((one) => one.name === name)?.template ?? false;
+    const under = this.#nameFor(team.workflow, builtIn);
+    const workflow = {
+      ...team.workflow,
+      name: under,
+      title: builtIn ? words.team.copyTitle(title).slice(0, 120) : title,
+    };
     const done = await this.#session.attempt(async (api) => {
       await api.saveWorkflow(workflow);
       return true;
     });
     if (!done) return null;
-    rememberDraft(team.workflow.name, null);
-    rememberBoard(workflow.name, team.cast);
+    if (under !== name || workflow.title !== title) this.#rename(name, workflow);
     this.saved = workflow;
-    if (!builtIn) this.#session.notify('info', words.team.saved(workflow.title));
-    else this.#session.notify('info', words.team.savedCopy(workflow.title));
+    writeJournal(under, { put: [{ key: 'saved', value: workflow }] });
+    this.#remember();
+    this.#session.notify('info', builtIn ? words.team.savedCopy(workflow.title) : words.team.saved(workflow.title));
     await this.#session.refreshWorkflows();
-    return workflow.name;
+    return under;
   }
 
-  #keep(): void {
+  #nameFor({ name, title }: Workflow, builtIn: boolean): string {
+    const taken = this.#session.workflows.map((one) => one.name);
+    if (builtIn) return copyName(name, taken);
+    return this.#known(name) ? name : freeName(slug(title, 'team'), taken);
+  }
+
+  /** The stack goes on under the new name: what was drawn before can still be undone. */
+  #rename(from: string, { name, title }: Workflow): void {
+    if (!this.history) return;
+    const before = present(this.history).workflow.title;
+    const states = this.history.states.map((state) => ({
+      ...state,
+      workflow: { ...state.workflow, name, title: state.workflow.title === before ? title : state.workflow.title },
+    }));
+    this.history = { ...this.history, states };
+    removeJournal(from);
+    rememberDraft(from, null);
+    this.#drawn = [...this.#drawn.filter((one) => one !== from), name];
+    writeJournal(name, writesFor(null, this.history));
+  }
+
+  /** What the training screen takes up: the board, and the workflow where it is not saved. */
+  #remember(): void {
     if (!this.team) return;
     const { workflow, cast } = this.team;
     rememberBoard(workflow.name, cast);

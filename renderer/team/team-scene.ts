@@ -1,9 +1,10 @@
 /** A workflow as a scene: cards with named ports, wires from port to port, the person's own places where there are any. */
 import type { Cast } from '../../workflows/schema/cast.ts';
 import type { RewardRule } from '../../workflows/schema/reward.ts';
-import type { Parser, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
+import type { Edge, Parser, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import type { Scene, SceneCard } from '../graph/scene.ts';
 import { words } from '../words.ts';
+import { growing } from './port-edits.ts';
 import { portsOf, type NodePorts } from './ports.ts';
 
 export type TeamCard = SceneCard & {
@@ -16,7 +17,7 @@ export type TeamCard = SceneCard & {
 };
 
 export const HEAD = 46;
-export const PORT = 19;
+export const PORT = 22;
 const FOOT = 8;
 const POLICY = 24;
 
@@ -107,7 +108,13 @@ export function portY(at: number): number {
 
 function cardOf(workflow: Workflow, cast: Cast | null, node: WorkflowNode): TeamCard {
   const ports = portsOf(workflow, node);
-  const rows = Math.max(1, ports.inputs.length, ports.outputs.length);
+  const grows = growing(node);
+  // One row more for the port a wire may grow.
+  const [ins, outs] = [
+    ports.inputs.length + (grows === 'in' ? 1 : 0),
+    ports.outputs.length + (grows === 'out' ? 1 : 0),
+  ];
+  const rows = Math.max(1, ins, outs);
   const role = node.kind === 'role' ? node.role : null;
   const policy = role ? (cast?.roles[role] ?? null) : null;
   const title = titleOf(workflow, node);
@@ -125,13 +132,17 @@ function cardOf(workflow: Workflow, cast: Cast | null, node: WorkflowNode): Team
   };
 }
 
+export function wireId({ from, to }: Edge): string {
+  return `${from.node}.${from.port}>${to.node}.${to.port}`;
+}
+
 export function teamScene(workflow: Workflow, cast: Cast | null): Scene<TeamCard> {
   const cards = workflow.nodes.map((node) => cardOf(workflow, cast, node));
   const byId = new Map(cards.map((card) => [card.id, card]));
   return {
     cards,
     wires: workflow.edges.map((edge) => ({
-      id: `${edge.from.node}.${edge.from.port}>${edge.to.node}.${edge.to.port}`,
+      id: wireId(edge),
       from: edge.from.node,
       to: edge.to.node,
       fromY: yOf(byId.get(edge.from.node)?.ports.outputs, edge.from.port),

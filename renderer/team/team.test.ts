@@ -13,11 +13,13 @@ import {
   playing,
   presetOf,
   removePolicy,
+  renameSeat,
+  seated,
   separateCast,
   sharedCast,
 } from './cast-board.ts';
 import { copyName } from './copy-name.ts';
-import { begin, edit, redo, undo } from './history.ts';
+import { begin, canRedo, edit, present, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
 import { portsOf } from './ports.ts';
 import { portY, teamScene, unknownReferences } from './team-scene.ts';
@@ -101,25 +103,39 @@ describe('cast board', () => {
   });
 });
 
+describe('seats', () => {
+  it('are kept for the roles that stay; a new role gets its own policy where each has one', () => {
+    const apart = separateCast(sampleWorkflow, base);
+    const wider = { ...sampleWorkflow, roles: { ...sampleWorkflow.roles, judge: sampleWorkflow.roles.answerer } };
+    expect(seated(apart, wider, base).roles).toEqual({
+      decomposer: 'decomposer',
+      answerer: 'answerer',
+      judge: 'judge',
+    });
+    expect(seated(sharedCast(sampleWorkflow, base), wider, base).roles.judge).toBe('team');
+    expect(seated(null, { ...sampleWorkflow, roles: {} }, base).roles).toEqual({});
+    expect(renameSeat(apart, 'answerer', 'reader').roles).toEqual({ decomposer: 'decomposer', reader: 'answerer' });
+  });
+});
+
 describe('history', () => {
   it('undoes and redoes, and joins typing into one step', () => {
     let history = begin('a');
     history = edit(history, 'ab', 'text', 1_000);
     history = edit(history, 'abc', 'text', 1_400);
     history = edit(history, 'X', 'other', 1_500);
-    expect(history.past).toEqual(['a', 'abc']);
-    history = undo(undo(history));
-    expect(history.present).toBe('a');
-    expect(redo(redo(redo(history))).present).toBe('X');
-    expect(edit(history, 'new', 'text', 9_000).future).toEqual([]);
+    expect(history.states).toEqual(['a', 'abc', 'X']);
+    history = undo(undo(undo(history)));
+    expect(present(history)).toBe('a');
+    expect(present(redo(redo(redo(history))))).toBe('X');
+    expect(canRedo(edit(history, 'new', 'text', 9_000))).toBe(false);
   });
 });
 
 describe('workflow drawing', () => {
   it('has every node once in the outline, after what feeds it', () => {
-    const rows = outline(sampleWorkflow);
-    expect(rows.map((row) => row.id)).toEqual(['question', 'decompose', 'retrieve', 'answer', 'result']);
-    expect(rows[3].reads).toContainEqual({ port: 'evidence', from: 'retrieve', fromPort: 'passages' });
+    const rows = outline(sampleWorkflow, new Set());
+    expect(rows.map((row) => row.key)).toEqual(['question', 'decompose', 'retrieve', 'answer', 'result']);
   });
   it('gives tools their own ports, and unknown ones those their wires use', () => {
     const tool = sampleWorkflow.nodes.find((node) => node.kind === 'tool');

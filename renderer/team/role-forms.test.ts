@@ -1,0 +1,103 @@
+/** The inspector's plain parts: completion, preview, output formats, tool settings, rewards tried on a run. */
+import { describe, expect, it } from 'vitest';
+import { sampleTrace } from '../testing/fixture-controller.ts';
+import { sampleWorkflow } from '../testing/sample-workflow.ts';
+import { sharedCast } from './cast-board.ts';
+import { completed, completionAt } from './completion.ts';
+import { changedParser, parserKinds, parserOfKind } from './parser-forms.ts';
+import { previewOf } from './preview.ts';
+import { addRule, changeRule, removeRule, seriesOf, tryOn, valueKinds, valueOfKind } from './reward-forms.ts';
+import { takesSettings, toolFields } from './tool-form.ts';
+import { nodeOfRecord } from './trial.svelte.ts';
+import { parseWorkflow } from '../../workflows/schema/migrate.ts';
+
+const cast = sharedCast(sampleWorkflow, { model: 'nano', method: { kind: 'full' } });
+
+describe('completion', () => {
+  it('offers ports inside braces and ways to show a list behind a bar', () => {
+    expect(completionAt('Ask {{qu', 8, ['question', 'evidence'])).toEqual({ from: 6, options: ['question'] });
+    expect(completionAt('{{evidence | li', 15, [])).toEqual({ from: 13, options: ['lines'] });
+    expect(completionAt('{{question}} x', 14, ['question'])).toBeNull();
+    expect(completionAt('no braces', 4, ['question'])).toBeNull();
+  });
+  it('closes the reference once', () => {
+    const text = 'Ask {{qu';
+    const offer = completionAt(text, 8, ['question']);
+    expect(offer && completed(text, 8, offer, 'question')).toEqual({ text: 'Ask {{question}}', caret: 16 });
+    const open = completionAt('{{qu}}', 4, ['question']);
+    expect(open && completed('{{qu}}', 4, open, 'question').text).toBe('{{question}}');
+  });
+});
+
+describe('preview', () => {
+  const node = sampleWorkflow.nodes.find((one) => one.id === 'answer');
+  if (node?.kind !== 'role') throw new Error('the sample has an answering role');
+  const role = sampleWorkflow.roles.answerer;
+  it('takes the question from the task and names what is not known yet', () => {
+    const { messages, unknown } = previewOf(sampleWorkflow, node, role, 'Who?', null);
+    expect(messages.at(-1)?.content).toContain('Question: Who?');
+    expect(messages.at(-1)?.content).toContain('‹evidence›');
+    expect(unknown).toEqual(['evidence']);
+  });
+  it('says what is wrong with the prompt', () => {
+    const broken = { ...role, prompt: { ...role.prompt, user: '{{nothing}}' } };
+    expect(previewOf(sampleWorkflow, node, broken, 'Who?', null).problem).toContain('{{nothing}}');
+  });
+});
+
+describe('output formats', () => {
+  it('keep their port from kind to kind and refuse what is none', () => {
+    for (const kind of parserKinds) {
+      const parser = parserOfKind(kind, sampleWorkflow.roles.decomposer.parser);
+      expect(changedParser(parser, {})).toEqual(parser);
+      expect(JSON.stringify(parser)).toContain('queries');
+    }
+    const tags = sampleWorkflow.roles.decomposer.parser;
+    expect(changedParser(tags, { max: 5 })).toMatchObject({ max: 5 });
+    expect(changedParser(tags, { max: 0 })).toBeNull();
+    expect(changedParser(tags, { tag: 'not a tag' })).toBeNull();
+  });
+});
+
+describe('tool settings', () => {
+  it('are a form made from the tool itself', () => {
+    const fields = toolFields('bm25', { k: 3 });
+    expect(fields.find((field) => field.name === 'k')).toMatchObject({ kind: 'number', value: 3 });
+    expect(fields.find((field) => field.name === 'dedupe')).toMatchObject({ kind: 'flag', value: true });
+    expect(toolFields('unit-tests', {}).find((field) => field.name === 'language')?.choices).toContain('python');
+    expect([takesSettings('bm25', { k: 0 }), takesSettings('bm25', { k: 4 }), takesSettings('gone', {})]).toEqual([
+      false,
+      true,
+      false,
+    ]);
+  });
+});
+
+describe('rewards', () => {
+  it('start as rules the format takes', () => {
+    for (const kind of valueKinds) {
+      const rule = changeRule(addRule(sampleWorkflow, 'answerer'), 1, { value: valueOfKind(kind, sampleWorkflow) });
+      expect(() => parseWorkflow(JSON.parse(JSON.stringify(rule)))).not.toThrow();
+    }
+    expect(changeRule(sampleWorkflow, 0, { weight: 'much' })).toBeNull();
+    expect(removeRule(sampleWorkflow, 0).rewards.rules).toEqual([]);
+    expect(seriesOf(sampleWorkflow).map(({ id }) => id)).toContain('answerer.answer');
+  });
+  it('are tried on a run: every record with its terms, or the sentence of a rule that cannot be computed', () => {
+    const { rows, problem } = tryOn(sampleWorkflow, cast, sampleTrace(1));
+    expect(problem).toBeNull();
+    expect(rows.map((row) => [row.record, row.total])).toEqual([
+      ['decompose#0', -1],
+      ['answer#0', 0],
+    ]);
+    const broken = changeRule(sampleWorkflow, 0, { value: { kind: 'cel', expression: 'score.' } });
+    expect(broken && tryOn(broken, cast, sampleTrace(0)).problem).toContain('CEL');
+  });
+});
+
+describe('a running question', () => {
+  it('finds the card of a record', () => {
+    expect(nodeOfRecord('0-run-question/decompose#0')).toBe('decompose');
+    expect(nodeOfRecord('0-run-q/a/group.say#1.2')).toBe('group.say');
+  });
+});

@@ -1,0 +1,35 @@
+/** A team as the editor holds it: a workflow, perhaps not whole yet, and who plays its roles. */
+import type { Cast } from '../../workflows/schema/cast.ts';
+import type { Workflow } from '../../workflows/schema/workflow.ts';
+
+export type Team = { readonly workflow: Workflow; readonly cast: Cast };
+
+/** An empty canvas. The reward every team begins with is the task's own score of the answer. */
+export function emptyWorkflow(name: string, title: string): Workflow {
+  return {
+    troupe: 'workflow',
+    version: 2,
+    name,
+    title,
+    description: '',
+    roles: {},
+    nodes: [],
+    edges: [],
+    rewards: {
+      troupe: 'rewards',
+      version: 2,
+      rules: [
+        {
+          id: 'outcome',
+          level: 'trajectory',
+          value: { kind: 'score', metric: 'f1' },
+          weight: 1,
+          share: 'full',
+        },
+      ],
+      formatWeight: 1,
+    },
+    casts: {},
+    layout: {},
+  };
+}

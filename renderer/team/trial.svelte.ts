@@ -1,0 +1,71 @@
+/** One question put to the team that is on the screen: what each node says while it runs, and the trace when it is done. */
+import { SvelteMap } from 'svelte/reactivity';
+import type { Cast } from '../../workflows/schema/cast.ts';
+import type { Trace } from '../../workflows/schema/trace.ts';
+import type { Workflow } from '../../workflows/schema/workflow.ts';
+import type { Session } from '../app/session.svelte.ts';
+import { forRun } from './cast-board.ts';
+
+export type Question = { readonly question: string; readonly task: string; readonly run: string };
+
+/** Longest text shown on a card. */
+const SHOWN = 400;
+
+export class Trial {
+  question = $state.raw<Question | null>(null);
+  running = $state(false);
+  trace = $state.raw<Trace | null>(null);
+  /** What each node of the drawing said, by node; inside a group, by the group and the node. */
+  readonly said = new SvelteMap<string, string>();
+  readonly #session: Session;
+
+  constructor(session: Session) {
+    this.#session = session;
+  }
+
+  /** Listens to the engine; returns the way to stop. */
+  listen(): () => void {
+    return this.#session.onText(({ record, text }) => {
+      if (!this.running) return;
+      const node = nodeOfRecord(record);
+      this.said.set(node, `${this.said.get(node) ?? ''}${text}`.slice(-SHOWN));
+    });
+  }
+
+  async ask(workflow: Workflow, cast: Cast, asked: Question): Promise<void> {
+    this.question = asked;
+    this.trace = null;
+    this.said.clear();
+    this.running = true;
+    const { question, task, run } = asked;
+    const model = Object.values(cast.policies)[0]?.model ?? 'nano';
+    const seed = this.#session.singleTraces.size + 1;
+    const trace = await this.#session.attempt((api) =>
+      api.runQuestion({ workflow, cast: forRun(cast), model, task, question, seed, ...(run ? { run } : {}) }),
+    );
+    this.running = false;
+    if (!trace) return void (this.question = null);
+    const id = `${trace.id}-${seed}`;
+    this.#session.singleTraces.set(id, { ...trace, id });
+    this.trace = { ...trace, id };
+    // What was streamed may lack what a tool gave or a service said at once.
+    for (const record of trace.records)
+      if (record.text !== undefined) this.said.set(record.node, record.text.slice(0, SHOWN));
+  }
+
+  stop(): void {
+    if (this.running) void this.#session.attempt((api) => api.stopAnswer());
+  }
+
+  clear(): void {
+    this.stop();
+    this.question = null;
+    this.trace = null;
+    this.said.clear();
+  }
+}
+
+/** "<trace>/<node>#<visit>" as the engine names its calls. */
+export function nodeOfRecord(record: string): string {
+  return record.slice(record.lastIndexOf('/') + 1).split('#')[0];
+}
