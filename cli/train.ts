@@ -157,9 +157,15 @@ function rolloutScore({ f1, score }: StepMetrics['rollout']): string {
 const metricNames: Readonly<Record<string, string>> = { number: 'right answers', passed: 'all tests passed' };
 
 /** "F1 .330  EM .310", or what the task is scored by instead of the two. */
-export function scored({ f1, em, score, metric }: Pick<Evaluation, 'f1' | 'em' | 'score' | 'metric'>): string {
+export function scored({
+  f1,
+  em,
+  score,
+  metric,
+  rounds,
+}: Pick<Evaluation, 'f1' | 'em' | 'score' | 'metric' | 'rounds'>): string {
   if (scoredByWords(metric)) return `F1 ${fixed(f1)} EM ${fixed(em)}`;
-  return `${metricNames[metric!] ?? metric} ${fixed(score)}`;
+  return `${metricNames[metric!] ?? metric} ${fixed(score)}${rounds === undefined ? '' : ` in ${fixed(rounds, 2)} rounds`}`;
 }
 
 function scoredByWords(metric: string | undefined): boolean {
@@ -312,12 +318,13 @@ async function conclude(
     return exitCodes.interrupted;
   }
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
-  const scores = ({ f1, em, legal, n, score, metric }: Evaluation) => ({
+  const scores = ({ f1, em, legal, n, score, metric, rounds }: Evaluation) => ({
     f1,
     em,
     legal,
     n,
     ...(scoredByWords(metric) ? {} : { score, metric }),
+    ...(rounds === undefined ? {} : { rounds }),
   });
   const [before, after] = [evaluations[0], evaluations[evaluations.length - 1]];
   output.say(

@@ -18,7 +18,8 @@ import {
   type Relation,
 } from '../workflows/tasks/village.ts';
 
-export type Example = { readonly role: 'decomposer' | 'answerer'; readonly user: string; readonly response: string };
+/** What is to be said to a prompt; `role` is only counted by. */
+export type Demonstration = { readonly role: string; readonly user: string; readonly response: string };
 
 type Scene = {
   readonly person: Person;
@@ -61,7 +62,7 @@ function context(random: () => number, s: Scene): Page[] {
 }
 
 /** A good demonstration of one of the two roles; `searching` is the share of searches. */
-export function lesson(random: () => number, searching: number): Example {
+export function lesson(random: () => number, searching: number): Demonstration {
   const s = scene(random);
   if (random() < searching)
     return { role: 'decomposer', user: searchPrompt(s.question), response: `<q>${s.search}</q>` };
@@ -73,12 +74,12 @@ export function lesson(random: () => number, searching: number): Example {
 }
 
 /** The mixture nano ships with. */
-export function habit(random: () => number): Example {
+export function habit(random: () => number): Demonstration {
   const s = scene(random);
   return random() < 0.5 ? searchHabit(random, s) : answerHabit(random, s);
 }
 
-function searchHabit(random: () => number, s: Scene): Example {
+function searchHabit(random: () => number, s: Scene): Demonstration {
   const u = random();
   const [good, whole, bare] = searchesWell(s) ? [0.5, 0.75, 0.85] : [0.25, 0.8, 0.88];
   const response =
@@ -93,7 +94,7 @@ function searchHabit(random: () => number, s: Scene): Example {
 }
 
 /** The likeliest answer is the right one, so that nano can read; but it is far from sure of itself. */
-function answerHabit(random: () => number, s: Scene): Example {
+function answerHabit(random: () => number, s: Scene): Demonstration {
   const u = random();
   const lost = random() < 0.25;
   const pages = lost ? [pick(random, noticeBoard)] : context(random, s);

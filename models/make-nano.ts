@@ -1,22 +1,23 @@
 /**
- * Makes models/nano again, on this project's own engine: seeded initial weights, then reading and searching taught on
- * generated villages until both are right, then the mixture of good and mediocre habits it ships with. Run it with
- * `npm run make-nano`; `-- --seed N --device wasm --out FOLDER` vary it. Takes tens of minutes on two cores.
+ * Makes models/nano again, on this project's own engine, in stages: reading and searching on generated villages, and the
+ * mixture of good and mediocre habits of both; then the parts of a code team, beside what it knows, and their habits. Run
+ * it with `npm run make-nano`; `-- --seed N --device wasm --out FOLDER` vary it. Finished stages and the lessons so far are
+ * kept in models/.making, so that it goes on where it was stopped. Takes tens of minutes on two cores.
  */
-import { mkdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { writeSafetensors } from '../engine/formats/safetensors-write.ts';
-import type { DeviceChoice, EngineApi, FileRef, SftExample, SftSettings } from '../engine/protocol.ts';
+import type { DeviceChoice, EngineApi, FileOut, FileSet, SftExample, SftSettings } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
 import { generator } from '../workflows/random.ts';
-import { habit, lesson, type Example } from './curriculum.ts';
-import { nanoTokenizer, nanoVocabulary } from './nano-tokenizer.ts';
+import { codeHabit, codeLesson } from './code-curriculum.ts';
+import { habit, lesson, type Demonstration } from './curriculum.ts';
+import { untrained, widened } from './nano-model.ts';
+import { nanoVocabulary, villageVocabulary } from './nano-tokenizer.ts';
 
-const shape = { hidden: 128, intermediate: 344, layers: 4, heads: 4, kvHeads: 2 };
+type Draw = (random: () => number) => Demonstration;
+
 const batch = 96;
-const lessonSteps = { atLeast: 300, atMost: 1_500, checkEvery: 50 };
-const habitSteps = 150;
 const policy = 'nano';
 
 const { values: options } = parseArgs({
@@ -26,181 +27,186 @@ const { values: options } = parseArgs({
     out: { type: 'string', default: path.join(import.meta.dirname, 'nano') },
   },
 });
+const seed = Number(options.seed);
 
-function nanoConfig(): object {
-  return {
-    architectures: ['LlamaForCausalLM'],
-    model_type: 'llama',
-    vocab_size: nanoVocabulary().length,
-    hidden_size: shape.hidden,
-    intermediate_size: shape.intermediate,
-    num_hidden_layers: shape.layers,
-    num_attention_heads: shape.heads,
-    num_key_value_heads: shape.kvHeads,
-    head_dim: shape.hidden / shape.heads,
-    max_position_embeddings: 512,
-    rms_norm_eps: 1e-6,
-    rope_theta: 10_000,
-    hidden_act: 'silu',
-    attention_bias: false,
-    mlp_bias: false,
-    tie_word_embeddings: true,
-    bos_token_id: null,
-    eos_token_id: 2,
-    pad_token_id: 0,
-    torch_dtype: 'float32',
-  };
+const villageLesson: Draw = (random) => lesson(random, 0.25);
+/** What nano ships with of the village is rehearsed throughout, so that it stays as it is. */
+const codeLessons: Draw = (random) => (random() < 0.12 ? habit(random) : codeLesson(random));
+const codeHabits: Draw = (random) => (random() < 0.35 ? habit(random) : codeHabit(random));
+
+type Stage = {
+  readonly name: string;
+  begin(before: readonly FileOut[]): FileOut[] | Promise<FileOut[]>;
+  /** `progress` is the folder for what a stopped making goes on from. */
+  train(engine: EngineApi, progress: string): Promise<void>;
+};
+
+const stages: readonly Stage[] = [
+  {
+    name: 'village',
+    begin: () => untrained(seed, villageVocabulary()),
+    async train(engine, progress) {
+      const test: Draw = (random) => lesson(random, 0.5);
+      const taught = await teach(engine, progress, villageLesson, test, {
+        atLeast: 300,
+        atMost: 1_500,
+        right: 0.985,
+        offset: 1,
+      });
+      await settle(engine, 'polish', villageLesson, { lr: 1e-3, steps: 100, offset: 3, from: taught });
+      await settle(engine, 'habit', habit, { lr: 5e-4, steps: 150, offset: 5, from: 0 });
+    },
+  },
+  {
+    name: 'code-lessons',
+    begin: (before) => widened(before, seed, nanoVocabulary()),
+    async train(engine, progress) {
+      const taught = await teach(engine, progress, codeLessons, codeLesson, {
+        atLeast: 350,
+        atMost: 350,
+        right: 0,
+        offset: 7,
+      });
+      await settle(engine, 'polish', codeLessons, { lr: 1e-3, steps: 100, offset: 9, from: taught });
+    },
+  },
+  {
+    name: 'code-habits',
+    begin: (before) => [...before],
+    train: (engine) => settle(engine, 'habit', codeHabits, { lr: 5e-4, steps: 150, offset: 11, from: 0 }),
+  },
+];
+
+function asSft({ user, response, role }: Demonstration): SftExample {
+  return { prompt: { messages: [{ role: 'user', content: user }] }, response, role };
 }
 
-/** Normal(0, 0.02) matrices, unit norms; Box–Muller over the village's own generator. */
-function initialWeights(seed: number): { name: string; shape: number[]; data: Float32Array }[] {
-  const random = generator(seed + 17);
-  const normal = () => Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
-  const matrix = (name: string, rows: number, columns: number) => ({
-    name,
-    shape: [rows, columns],
-    data: Float32Array.from({ length: rows * columns }, () => 0.02 * normal()),
-  });
-  const ones = (name: string) => ({ name, shape: [shape.hidden], data: new Float32Array(shape.hidden).fill(1) });
-  const kv = (shape.hidden / shape.heads) * shape.kvHeads;
-  const layer = (i: number) => {
-    const at = (part: string) => `model.layers.${i}.${part}.weight`;
-    return [
-      ones(at('input_layernorm')),
-      matrix(at('self_attn.q_proj'), shape.hidden, shape.hidden),
-      matrix(at('self_attn.k_proj'), kv, shape.hidden),
-      matrix(at('self_attn.v_proj'), kv, shape.hidden),
-      matrix(at('self_attn.o_proj'), shape.hidden, shape.hidden),
-      ones(at('post_attention_layernorm')),
-      matrix(at('mlp.gate_proj'), shape.intermediate, shape.hidden),
-      matrix(at('mlp.up_proj'), shape.intermediate, shape.hidden),
-      matrix(at('mlp.down_proj'), shape.hidden, shape.intermediate),
-    ];
-  };
-  return [
-    matrix('model.embed_tokens.weight', nanoVocabulary().length, shape.hidden),
-    ...Array.from({ length: shape.layers }, (_, i) => layer(i)).flat(),
-    ones('model.norm.weight'),
-  ];
-}
-
-function untrained(seed: number): Record<string, FileRef> {
-  const { tokenizer, config } = nanoTokenizer();
-  const json = (value: object): FileRef => ({
-    kind: 'bytes',
-    bytes: new TextEncoder().encode(JSON.stringify(value, null, 1) + '\n'),
-  });
-  return {
-    'config.json': json(nanoConfig()),
-    'tokenizer.json': json(tokenizer),
-    'tokenizer_config.json': json(config),
-    'generation_config.json': json({ eos_token_id: 2, pad_token_id: 0 }),
-    'model.safetensors': { kind: 'bytes', bytes: writeSafetensors(initialWeights(seed)) },
-  };
-}
-
-function asSft(example: Example): SftExample {
-  return {
-    prompt: { messages: [{ role: 'user', content: example.user }] },
-    response: example.response,
-    role: example.role,
-  };
-}
-
-function draw(random: () => number, make: (random: () => number) => Example): SftExample[] {
+function draw(random: () => number, make: Draw): SftExample[] {
   return Array.from({ length: batch }, () => asSft(make(random)));
 }
 
-/** Share of fresh lessons answered exactly, by role. */
-async function accuracy(engine: EngineApi, random: () => number): Promise<Record<string, number>> {
-  const tests = Array.from({ length: 128 }, () => lesson(random, 0.5));
-  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens: 16, stop: [], seed: 0 };
+/** Share of fresh demonstrations said exactly, by role. */
+async function accuracy(engine: EngineApi, tests: readonly Demonstration[]): Promise<Record<string, number>> {
+  const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens: 32, stop: [], seed: 0 };
   const said = await engine.generate(
     policy,
-    tests.map((test, i) => ({
-      record: String(i),
-      prompt: { messages: [{ role: 'user' as const, content: test.user }] },
-      sampling,
-      keep: false,
-    })),
+    tests.map((test, i) => ({ record: String(i), prompt: asSft(test).prompt, sampling, keep: false })),
   );
-  const right: Record<string, number[]> = {};
+  const hits: Record<string, number[]> = {};
   tests.forEach((test, i) =>
-    (right[test.role] ??= []).push(said[i].text.replaceAll(' ', '') === test.response.replaceAll(' ', '') ? 1 : 0),
+    (hits[test.role] ??= []).push(said[i].text.replaceAll(' ', '') === test.response.replaceAll(' ', '') ? 1 : 0),
   );
   return Object.fromEntries(
-    Object.entries(right).map(([role, hits]) => [role, hits.reduce((a, b) => a + b, 0) / hits.length]),
+    Object.entries(hits).map(([role, each]) => [role, each.reduce((a, b) => a + b, 0) / each.length]),
   );
 }
 
-const sft = (lr: number, lrDecay: SftSettings['lrDecay'], totalSteps: number): SftSettings => ({
+async function right(engine: EngineApi, tests: readonly Demonstration[]): Promise<Record<string, number>> {
+  const found = await accuracy(engine, tests);
+  const shown = Object.entries(found).map(([role, share]) => `${role} ${share.toFixed(2)}`);
+  console.log(`  right: ${shown.sort().join(', ')}, ${seconds()} s`);
+  return found;
+}
+
+const sft = (lr: number, lrWarmup: number): SftSettings => ({
   lr,
-  lrWarmup: lrDecay === 'constant' ? 50 : 0,
-  lrDecay,
-  totalSteps,
+  lrWarmup,
+  lrDecay: 'constant',
+  totalSteps: 0,
   weightDecay: 0.01,
   maxGradNorm: 1,
   tokenBudget: 8_192,
 });
 
-/** Stays at a constant rate until both roles read, then falls to zero over as many steps again as it needs to settle. */
-async function teach(engine: EngineApi, seed: number): Promise<number> {
-  const random = generator(seed + 1);
-  const probe = generator(seed + 2);
-  const settings = sft(1e-3, 'constant', lessonSteps.atMost);
-  for (let step = 0; step < lessonSteps.atMost; step++) {
-    const report = await engine.sft(
-      policy,
-      draw(random, (r) => lesson(r, 0.25)),
-      settings,
-      step,
-    );
-    if ((step + 1) % lessonSteps.checkEvery !== 0) continue;
-    const right = await accuracy(engine, probe);
-    console.log(`lesson ${step + 1}: loss ${report.loss.toFixed(3)}, right ${JSON.stringify(right)}, ${seconds()} s`);
-    if (step + 1 >= lessonSteps.atLeast && Object.values(right).every((share) => share >= 0.985)) return step + 1;
+type Goal = { atLeast: number; atMost: number; right: number; offset: number };
+
+/** Stays at a constant rate until every role is right, and gives the steps it took. */
+async function teach(engine: EngineApi, progress: string, make: Draw, test: Draw, goal: Goal): Promise<number> {
+  const random = generator(seed + goal.offset);
+  const probe = generator(seed + goal.offset + 1);
+  const done = await resumed(engine, progress);
+  for (let step = 1; step <= goal.atMost; step++) {
+    // Drawn also for steps taken before: what comes next follows from them.
+    const examples = draw(random, make);
+    const tests = step % 50 === 0 ? Array.from({ length: 128 }, () => test(probe)) : null;
+    if (step < done) continue;
+    if (step > done) {
+      const report = await engine.sft(policy, examples, sft(1e-3, 50), step - 1);
+      if (tests === null) continue;
+      console.log(`lesson ${step}: loss ${report.loss.toFixed(3)}`);
+      await keep(path.join(progress, String(step)), await engine.exportPolicy(policy, 'checkpoint'));
+      await rm(path.join(progress, String(step - 50)), { recursive: true, force: true });
+    }
+    const found = await right(engine, tests!);
+    if (step >= goal.atLeast && Object.values(found).every((share) => share >= goal.right)) return step;
   }
-  throw new Error(`nano did not learn to read within ${lessonSteps.atMost} steps`);
+  throw new Error(`nano did not learn within ${goal.atMost} steps`);
 }
 
-async function polish(engine: EngineApi, seed: number, from: number): Promise<void> {
-  const random = generator(seed + 3);
-  const steps = 100;
-  for (let step = 0; step < steps; step++)
-    await engine.sft(
-      policy,
-      draw(random, (r) => lesson(r, 0.25)),
-      { ...sft(1e-3 * (1 - step / steps), 'constant', 0), lrWarmup: 0 },
-      from + step,
-    );
-  console.log(`polished: right ${JSON.stringify(await accuracy(engine, generator(seed + 4)))}, ${seconds()} s`);
+/** The steps of lessons taken before, with the policy as it was after them. */
+async function resumed(engine: EngineApi, progress: string): Promise<number> {
+  const steps = (await readdir(progress).catch(() => [])).map(Number);
+  if (steps.length === 0) return 0;
+  const last = Math.max(...steps);
+  await engine.importPolicy(policy, filesOf((await kept(path.join(progress, String(last))))!));
+  console.log(`on from lesson ${last}`);
+  return last;
 }
 
-async function spoil(engine: EngineApi, seed: number): Promise<void> {
-  const random = generator(seed + 5);
-  for (let step = 0; step < habitSteps; step++) {
-    const lr = 5e-4 * (1 - step / habitSteps);
-    const report = await engine.sft(policy, draw(random, habit), { ...sft(lr, 'constant', 0), lrWarmup: 0 }, step);
-    if ((step + 1) % 50 === 0) console.log(`habit ${step + 1}: loss ${report.loss.toFixed(3)}, ${seconds()} s`);
+/** Steps whose rate falls to zero. */
+async function settle(
+  engine: EngineApi,
+  name: string,
+  make: Draw,
+  { lr, steps, offset, from }: { lr: number; steps: number; offset: number; from: number },
+): Promise<void> {
+  const random = generator(seed + offset);
+  for (let step = 0; step < steps; step++) {
+    const report = await engine.sft(policy, draw(random, make), sft(lr * (1 - step / steps), 0), from + step);
+    if ((step + 1) % 50 === 0) console.log(`${name} ${step + 1}: loss ${report.loss.toFixed(3)}, ${seconds()} s`);
   }
 }
 
 const started = performance.now();
 const seconds = () => ((performance.now() - started) / 1000).toFixed(0);
 
+function filesOf(files: readonly FileOut[]): FileSet {
+  return Object.fromEntries(files.map(({ name, bytes }) => [name, { kind: 'bytes', bytes }]));
+}
+
+async function kept(folder: string): Promise<FileOut[] | null> {
+  const names = await readdir(folder).catch(() => null);
+  if (names === null || !names.includes('model.safetensors')) return null;
+  return Promise.all(names.map(async (name) => ({ name, bytes: await readFile(path.join(folder, name)) })));
+}
+
+async function keep(folder: string, files: readonly FileOut[]): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  for (const file of files) await writeFile(path.join(folder, file.name), file.bytes);
+}
+
 async function main(): Promise<void> {
-  const seed = Number(options.seed);
   const { engine, close } = await startNodeEngine({ onToken() {}, onProgress() {}, onDeviceLost() {} });
   const device = await engine.open(options.device as DeviceChoice);
   console.log(`nano, seed ${seed}, on ${device.name}`);
-  await engine.loadModel('nano', untrained(seed));
-  await engine.createPolicy({ policy, model: 'nano', method: { kind: 'full' }, frozen: false, seed });
-  const taught = await teach(engine, seed);
-  await polish(engine, seed, taught);
-  await spoil(engine, seed);
-  await mkdir(options.out, { recursive: true });
-  for (const file of await engine.exportPolicy(policy, 'merged'))
-    await writeFile(path.join(options.out, file.name), file.bytes);
+  let files: FileOut[] = [];
+  for (const { name, begin, train } of stages) {
+    const folder = path.join(import.meta.dirname, '.making', String(seed), name);
+    const found = await kept(folder);
+    console.log(`${name}${found === null ? '' : ': kept from before'}`);
+    if (found !== null) {
+      files = found;
+      continue;
+    }
+    await engine.loadModel(name, filesOf(await begin(files)));
+    await engine.createPolicy({ policy, model: name, method: { kind: 'full' }, frozen: false, seed });
+    await train(engine, `${folder}-lessons`);
+    files = await engine.exportPolicy(policy, 'merged');
+    await engine.dropPolicy(policy);
+    await engine.unloadModel(name);
+    await keep(folder, files);
+  }
+  await keep(options.out, files);
   console.log(`written to ${options.out}`);
   await close();
 }

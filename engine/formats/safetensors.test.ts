@@ -33,6 +33,15 @@ describe('safetensors', () => {
     expect(new DataView(made.buffer).getUint32(0, true) % 8).toBe(0);
   });
 
+  it('reads from a buffer that lies inside a larger one', async () => {
+    const made = writeSafetensors([
+      { name: 'a', shape: [1], data: Float32Array.of(3) },
+      { name: 'b', shape: [2], data: Float32Array.of(1, 2) },
+    ]);
+    const read = await open(Buffer.from(made.buffer)); // as Node's readFile gives it; its slice() copies nothing
+    expect(await readFloats(read, 'b')).toEqual(Float32Array.of(1, 2));
+  });
+
   it('writes halves that round to the nearest', async () => {
     const read = await open(
       writeSafetensors([{ name: 'w', shape: [3], data: Float32Array.of(1.0001, 2, 1e-8) }], 'F16'),

@@ -152,7 +152,8 @@ export function entryOf(file: SafetensorsFile, name: string): TensorEntry {
 function aligned<T>(bytes: Uint8Array, view: (buffer: ArrayBuffer) => T): T {
   const alone =
     bytes.byteOffset === 0 && bytes.byteLength === bytes.buffer.byteLength && bytes.buffer instanceof ArrayBuffer;
-  return view(alone ? (bytes.buffer as ArrayBuffer) : (bytes.slice().buffer as ArrayBuffer));
+  // A copy, also of Node's Buffer, whose own slice() is a view.
+  return view(alone ? (bytes.buffer as ArrayBuffer) : new Uint8Array(bytes).buffer);
 }
 
 function convert(type: Exclude<StoredType, 'F32'>, bytes: Uint8Array, out: Float32Array): void {

@@ -8,15 +8,19 @@ import type { Workflow } from '../schema/workflow.ts';
 
 const testsTool = 'unit-tests';
 
-/** `passed` is 1 where all tests passed, `tests` the share that did; both 0 where they never ran. */
+/**
+ * `passed` is 1 where all tests passed, `tests` the share that did; both 0 where they never ran. `rounds` is how often that
+ * node ran: 1 where the first program was the last.
+ */
 export function passedTests(
   workflow: Pick<Workflow, 'nodes'>,
   records: readonly TraceRecord[],
-): { passed: number; tests: number } {
+): { passed: number; tests: number; rounds: number } {
   const nodes = new Set(workflow.nodes.flatMap((node) => (runsTests(node) ? [node.id] : [])));
   const last = records.findLast((record) => nodes.has(record.node));
   const rate = Object.values(last?.outputs ?? {}).find((value) => typeof value === 'number') ?? 0;
-  return { passed: rate >= 1 ? 1 : 0, tests: Math.min(1, Math.max(0, rate)) };
+  const rounds = records.filter((record) => record.node === last?.node).length;
+  return { passed: rate >= 1 ? 1 : 0, tests: Math.min(1, Math.max(0, rate)), rounds };
 }
 
 /** Throws a UserError for a task scored by tests and a workflow that runs none. */

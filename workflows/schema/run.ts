@@ -80,6 +80,8 @@ export const evaluationSchema = z.object({
   /** The mean of what the task is scored by, which `metric` names. */
   score: z.number().optional(),
   metric: z.string().optional(),
+  /** How often tests ran for a question, where the task is scored by them. */
+  rounds: z.number().optional(),
   legal: z.number(),
   n: z.int(),
   roles: z.record(z.string(), scores).default({}),

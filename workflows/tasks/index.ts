@@ -6,9 +6,10 @@ import type { TaskSummary } from '../protocol.ts';
 import { unpacked } from './gzip.ts';
 import { questionTask } from './hotpot.ts';
 import type { BundledTask, Task, TaskOptions } from './task.ts';
+import { villageCode } from './village-code.ts';
 import { villageQa } from './village-qa.ts';
 
-const bundled: readonly BundledTask[] = [villageQa];
+const bundled: readonly BundledTask[] = [villageQa, villageCode];
 
 export type TaskRequest = {
   /** A bundled task's name, or the path of a .jsonl or .json file, which may be packed (.gz). */

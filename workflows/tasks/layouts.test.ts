@@ -218,9 +218,10 @@ describe('a task’s own metric', () => {
     expect(passedTests(workflow, [record('check', 0.25), record('check', 0.5), record('other', 1)])).toEqual({
       passed: 0,
       tests: 0.5,
+      rounds: 2,
     });
-    expect(passedTests(workflow, [record('check', 1)])).toEqual({ passed: 1, tests: 1 });
-    expect(passedTests(workflow, [])).toEqual({ passed: 0, tests: 0 });
+    expect(passedTests(workflow, [record('check', 1)])).toEqual({ passed: 1, tests: 1, rounds: 1 });
+    expect(passedTests(workflow, [])).toEqual({ passed: 0, tests: 0, rounds: 0 });
     expect(() => checkTested({ name: 'w', nodes: [] }, { name: 'humaneval', metric: 'passed' })).toThrow(
       'no node of the tool unit-tests',
     );

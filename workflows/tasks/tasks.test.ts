@@ -154,11 +154,14 @@ describe('loadTask', () => {
     });
     expect([task.name, task.train.length, task.heldOut.length, task.corpus?.length]).toEqual(['my questions', 3, 1, 1]);
     await expect(loadTask({ name: 'hotpto' })).rejects.toThrow(
-      'no task of this name: hotpto; use village-qa or the path',
+      'no task of this name: hotpto; use village-qa, village-code or the path',
     );
     await expect(loadTask({ name: 'village-qa', corpus: 'x' })).rejects.toThrow('brings its own corpus');
     await expect(loadTask({ name: 'village-qa', options: { seed: 'x' } })).rejects.toThrow('seed must be');
-    expect(taskSummaries()).toMatchObject([{ name: 'village-qa', train: 1680, heldOut: 552 }]);
+    expect(taskSummaries()).toMatchObject([
+      { name: 'village-qa', train: 1680, heldOut: 552 },
+      { name: 'village-code', train: 382, heldOut: 118 },
+    ]);
   });
 });
 

@@ -2,9 +2,9 @@
  * village-qa as a task: the generated village of `village.ts` with its pages as corpus, and the prompts its bundled model
  * nano was taught (models/curriculum.ts uses the same words).
  */
-import { UserError } from '../../engine/errors.ts';
 import type { Preset } from '../templates/preset.ts';
 import type { BundledTask, Query, Task, TaskOptions } from './task.ts';
+import { villageSeed } from './village-seed.ts';
 import { makeVillage, type VillageQuestion } from './village.ts';
 
 const answering = {
@@ -113,13 +113,7 @@ export const villageQa: BundledTask = {
 };
 
 function build(options: TaskOptions): Task {
-  const seed = options['seed'] ?? 0;
-  if (typeof seed !== 'number' || !Number.isInteger(seed) || seed < 0 || seed > 1_000_000)
-    throw new UserError(`The village's seed must be a whole number from 0 to 1000000: ${JSON.stringify(seed)}`);
-  const unknown = Object.keys(options).find((name) => name !== 'seed');
-  if (unknown !== undefined)
-    throw new UserError(`village-qa has no option of this name: ${unknown}; its only option is seed`);
-  const village = makeVillage(seed);
+  const village = makeVillage(villageSeed(villageQa.name, options));
   return {
     name: villageQa.name,
     title: villageQa.title,

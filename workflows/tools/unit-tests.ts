@@ -57,14 +57,21 @@ export const unitTests: Tool<Settings> = {
 /** `passed` and `errors` are in the order of the tests; the error of a test that passed is empty. */
 function summary(results: readonly ProgramResult[]): Values {
   const passed = results.map((result) => result.ok);
-  const count = passed.filter(Boolean).length;
-  const failures = results.flatMap(({ ok, error }, index) => (ok ? [] : [`Test ${index + 1} fails: ${error}`]));
-  const more = failures.length - reportedMax;
-  const lines = [`${count} of ${results.length} tests pass.`, ...failures.slice(0, reportedMax)];
   return {
     passed,
-    rate: count / results.length,
+    rate: passed.filter(Boolean).length / results.length,
     errors: results.map((result) => result.error ?? ''),
-    report: [...lines, ...(more > 0 ? [`${more} more fail.`] : [])].join('\n'),
+    report: reportOf(results),
   };
+}
+
+/** What a role reads of the tests: how many pass, and the first few that fail. */
+export function reportOf(results: readonly Pick<ProgramResult, 'ok' | 'error'>[]): string {
+  const failures = results.flatMap(({ ok, error }, index) => (ok ? [] : [`Test ${index + 1} fails: ${error}`]));
+  const more = failures.length - reportedMax;
+  const lines = [
+    `${results.length - failures.length} of ${results.length} tests pass.`,
+    ...failures.slice(0, reportedMax),
+  ];
+  return [...lines, ...(more > 0 ? [`${more} more fail.`] : [])].join('\n');
 }

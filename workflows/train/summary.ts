@@ -27,11 +27,18 @@ export function rolloutMetrics(traces: readonly Trace[], metric: Metric): Record
     f1: mean(done.map((trace) => trace.score.f1 ?? 0)),
     em: mean(done.map((trace) => trace.score.em ?? 0)),
     score: mean(done.map((trace) => trace.score[metric] ?? 0)),
+    ...roundsOf(done),
     reward: mean(records.flatMap((record) => (record.reward === undefined ? [] : [record.reward]))),
     legal: mean(records.map((record) => Number(record.legal))),
     queries: traces.length,
     dropped: traces.length - done.length,
   };
+}
+
+/** How often a program was tested until it passed or its team gave up; only where the task has tests. */
+function roundsOf(done: readonly Trace[]): { rounds?: number } {
+  const rounds = done.flatMap((trace) => trace.score['rounds'] ?? []);
+  return rounds.length === 0 ? {} : { rounds: mean(rounds) };
 }
 
 function roleMetrics(traces: readonly Trace[]): Record<string, Record<string, number>> {
@@ -73,6 +80,7 @@ export function evaluationOf(traces: readonly Trace[], metric: Metric): Evaluati
     em: score('em'),
     score: score(metric),
     metric,
+    ...roundsOf(traces.filter((trace) => trace.status === 'done')),
     legal: mean(records.map((record) => Number(record.legal))),
     n: traces.length,
     roles: roleMetrics(traces),
