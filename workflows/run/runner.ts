@@ -14,7 +14,9 @@ import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
 import { Replay } from './replay.ts';
 import { samplesOf } from './samples.ts';
-import { Walk, type Pending, type WalkOptions } from './walk.ts';
+import type { Pending } from './role-call.ts';
+import { Walk } from './walk.ts';
+import type { WalkOptions } from './walk-options.ts';
 
 /** All requests of one wave for one policy; answers in any order, matched by `record`. */
 export type Generate = (policy: string, requests: readonly GenerateRequest[]) => Promise<readonly Generation[]>;

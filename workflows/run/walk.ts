@@ -4,62 +4,24 @@
  * dead: nodes that need a value from it are skipped, so a join behind a router fires. A team that a role wrote walks inside its
  * node, and its calls wait with the others. Knows no batches and no policies' insides.
  */
-import type { GenerateRequest, Generation } from '../../engine/protocol.ts';
-import { scoreAnswer, type Metric } from '../rewards/answer.ts';
+import type { Generation } from '../../engine/protocol.ts';
+import { scoreAnswer } from '../rewards/answer.ts';
 import { passedTests } from '../rewards/passed.ts';
-import type { Cast } from '../schema/cast.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import { isOfType, type Json, type Values } from '../schema/value.ts';
-import type { Port, Role, WorkflowNode } from '../schema/workflow.ts';
-import type { Query } from '../tasks/task.ts';
-import type { ToolContext } from '../tools/index.ts';
+import type { Port, WorkflowNode } from '../schema/workflow.ts';
 import { asksOften, callInputs, joinOutputs, type CallInputs } from './calls.ts';
 import { joined, type Carried } from './carry.ts';
 import { evaluateCondition } from './cel.ts';
 import { Dropped, guarded } from './dropped.ts';
 import { execute } from './execute.ts';
-import type { Graph, GraphNode, Step } from './graph.ts';
+import type { GraphNode, Step } from './graph.ts';
 import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
-import { parseText } from './parse.ts';
-import { renderPrompt } from './prompt.ts';
-import type { Replay } from './replay.ts';
-import { learnsFrom, sampleSeed, type Sample } from './samples.ts';
-import { hashSeed } from './seed.ts';
-import { giveBack, openTeam, spend, take, type Inside } from './team.ts';
+import { newRecord, placed } from './new-record.ts';
+import { callOf, takeAnswer, type Pending } from './role-call.ts';
+import { giveBack, openTeam, spend, type Inside } from './team.ts';
 import type { TeamNode } from './team-rules.ts';
-
-/** A call of a model that waits for its batch. */
-export type Pending = {
-  policy: string;
-  request: GenerateRequest;
-  timeoutMs: number;
-  record: TraceRecord;
-  node: GraphNode;
-  role: Role;
-};
-
-export type WalkOptions = {
-  graph: Graph;
-  cast: Cast;
-  query: Query;
-  corpus: ToolContext['corpus'];
-  /** Reads pages for tools; absent where the web is off. */
-  web?: ToolContext['web'];
-  /** What the task is scored by; F1 and EM are always counted. */
-  metric?: Metric;
-  traceId: string;
-  phase: Trace['phase'];
-  step: number;
-  seed: number;
-  greedy: boolean;
-  /** Which of several samples of the question this is; the only one when absent. */
-  sample?: Sample;
-  /** The earlier walk that this one repeats but for one change. */
-  replay?: Replay;
-  onRecord?: (trace: Trace, record: TraceRecord) => void;
-  /** For the walk of a written team: where it stands and what it may use. */
-  inside?: Inside;
-};
+import type { WalkOptions } from './walk-options.ts';
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
 /** The values of a node's ports by name, in port order. */
@@ -149,23 +111,10 @@ export class Walk {
     if (this.finished) return;
     const inner = this.innerOf(pending);
     if (inner !== undefined) return inner.deliver(pending, generation);
-    const { record, role, node } = pending;
+    const { record, node } = pending;
     this.asked = this.asked.filter((each) => each !== pending);
     giveBack(this.options.inside, pending.request, generation);
-    record.text = generation.text;
-    record.finish = generation.finish;
-    record.length = generation.ids.length;
-    record.tokens = {
-      promptIds: [...generation.promptIds],
-      ids: [...generation.ids],
-      pieces: [...generation.pieces],
-      logprobs: [...generation.logprobs],
-      entropy: [...generation.entropy],
-    };
-    const parsed = parseText(role.parser, generation.text, generation.finish, role.sampling.stop);
-    record.outputs = parsed.values;
-    record.legal = parsed.legal;
-    if (parsed.problem !== undefined) record.problem = parsed.problem;
+    takeAnswer(pending, generation);
     this.answered(node, record);
     if (generation.finish === 'context' && generation.ids.length === 0)
       this.drop(`${node.node.id}: the prompt is longer than the model's context`);
@@ -400,7 +349,7 @@ export class Walk {
     }
     const calls = callInputs(role, gathered);
     const turn = this.visit(role.id);
-    const records = calls.map((call, index) => this.recordOf(node, call, turn, index));
+    const records = calls.map((call, index) => newRecord(this.options, node, call, turn, index));
     if (records.length === 0) {
       const { parents } = whole(gathered);
       this.carry(
@@ -415,83 +364,20 @@ export class Walk {
   }
 
   private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord): void {
-    const spec = this.options.graph.workflow.roles[role.role];
-    const { inside } = this.options;
-    const played = inside?.player ?? role.role;
-    const policy = this.options.cast.roles[played];
-    const { seed, step, phase, query, greedy, traceId } = this.options;
-    const optional = role.inputs.filter((port) => port.optional).map((port) => port.name);
-    const messages = guarded(role.id, () => renderPrompt(spec, record.inputs as Values, optional));
-    const place = record.index === undefined ? [record.turn] : [record.turn, record.index];
-    // Held-out and single questions do not depend on how far training is; questions drawn again in training must differ.
-    record.seed = hashSeed(seed, phase === 'train' ? step : phase, query.id, record.node, ...place);
-    record.role = played;
-    record.policy = policy;
-    const { sample = { index: 0 } } = this.options;
-    const call = this.counts.calls++;
-    record.seed = sampleSeed(record.seed, sample, call);
-    record.trainable = !this.options.cast.policies[policy].frozen && learnsFrom(sample, call);
-    record.prompt = messages.map((message) => ({ role: message.role, content: message.content }));
-    const { replay } = this.options;
-    if (replay) {
-      record.prompt = replay.prompt(record)!;
-      record.seed = replay.seed(record)!;
-    }
-    const sampling = {
-      ...spec.sampling,
-      maxTokens: take(inside, spec.sampling.maxTokens),
-      temperature: greedy && !replay?.redraws(record) ? 0 : spec.sampling.temperature,
-      seed: record.seed,
-    };
-    const request: GenerateRequest = {
-      record: `${traceId}/${record.id}`,
-      prompt: { messages: record.prompt },
-      sampling,
-      keep: record.trainable && phase === 'train',
-    };
-    this.asked.push({ policy, request, timeoutMs: role.timeoutMs, record, node, role: spec });
+    this.asked.push(callOf(this.options, node, role, record, this.counts.calls++));
   }
 
   private newRecord(node: GraphNode, read: CallInputs): TraceRecord {
-    return this.recordOf(node, read, this.visit(node.node.id));
-  }
-
-  /** A written team's nodes stand under the node that runs it, as a sub-workflow's do. */
-  private placed(id: string): string {
-    const { inside } = this.options;
-    return inside === undefined ? id : `${inside.node}.${id}`;
+    return newRecord(this.options, node, read, this.visit(node.node.id));
   }
 
   /** How often a node ran before this visit. */
   private visit(id: string): number {
     const { visits } = this.counts;
-    const turn = visits.get(this.placed(id)) ?? 0;
-    visits.set(this.placed(id), turn + 1);
+    const place = placed(this.options, id);
+    const turn = visits.get(place) ?? 0;
+    visits.set(place, turn + 1);
     return turn;
-  }
-
-  private recordOf(node: GraphNode, { values, parents }: CallInputs, turn: number, index?: number): TraceRecord {
-    const { kind, title } = node.node;
-    const id = this.placed(node.node.id);
-    const label =
-      title !== ''
-        ? title
-        : kind === 'role'
-          ? this.options.graph.workflow.roles[node.node.kind === 'role' ? node.node.role : ''].title || id
-          : id;
-    return {
-      id: index === undefined ? `${id}#${turn}` : `${id}#${turn}.${index}`,
-      node: id,
-      kind: kind as TraceRecord['kind'], // sub-workflows are in place before a walk begins
-      title: label,
-      turn,
-      ...(index === undefined ? {} : { index }),
-      parents: [...new Set(parents)],
-      inputs: values,
-      outputs: {},
-      trainable: false,
-      rewards: [],
-    };
   }
 
   private put(record: TraceRecord): void {
