@@ -131,3 +131,16 @@ export async function seeTheModels(page: Page): Promise<void> {
   await expect(page.getByText('nano').first()).toBeVisible();
   await expectAccessible(page, 'Models');
 }
+
+/** Puts other words into the record at hand, runs the trace on from there, and goes back to the original. */
+export async function forkARecord(page: Page): Promise<void> {
+  const text = words.traces.fork;
+  await page.getByText(text.title, { exact: true }).click();
+  await page.getByRole('textbox', { name: text.kinds.text }).fill('<q> Nobody </q>');
+  await page.getByRole('button', { name: text.runOn }).click();
+  await expect(page.getByText(/^Fork at /).first()).toBeVisible({ timeout: 120_000 });
+  await expect(page.getByText(text.standing.changed, { exact: true }).first()).toBeVisible();
+  await expectAccessible(page, 'Traces, a fork');
+  await page.getByRole('button', { name: text.original }).click();
+  await expect(page.getByText(text.list(1))).toBeVisible();
+}

@@ -3,38 +3,44 @@ import { webWire } from '../engine/client.ts';
 import { connect } from '../engine/wire.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
 
-export const controllerCalls = [
-  'device',
-  'devices',
-  'memory',
-  'workflows',
-  'workflow',
-  'saveWorkflow',
-  'tasks',
-  'models',
-  'addModel',
-  'removeModel',
-  'chat',
-  'runs',
-  'run',
-  'removeRun',
-  'train',
-  'pause',
-  'resume',
-  'stop',
-  'jobs',
-  'traces',
-  'trace',
-  'runQuestion',
-  'stopAnswer',
-  'exportPolicy',
-] as const satisfies (keyof ControllerApi)[];
+/** Every call there is: one that is forgotten here does not compile. */
+const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
+  device: true,
+  devices: true,
+  memory: true,
+  workflows: true,
+  workflow: true,
+  saveWorkflow: true,
+  tasks: true,
+  models: true,
+  addModel: true,
+  removeModel: true,
+  chat: true,
+  runs: true,
+  run: true,
+  removeRun: true,
+  train: true,
+  pause: true,
+  resume: true,
+  stop: true,
+  jobs: true,
+  traces: true,
+  trace: true,
+  forkTrace: true,
+  forks: true,
+  runQuestion: true,
+  stopAnswer: true,
+  exportPolicy: true,
+};
 
 export const controllerEvents = ['onJob', 'onStep', 'onText', 'onNotice'] as const satisfies (keyof ControllerEvents)[];
 
 export function connectController(port: MessagePort, events: ControllerEvents): ControllerApi {
   const remote = connect<ControllerApi, ControllerEvents>(webWire(port), events, []);
   return Object.fromEntries(
-    controllerCalls.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]),
+    Object.keys(controllerCalls).map((name) => [
+      name,
+      (...args: unknown[]) => remote.$call(name as keyof ControllerApi, ...(args as never)),
+    ]),
   ) as unknown as ControllerApi;
 }

@@ -5,6 +5,7 @@ import {
   seeTheCurveRise,
   seeTheModels,
   startFirstTeam,
+  forkARecord,
   stepThroughATrace,
 } from '../e2e-steps.ts';
 import { expect, test } from './page.ts';

@@ -176,6 +176,7 @@ test('QD-Answer is drawn with the keyboard alone; fifty edits are undone and red
   await expect(focused).toHaveAttribute('aria-label', 'Input Question');
   await press('c');
   await choose(text.kinds.role);
+  await expect(focused).toHaveAttribute('aria-label', /^Role /);
   await press('F2');
   await page.keyboard.type('Decomposer');
   await press('Enter');
@@ -196,6 +197,7 @@ test('QD-Answer is drawn with the keyboard alone; fifty edits are undone and red
   await choose('Search');
   await press('c');
   await choose(text.kinds.role);
+  await expect(focused).toHaveAttribute('aria-label', /^Role /);
   await press('F2');
   await page.keyboard.type('Answerer');
   await press('Enter');
