@@ -1,11 +1,11 @@
 /** The main job on the page, from the first click to a role on another policy. */
 import {
+  forkARecord,
   moveARole,
   pauseReloadResume,
   seeTheCurveRise,
   seeTheModels,
   startFirstTeam,
-  forkARecord,
   stepThroughATrace,
 } from '../e2e-steps.ts';
 import { expect, test } from './page.ts';
@@ -24,6 +24,7 @@ test('a newcomer trains a first team, pauses, reloads, resumes, reads a trace an
   await test.step('curve', () => seeTheCurveRise(page));
   await test.step('pause, reload, resume', () => pauseReloadResume(page));
   await test.step('trace', () => stepThroughATrace(page));
+  await test.step('fork', () => forkARecord(page));
   await test.step('cast', () => moveARole(page));
   await test.step('models', () => seeTheModels(page));
   expect(problems).toEqual([]);
