@@ -40,6 +40,7 @@ test('hostile Python is stopped at its limits, reaches nothing and leaves nothin
     type Message = { kind: string; interrupt?: SharedArrayBuffer | null; reply?: Exclude<Answer, 'ended'> };
     let thread: Worker | null = null;
     let flag: Uint8Array | null = null;
+    let [loaded, ended] = [0, 0];
     const next = () =>
       new Promise<Message>((settle, fail) => {
         thread!.addEventListener('message', (event) => settle(event.data as Message), { once: true });
@@ -52,6 +53,7 @@ test('hostile Python is stopped at its limits, reaches nothing and leaves nothin
         const ready = await next();
         if (ready.kind !== 'ready') throw new Error(JSON.stringify(ready));
         flag = new Uint8Array(ready.interrupt!);
+        loaded++;
       }
       flag![0] = 0;
       const limits = { timeMs, memoryBytes: 96 * 2 ** 20, outputChars: 1_000 };
@@ -66,12 +68,13 @@ test('hostile Python is stopped at its limits, reaches nothing and leaves nothin
       if (message === null || message.kind !== 'done') {
         thread.terminate();
         thread = null;
+        ended++;
       }
       if (message === null) return 'ended';
       if (message.kind !== 'done') throw new Error(JSON.stringify(message));
       return message.reply!;
     };
-    Object.assign(globalThis, { runPython: run });
+    Object.assign(globalThis, { runPython: run, pythonThreads: () => [loaded, ended] });
   }, `assets/${worker}`);
   const run = (program: string, timeMs: number) =>
     page.evaluate(
@@ -109,5 +112,11 @@ test('hostile Python is stopped at its limits, reaches nothing and leaves nothin
     expect(await run(program, patientMs), name).toMatchObject({ ok: true });
     await asItWas(name);
   }
+  const [loaded, ended] = await page.evaluate(() =>
+    (globalThis as unknown as { pythonThreads(): [number, number] }).pythonThreads(),
+  );
+  expect(ended).toBeGreaterThanOrEqual(Object.keys(deaf).length);
+  // Python is loaded once a thread: anew only where a thread had to be ended.
+  expect(loaded).toBe(ended + 1);
   expect(foreign).toEqual([]);
 });
