@@ -196,6 +196,18 @@ describe('jobs', () => {
     expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
   });
 
+  it('run one at a time when two begin in the same moment, and the refused one claims nothing', async () => {
+    const second = { ...config, id: 'second' };
+    const begun = await Promise.allSettled([controller.begin(config), controller.begin(second)]);
+    const won = begun.findIndex(({ status }) => status === 'fulfilled');
+    expect(begun.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+    const [winner, refused] = won === 0 ? ['r', 'second'] : ['second', 'r'];
+    expect(await store.stat(paths.claim(refused!))).toBeNull();
+    await controller.settled(winner!);
+    await controller.resume(refused!);
+    await controller.settled(refused!);
+  });
+
   it('leave a run alone that another process trains', async () => {
     await store.write(paths.config('r'), bytesOf(JSON.stringify(config)));
     await store.write(paths.claim('r'), bytesOf(String(process.ppid)));

@@ -96,6 +96,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const begin = async (config: RunConfig): Promise<{ run: string }> => {
     refuseIfBusy();
     await claim(config.id);
+    // Another `begin` may have come in between; its run keeps its claim, this one's is given back.
+    const other = running();
+    if (other && other.job.config.id !== config.id) await store.release(paths.claim(config.id));
     refuseIfBusy();
     const job = new TrainingJob(config, store, events);
     const settled = work(
