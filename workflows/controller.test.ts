@@ -243,6 +243,14 @@ describe('jobs', () => {
     expect((await controller.jobs()).map(({ state }) => state)).toEqual(['done', 'done']);
   });
 
+  it('run one after the other when two begin in the same moment', async () => {
+    await Promise.all([controller.begin(config), controller.begin({ ...config, id: 'second' })]);
+    expect((await controller.jobs()).filter(({ state }) => state === 'queued')).toHaveLength(1);
+    await Promise.all([controller.settled('r'), controller.settled('second')]);
+    expect((await controller.jobs()).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect(await store.stat(paths.claim('second'))).toBeNull();
+  });
+
   it('leave a run alone that another process trains', async () => {
     await store.write(paths.config('r'), bytesOf(JSON.stringify(config)));
     await store.write(paths.claim('r'), bytesOf(String(process.ppid)));
