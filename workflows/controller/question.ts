@@ -1,4 +1,4 @@
-/** One question to one team: a run of a single query whose trace is shown and not kept. */
+/** One question to one team: a run of a single query, kept with what it was asked with. */
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
@@ -7,6 +7,8 @@ import { runBatch } from '../run/runner.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
+import { keepQuestion } from '../workspace/questions.ts';
+import type { RunConfig } from '../schema/run.ts';
 import { listCheckpoints, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
@@ -19,6 +21,8 @@ export type Asking = {
   store: Store;
   room: EngineRoom;
   task: Task;
+  /** How that task is loaded again. */
+  taskFrom: RunConfig['task'];
   outside?: Outside;
   readFile?: (path: string) => Promise<Uint8Array>;
   /** Name of the engine's calls, by which they can be cancelled. */
@@ -31,6 +35,7 @@ export async function askOnce({
   store,
   room,
   task,
+  taskFrom,
   outside,
   readFile,
   call,
@@ -60,7 +65,9 @@ export async function askOnce({
       cancelled,
     }),
   );
-  return settleRewards(workflow, cast, trace);
+  const { seed, web = false } = request;
+  const asked = { workflow, cast, task: taskFrom, seed, web, weights };
+  return keepQuestion(store, asked, await settleRewards(workflow, cast, trace));
 }
 
 async function latestCheckpoint(store: Store, run: string): Promise<{ run: string; step: number }> {
