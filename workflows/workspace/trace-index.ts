@@ -1,12 +1,12 @@
 /**
  * The rows of a run's traces, for lists. Beside each step's traces stands an index of them. The indexes of 64 steps that lie
  * behind the newest are gathered into one block, column by column, so that a list of 100,000 traces reads some tens of files;
- * the rows of the two runs looked at last stay in memory. All of it can be made again from the traces, and is where it does
- * not fit them.
+ * the rows of the two runs looked at last stay in memory. Indexes and blocks are written while a run trains; where one is
+ * missing or does not fit, what it would say is read from the traces.
  */
 import type { TraceFilter, TraceRow, TraceSummary } from '../protocol.ts';
 import { traceSchema, type Trace } from '../schema/trace.ts';
-import { bytesOf, parseAs, parseJson, paths, stepOf } from './layout.ts';
+import { bytesOf, parseAs, paths, stepOf, textOf } from './layout.ts';
 import { readNotes, tagsOf } from './notes.ts';
 import type { Store } from './store.ts';
 import { ordered, page, passes, summarise } from './trace-list.ts';
@@ -67,26 +67,24 @@ export async function writeIndex(
 }
 
 export async function traceSteps(store: Store, run: string): Promise<number[]> {
-  return (await store.list(paths.traces(run))).filter((name) => name.endsWith('.index.json')).map(stepOf);
+  return (await store.list(paths.traces(run))).filter((name) => /^\d+\.index\.json$/.test(name)).map(stepOf);
 }
 
-/** A step's rows with their places; one that is missing a column or damaged is made again from the traces. */
+/** A step's rows with their places; where its index is damaged or of an older kind they are made from the traces. Writes nothing. */
 export async function readIndex(store: Store, run: string, step: number): Promise<IndexRow[]> {
   const name = paths.traceIndex(run, step);
-  const known = indexRows(parsed(await store.read(name), name));
+  const known = indexRows(parsed(await store.read(name)));
   if (known !== null) return known;
-  const rows = await rowsOfLines(store, run, step);
-  await store.write(name, lineOf(rows)).catch(() => {}); // where nothing can be written it is made anew each time
-  return rows;
+  return rowsOfLines(store, run, step);
 }
 
 function lineOf(value: unknown): Uint8Array {
   return bytesOf(`${JSON.stringify(value)}\n`);
 }
 
-function parsed(bytes: Uint8Array, name: string): unknown {
+function parsed(bytes: Uint8Array): unknown {
   try {
-    return parseJson(bytes, name);
+    return JSON.parse(textOf(bytes));
   } catch {
     return null;
   }
@@ -106,7 +104,9 @@ function indexRows(value: unknown): IndexRow[] | null {
 
 function isPlace(value: unknown): boolean {
   const { offset, length } = (value ?? {}) as Partial<Place>;
-  return Number.isSafeInteger(offset) && offset! >= 0 && Number.isSafeInteger(length) && length! <= LINE_MAX;
+  return (
+    Number.isSafeInteger(offset) && offset! >= 0 && Number.isSafeInteger(length) && length! >= 0 && length! <= LINE_MAX
+  );
 }
 
 async function rowsOfLines(store: Store, run: string, step: number): Promise<IndexRow[]> {
@@ -150,16 +150,15 @@ function rowOf(held: Columns, at: number): TraceSummary {
   };
 }
 
-/** Steps of one block, oldest first, as a file; `last` is the last step the block may hold. */
-async function gather(store: Store, run: string, last: number, steps: readonly number[]): Promise<TraceSummary[][]> {
+/** Writes the steps of one block, oldest first, into a file; `last` is the last step the block may hold. */
+async function gather(store: Store, run: string, last: number, steps: readonly number[]): Promise<void> {
   const parts = await Promise.all(steps.map((step) => stepRows(store, run, step)));
   const rows = parts.flat();
   const block: Block = {
     steps: [...steps],
     columns: Object.fromEntries(names.map((name) => [name, rows.map((row) => row[name])])) as Columns,
   };
-  await store.write(paths.traceBlock(run, last), lineOf(block)).catch(() => {});
-  return parts;
+  await store.write(paths.traceBlock(run, last), lineOf(block));
 }
 
 async function stepRows(store: Store, run: string, step: number): Promise<TraceSummary[]> {
@@ -174,7 +173,7 @@ async function readBlock(
   steps: readonly number[],
 ): Promise<Map<number, TraceSummary[]> | null> {
   const name = paths.traceBlock(run, last);
-  const block = parsed(await store.read(name), name) as Partial<Block> | null;
+  const block = parsed(await store.read(name)) as Partial<Block> | null;
   const held = block?.columns;
   if (JSON.stringify(block?.steps) !== JSON.stringify(steps) || typeof held !== 'object' || held === null) return null;
   const count = Array.isArray(held.id) ? held.id.length : 0;
@@ -255,14 +254,14 @@ async function rowsOf(store: Store, run: string): Promise<Rows> {
 async function refresh(store: Store, run: string, rows: Rows): Promise<void> {
   const started = performance.now();
   const files = await store.list(paths.traces(run));
-  const steps = files.filter((name) => name.endsWith('.index.json')).map(stepOf);
+  const steps = files.filter((name) => /^\d+\.index\.json$/.test(name)).map(stepOf);
   const there = new Set(steps);
   for (const step of rows.parts.keys()) if (!there.has(step)) rows.parts.delete(step);
   const missing = steps.filter((step) => !rows.parts.has(step));
   await Promise.all(
     [...byBlock(missing)].map(async ([last, wanted]) => {
       const whole = steps.filter((step) => blockEnd(step) === last);
-      const found = await blockOrSteps(store, run, { last, whole, wanted, files, newest: steps.at(-1)! });
+      const found = await blockOrSteps(store, run, { last, whole, wanted, files });
       for (const [step, part] of found) rows.parts.set(step, part);
     }),
   );
@@ -284,23 +283,18 @@ function byBlock(steps: readonly number[]): Map<number, number[]> {
   return blocks;
 }
 
-type Wanted = { last: number; whole: number[]; wanted: number[]; files: readonly string[]; newest: number };
+type Wanted = { last: number; whole: number[]; wanted: number[]; files: readonly string[] };
 
 async function blockOrSteps(
   store: Store,
   run: string,
-  { last, whole, wanted, files, newest }: Wanted,
+  { last, whole, wanted, files }: Wanted,
 ): Promise<Map<number, TraceSummary[]>> {
-  const few = wanted.length < Math.min(WORTH, whole.length);
   const name = paths.traceBlock(run, last);
-  if (!few && files.includes(name.slice(name.lastIndexOf('/') + 1))) {
+  if (wanted.length >= WORTH && files.includes(name.slice(name.lastIndexOf('/') + 1))) {
     const found = await readBlock(store, run, last, whole);
     if (found) return found;
   }
-  const gathers = !few && whole.length >= WORTH && newest > last;
-  const steps = gathers ? whole : wanted;
-  const parts = gathers
-    ? await gather(store, run, last, whole)
-    : await Promise.all(wanted.map((step) => stepRows(store, run, step)));
-  return new Map(steps.map((step, i) => [step, parts[i]]));
+  const parts = await Promise.all(wanted.map((step) => stepRows(store, run, step)));
+  return new Map(wanted.map((step, i) => [step, parts[i]]));
 }
