@@ -50,6 +50,10 @@ export class Session {
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of single questions asked in this page, by id. */
   readonly singleTraces = new Map<string, Trace>();
+  /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
+  arrivals = $state.raw<(string | null)[]>([]);
+  /** A model file that waits for the Models screen. */
+  droppedModel = $state.raw<File | null>(null);
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();
@@ -106,6 +110,12 @@ export class Session {
 
   go(route: Route): void {
     location.hash = routeHash(route);
+  }
+
+  /** Begins a team on the Team screen: an empty one, or one from a file's text. */
+  bringTeam(text: string | null): void {
+    this.arrivals = [...this.arrivals, text];
+    if (this.route.screen !== 'team') this.go({ screen: 'team', workflow: null });
   }
 
   followAddress(): void {
