@@ -43,6 +43,16 @@ export const shellWords = {
     },
   },
   notice: { dismiss: 'Dismiss', region: 'Messages', saved: 'Saved' },
+  turn: {
+    title: (policy: string, node: string) => `Your turn as ${policy}, at ${node}`,
+    more: (n: number) => (n === 1 ? 'one more after this' : `${n} more after this`),
+    before: 'What the role is told first',
+    told: 'What it is asked',
+    roles: { system: 'Told:', user: 'Asked:', assistant: 'Answered:' },
+    answer: 'What you say',
+    patience: 'The team waits for you.',
+    send: 'Say it',
+  },
   palette: {
     title: 'Find anything',
     placeholder: 'Screens, teams, runs, actions',

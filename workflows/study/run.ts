@@ -65,7 +65,13 @@ async function plan(host: Host, study: Study): Promise<Cell[]> {
   }
 }
 
-const quiet: ControllerEvents = { onJob: () => {}, onStep: () => {}, onText: () => {}, onNotice: () => {} };
+const quiet: ControllerEvents = {
+  onJob: () => {},
+  onStep: () => {},
+  onText: () => {},
+  onTurns: () => {},
+  onNotice: () => {},
+};
 
 type CellRun = {
   host: Host;
