@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { app, crashReporter, dialog, session, shell, type BrowserWindow } from 'electron';
 import type { News } from '../renderer/app/news.ts';
 import { words } from '../renderer/words.ts';
+import { openDownloads } from '../workflows/download/downloads.node.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 import { keepReport, watchSession, type Watch } from './crash-report.ts';
 import { openDocuments } from './documents.ts';
@@ -150,7 +151,14 @@ async function start(): Promise<void> {
   servePages(session.defaultSession, pages);
   const workspace = process.env.TROUPE_WORKSPACE || join(app.getPath('documents'), 'Troupe');
   await mkdir(workspace, { recursive: true });
-  host = await openHostWindow(join(__dirname, 'host-preload.cjs'), openNodeStore(workspace), fail);
+  const store = openNodeStore(workspace);
+  const token = process.env.HF_TOKEN;
+  host = await openHostWindow(
+    join(__dirname, 'host-preload.cjs'),
+    store,
+    (onDownload) => openDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
+    fail,
+  );
   void host.controller.jobs().then(() => (answered = true));
   show();
   openFiles = documents.open;
