@@ -121,6 +121,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: (waiting) => (turns = waiting),
+      onDownload: () => {},
       onNotice: ({ text }) => notices.push(text),
     });
   const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
@@ -131,6 +132,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: () => {},
+      onDownload: () => {},
       onNotice: () => {},
     });
     await alone.begin(config);

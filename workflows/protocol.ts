@@ -177,7 +177,45 @@ export type Note = { trace: string; record?: string; text: string; tags: string[
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
-export type ControllerApi = {
+export type DownloadState = 'listing' | 'running' | 'waiting' | 'checking' | 'paused' | 'failed' | 'done';
+
+/** A model on its way here. */
+export type Download = {
+  /** The name it will have. */
+  name: string;
+  repo: string;
+  endpoint: string;
+  state: DownloadState;
+  /** The file that is being fetched. */
+  file: string;
+  doneBytes: number;
+  /** 0 while unknown. */
+  totalBytes: number;
+  /** Over the last ten seconds. */
+  bytesPerSecond: number;
+  /** null while unknown. */
+  etaMs: number | null;
+  movedAt: number;
+  /** Why it waits or failed. */
+  note?: string;
+};
+
+/** `repo`: "owner/name", "owner/name/file.gguf", "@revision" behind either. */
+export type DownloadRequest = { repo: string; endpoint?: string; name?: string };
+
+/** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
+export type DownloadApi = {
+  /** Those under way and those left unfinished; null where this place cannot download. */
+  downloads(): Promise<Download[] | null>;
+  download(request: DownloadRequest): Promise<Download>;
+  /** Keeps what has come. */
+  pauseDownload(name: string): Promise<void>;
+  resumeDownload(name: string): Promise<Download>;
+  /** Ends it and throws away what has come. */
+  cancelDownload(name: string): Promise<void>;
+};
+
+export type ControllerApi = DownloadApi & {
   device(): Promise<DeviceInfo>;
   devices(measure: boolean): Promise<DeviceReport[]>;
   memory(): Promise<{ usedBytes: number; peakBytes: number }>;
@@ -248,6 +286,7 @@ export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
   onText(event: { record: string; text: string }): void;
+  onDownload(download: Download): void;
   /** All turns that wait for a person now. */
   onTurns(turns: Turn[]): void;
   /** A sentence for the person that belongs to no job: a device lost, a model that could not be read. */
