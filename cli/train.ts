@@ -3,6 +3,7 @@ import path from 'node:path';
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError, type Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
+import type { WeightPrecision } from '../engine/protocol.ts';
 import type { Controller } from '../workflows/controller.ts';
 import type { Job, TrainRequest } from '../workflows/protocol.ts';
 import type { Cast, Method } from '../workflows/schema/cast.ts';
@@ -19,6 +20,7 @@ type TrainOptions = Common & {
   rank?: number;
   alpha?: number;
   cast: string;
+  weights?: string;
   steps?: number;
   queries?: number;
   samples?: number;
@@ -59,6 +61,7 @@ export function addTrain(program: Command): void {
     .option('--rank <n>', 'LoRA rank', whole)
     .option('--alpha <n>', 'LoRA alpha', Number)
     .option('--cast <name>', 'shared, separate, a cast of the workflow, or a .json file', 'shared')
+    .option('--weights <kind>', 'weights that tokens are sampled with: f32, f16, q8 or q4 (WebGPU only; default: f32)')
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)
     .option('--samples <n>', 'answers to each question in a step, for the group estimators', whole)
@@ -201,6 +204,7 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     taskOptions: taskOptionsOf(options),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
+    ...(options.weights === undefined ? {} : { weights: options.weights as WeightPrecision }),
     ...searchOf(options),
     ...(options.allowWeb === true ? { web: true } : {}),
     ...(options.steps === undefined ? {} : { steps: options.steps }),

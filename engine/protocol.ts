@@ -84,6 +84,9 @@ export type TrainMethod =
       readonly layers?: readonly number[];
     };
 
+/** How exact the copy of the weights is that tokens are sampled with; training always takes the float32 ones. */
+export type WeightPrecision = 'f32' | 'f16' | 'q8' | 'q4';
+
 export type PolicySpec = {
   readonly policy: string;
   readonly model: string;
@@ -91,6 +94,8 @@ export type PolicySpec = {
   /** A frozen policy acts and is never updated; it holds no trainable weights. */
   readonly frozen: boolean;
   readonly seed: number;
+  /** 'f32' when absent. Others need a device with hand-written kernels. */
+  readonly rollout?: WeightPrecision;
 };
 
 export type PolicyInfo = {

@@ -92,6 +92,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
           method: choice.method,
           frozen: choice.frozen,
           seed: (seed + i) >>> 0,
+          ...(choice.weights === undefined ? {} : { rollout: choice.weights }),
         });
         seated.set(nameOf(policy), choice.model);
       }
