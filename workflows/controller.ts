@@ -14,6 +14,7 @@ import { TrainingJob } from './controller/job.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
+import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
@@ -50,6 +51,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
   /** The question asked last, and whether it shall end. */
   let asked = { stopped: false };
   const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
+  const turns = openTurns(host.outside, events.onTurns);
+  const outside = (owner: string) => (host.screens === true ? turns.outside(owner) : host.outside);
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
     onToken: ({ record, text }) =>
@@ -93,6 +96,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
   const begin = async (config: RunConfig): Promise<{ run: string }> => {
     refuseIfBusy();
     await claim(config.id);
+    // Another `begin` may have come in between; its run keeps its claim, this one's is given back.
+    const other = running();
+    if (other && other.job.config.id !== config.id) await store.release(paths.claim(config.id));
     refuseIfBusy();
     const job = new TrainingJob(config, store, events);
     const settled = work(
@@ -123,7 +129,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         task: questions,
         engine: await room.engine(),
         store,
-        outside: host.outside,
+        outside: outside(config.id),
         hooks: job.hooks(),
       });
       await job.become(end.outcome);
@@ -170,7 +176,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   /** What is being sampled is set aside anyway; what is being learned is finished. */
   const endRollout = async (run: string): Promise<void> => {
-    if (running()?.job.config.id === run) await (await room.engine()).cancel(rolloutCall(run));
+    if (running()?.job.config.id !== run) return;
+    turns.cancel(run);
+    await (await room.engine()).cancel(rolloutCall(run));
   };
 
   const newAnswer = (): { stopped: boolean } => (asked = { stopped: false });
@@ -253,7 +261,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         config,
         store,
         room,
-        outside: host.outside,
+        outside: outside(ANSWER),
         task: await taskOf(config.task),
         call: ANSWER,
         cancelled: () => mine.stopped,
@@ -268,7 +276,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         request,
         store,
         room,
-        outside: host.outside,
+        outside: outside(ANSWER),
         task: questions,
         call: ANSWER,
         cancelled: () => mine.stopped,
@@ -277,8 +285,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
     stopAnswer: async () => {
       asked.stopped = true;
+      turns.cancel(ANSWER);
       await (await room.engine()).cancel(ANSWER);
     },
+    turns: async () => turns.waiting(),
+    answerTurn: async (id, text) => turns.answer(id, text),
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
     inspectModel: (name) => room.inspect(name),
     evaluate: async (request, onProgress) => {

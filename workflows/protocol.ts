@@ -3,6 +3,7 @@
  * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
  */
 import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo, WeightPrecision } from '../engine/protocol.ts';
+import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
 import type { ForkChange, Trace } from './schema/trace.ts';
@@ -120,6 +121,9 @@ export type TraceFilter = {
   limit?: number;
 };
 
+/** A role's turn that waits for a person. */
+export type Turn = PersonTurn & { readonly id: string };
+
 export type ControllerApi = {
   device(): Promise<DeviceInfo>;
   devices(measure: boolean): Promise<DeviceReport[]>;
@@ -167,6 +171,9 @@ export type ControllerApi = {
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;
+  /** Turns of roles that a person plays, in the order they came; `onTurns` tells of every change. */
+  turns(): Promise<Turn[]>;
+  answerTurn(id: string, text: string): Promise<void>;
   /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
   exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;
 };
@@ -175,6 +182,8 @@ export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
   onText(event: { record: string; text: string }): void;
+  /** All turns that wait for a person now. */
+  onTurns(turns: Turn[]): void;
   /** A sentence for the person that belongs to no job: a device lost, a model that could not be read. */
   onNotice(notice: { level: 'info' | 'warning' | 'error'; text: string }): void;
 };

@@ -13,6 +13,7 @@ import type {
   ModelEntry,
   RunSummary,
   TaskSummary,
+  Turn,
   WorkflowSummary,
 } from '../../workflows/protocol.ts';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
@@ -46,6 +47,8 @@ export class Session {
   models = $state.raw<ModelEntry[]>([]);
   runs = $state.raw<RunSummary[]>([]);
   notices = $state.raw<Notice[]>([]);
+  /** Turns that wait for the person, in the order they came. */
+  turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of single questions asked in this page, by id. */
@@ -59,6 +62,7 @@ export class Session {
     onJob: (job) => this.#jobMoved(job),
     onStep: (run, metrics) => this.#stepDone(run, metrics),
     onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
+    onTurns: (turns) => (this.turns = turns),
     onNotice: (notice) => this.notify(notice.level, notice.text),
   };
 
@@ -73,6 +77,7 @@ export class Session {
       this.refreshModels(),
       this.refreshRuns(),
       this.refreshJobs(),
+      this.attempt(async (api) => (this.turns = await api.turns())),
     ]);
     this.#watchMemory(api);
   }

@@ -4,7 +4,7 @@ import type { Cast } from '../../workflows/schema/cast.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
-import { forRun } from './cast-board.ts';
+import { forRun, modelOf } from './cast-board.ts';
 
 export type Question = { readonly question: string; readonly task: string; readonly run: string };
 
@@ -38,7 +38,7 @@ export class Trial {
     this.said.clear();
     this.running = true;
     const { question, task, run } = asked;
-    const model = Object.values(cast.policies)[0]?.model ?? 'nano';
+    const model = modelOf(forRun(cast));
     const seed = this.#session.singleTraces.size + 1;
     const trace = await this.#session.attempt((api) =>
       api.runQuestion({ workflow, cast: forRun(cast), model, task, question, seed, ...(run ? { run } : {}) }),

@@ -322,6 +322,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     forks: async () => [],
     forkTrace: async () => [],
     stopAnswer: async () => {},
+    turns: async () => [],
+    answerTurn: async () => {},
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],
   };
