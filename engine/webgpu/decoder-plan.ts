@@ -7,7 +7,7 @@ import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
 import type { Adapter, Weights } from '../model/trunk.ts';
 import type { Bound, Gpu, Step } from './gpu.ts';
-import type { Kernel, Tuning } from './kernel.ts';
+import type { Kernel, Rows, Tuning } from './kernel.ts';
 import { attentionKernel } from './kernels/attention.ts';
 import { copyKeysKernel } from './kernels/copy-keys.ts';
 import { drawKernel } from './kernels/draw.ts';
@@ -74,8 +74,8 @@ export type PlanInputs = {
   readonly layers: readonly LayerBuffers[];
   readonly capacity: number;
   readonly rope: GPUBuffer; // [capacity, headDim / 2] of cos and sin
-  /** How many rows a step will have: products are cut for that many at once. */
-  readonly rows: number;
+  /** The rows a step will have: products are cut for them. */
+  readonly rows: Rows;
 };
 
 /** Token ids in `workspace.ids` to final hidden states in `workspace.states`, in order. */
@@ -99,6 +99,7 @@ export function decoderPlan(inputs: PlanInputs): Step[] {
 export function drawPlan({ gpu, config, tuning, packed, workspace, rows }: PlanInputs): Step[] {
   const { hidden: columns, vocab } = config;
   const { step, ids, states, records, numbers } = workspace;
+  if (rows === 'prompts') throw new Error('nothing is drawn from a step of prompts');
   const { head, headFormat: format } = packed;
   const parts = head.map(({ part }) => part);
   return [
@@ -181,7 +182,7 @@ function layerSteps(inputs: PlanInputs, layer: number): Step[] {
 }
 
 /** u = x Aᵀ of all adapters, the layers of a group side by side: few columns, so none is left out for rows of another. */
-function shrinkKernel(low: LowRank, columns: number, tuning: Tuning, rows: number): Kernel {
+function shrinkKernel(low: LowRank, columns: number, tuning: Tuning, rows: Rows): Kernel {
   const shape = { columns, parts: [widthOf(low)], bias: false, accumulate: false, rank: 0, adapters: 0 };
   return linearKernel(shape, formatOf('f32'), tuning, rows);
 }

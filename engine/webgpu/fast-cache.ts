@@ -11,7 +11,7 @@ import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts'
 import { copyPlan, decoderPlan, drawPlan, packAdapters } from './decoder-plan.ts';
 import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
 import type { Gpu, Step } from './gpu.ts';
-import type { Tuning } from './kernel.ts';
+import type { Rows, Tuning } from './kernel.ts';
 import { tileFor } from './kernels/product-loop.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
 import type { PrefixStore, SlotPlace } from './prefix-store.ts';
@@ -122,17 +122,26 @@ export class FastCache implements Cache {
     return workspace;
   }
 
-  /** What a step of `rows` rows runs. */
+  /** What a step of prompts runs, of `rows` rows. */
+  promptPlans(rows: number): Plans {
+    return this.#plansFor(this.workspace(rows), this.#tuning.stages ? 'prompts' : rows);
+  }
+
+  /** What a step of `rows` rows runs, one for each slot. */
   plans(rows: number): Plans {
-    const workspace = this.workspace(rows);
+    return this.#plansFor(this.workspace(rows), rows);
+  }
+
+  #plansFor(workspace: Workspace, rows: Rows): Plans {
     const { adapters, plans } = this.#compiled!;
-    const tile = tileFor(this.#tuning, rows).rows;
+    const { staged, rows: tile } = tileFor(this.#tuning, rows);
     const known = plans.get(tile);
     if (known) return known;
     const gpu = this.#gpu;
     const { own: weights, packed } = this.#weights!;
     const inputs: PlanInputs = {
-      ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace, rows },
+      ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace },
+      rows: staged ? 'prompts' : tile,
       capacity: this.capacity,
       layers: this.#layers.map(({ k, v }) => ({ k: gpu.bufferOf(k), v: gpu.bufferOf(v) })),
       rope: gpu.bufferOf(this.#rope),

@@ -9,7 +9,7 @@ import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
 import type { Adapter, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { makeFastTrunk } from './fast-trunk.ts';
 import { activeGpu } from './gpu.ts';
-import { SOFTWARE_TUNING } from './kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING } from './kernel.ts';
 import { packed } from './kernels/packed-testing.ts';
 import { unpackedReference } from './kernels/pack-weights.ts';
 import { largestDifference, someNumbers } from './testing.ts';
@@ -114,6 +114,18 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     const got = await walk(fast, using);
     expect(tf.memory().numTensors).toBe(before);
     for (const [i, states] of wanted.entries()) expect(largestDifference(got[i], states)).toBeLessThan(2e-4);
+  });
+
+  it('gives them, and each prompt its own bits, as cut for a GPU', { timeout: 300_000 }, async () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const trunk = makeFastTrunk(activeGpu(), CONFIG, { ...GPU_TUNING, rows: [2] }, undefined, 0);
+    const wanted = await walk(plain, using);
+    for (const [i, states] of (await walk(trunk, using)).entries())
+      expect(largestDifference(states, wanted[i])).toBeLessThan(2e-4);
+    const prompts = [Array.from({ length: 50 }, (_, t) => (t * 13) % 101), [4, 5, 6], [9]];
+    const together = await statesOf(trunk, prompts, using);
+    for (const [row, own] of prompts.entries()) expect((await statesOf(trunk, [own], using))[0]).toEqual(together[row]);
+    trunk.dispose();
   });
 
   /** What the trunk's linear layers read after packing. */

@@ -161,7 +161,7 @@ function computeRests(
       workspace.ids,
       Int32Array.from(some, ({ id }) => id),
     );
-    gpu.run(cache.plans(most).states, some.length);
+    gpu.run(cache.promptPlans(most).states, some.length);
   });
 }
 

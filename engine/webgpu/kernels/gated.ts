@@ -2,7 +2,7 @@
  * silu(x Wgᵀ) · (x Wuᵀ): both products and their gate in one pass over x. Either product may carry a low-rank addition.
  * Source: Shazeer 2020, "GLU variants", eq. 5.
  */
-import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
@@ -19,7 +19,7 @@ export type GatedShape = {
 };
 
 /** Bindings: step, x [rows, columns], gate and up [outputs, columns] in `format`, u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
-export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tuning, rows: number): Kernel {
+export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const { columns, outputs, rank, adapters } = shape;
   // Two sums an output: half the outputs keep as many numbers in registers as other products do.
   const tile = tileFor({ ...tuning, outputs: Math.max(1, tuning.outputs / 2) }, rows);
@@ -36,7 +36,7 @@ export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tun
         writes('y', 'f32'),
       ],
       counts: { ...tileCounts(tile, columns, format), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
-      shared: tileShared(tile, 2),
+      shared: tileShared(tile, ['gate', 'up']),
       threads: tile.threads,
       subgroups: tile.handRound,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank),

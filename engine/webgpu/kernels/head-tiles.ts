@@ -40,7 +40,7 @@ export function headTilesKernel({ columns, vocab, part, format }: HeadShape, tun
         ...tileCounts(tile, columns, format),
         ...{ FIRST: part.first, COUNT: part.count, RUN, RUNS: runsOf(vocab), RECORD, MOST: tile.rows },
       },
-      shared: { ...tileShared(tile, 1), logits: width * tile.rows },
+      shared: { ...tileShared(tile, ['w']), logits: width * tile.rows },
       threads: tile.threads,
       subgroups: tile.handRound,
       functions: STEP_FUNCTIONS + formatFunctions(format) + RECORD_FUNCTION,

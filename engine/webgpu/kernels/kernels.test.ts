@@ -62,6 +62,42 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     );
   });
 
+  it.skipIf(cut !== 'gpu').each([
+    ['f32', 70, { columns: 52, parts: [70, 3], bias: true, accumulate: false, rank: 4, adapters: 2 }],
+    ['q8', 3, { columns: 100, parts: [65], bias: false, accumulate: true, rank: 0, adapters: 0 }],
+    ['q4', 65, { columns: 20, parts: [5], bias: false, accumulate: false, rank: 0, adapters: 0 }],
+  ] as [(typeof PRECISIONS)[number], number, LinearShape][])(
+    'linear of prompts, %s: %i rows, %j',
+    async (precision, rows, shape) => {
+      const total = shape.parts.reduce((a, b) => a + b, 0);
+      const { format, bound, values } = await somePacked(precision, total, shape.columns, 1);
+      const low = shape.adapters * shape.rank;
+      const inputs = {
+        ...{ x: someNumbers(rows * shape.columns, 9), w: bound, bias: someNumbers(total, 10) },
+        ...{ u: someNumbers(rows * shape.parts.length * low, 11), b: someNumbers(low * total, 12) },
+        y: someNumbers(rows * total, 13),
+      };
+      const own = someRows(rows, 4, 9, shape.adapters);
+      const got = await runKernel(linearKernel(shape, format, tuning, 'prompts'), inputs, own);
+      const { bias, y, ...always } = { ...inputs, w: values };
+      const parts = { ...(shape.bias ? { bias } : {}), ...(shape.accumulate ? { y } : {}) };
+      const wanted = linearReference(shape, { ...always, ...parts, rows: own });
+      expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
+    },
+  );
+
+  it.skipIf(cut !== 'gpu').each(PRECISIONS)('gated of prompts, %s', async (precision) => {
+    const [rows, columns, outputs] = [67, 36, 70];
+    const gate = await somePacked(precision, outputs, columns, 2);
+    const up = await somePacked(precision, outputs, columns, 3);
+    const shape = { columns, outputs, rank: 0, adapters: 0 };
+    const x = someNumbers(rows * columns, 1, 0.1);
+    const inputs = { x, gate: gate.bound, up: up.bound, y: new Float32Array(rows * outputs) };
+    const got = await runKernel(gatedKernel(shape, gate.format, tuning, 'prompts'), inputs, someRows(rows, 4, 9));
+    const wanted = gatedReference(shape, { x, gate: gate.values, up: up.values });
+    expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
+  });
+
   const plain = { bias: false, accumulate: false, rank: 0, adapters: 0 };
   it.each([
     [1, { ...plain, columns: 52, parts: [133] }],

@@ -3,7 +3,7 @@
  * the old value of y. Weights lie as Hugging Face stores them, [out, in]; q, k and v stand on one another and are one call.
  * Source of the low-rank term: Hu et al. 2021, "LoRA", eq. 3, with u = x Aᵀ of all adapters made by another call of this kernel.
  */
-import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
@@ -23,7 +23,7 @@ export type LinearShape = {
 };
 
 /** Bindings: step, x [rows, columns], w [outputs, columns] in `format`, bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
-export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: Tuning, rows: number): Kernel {
+export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const tile = tileFor(tuning, rows);
   const { columns, parts, bias, rank, adapters } = shape;
   const outputs = sum(parts);
@@ -40,7 +40,7 @@ export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: T
         ...tileCounts(tile, columns, format),
         ...{ OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length, ADAPTERS: adapters },
       },
-      shared: tileShared(tile, 1),
+      shared: tileShared(tile, ['w']),
       threads: tile.threads,
       subgroups: tile.handRound,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape),

@@ -3,21 +3,27 @@
  * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order. With
  * one lane the order is the same whatever the tile, and so is every bit. What becomes of a sum is its kernel's own affair.
  */
-import type { Tuning } from '../kernel.ts';
+import type { Rows, Tuning } from '../kernel.ts';
 import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
 import { each } from '../wgsl.ts';
+import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
 
 export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> & {
-  /** Token rows a thread takes. */
+  /** Token rows a thread takes, or a workgroup that stages them. */
   readonly rows: number;
+  readonly staged: boolean;
 };
 
 /** Outputs of a workgroup. */
-export const tileWidth = ({ threads, lanes, outputs }: Tile): number => (threads / lanes) * outputs;
+export const tileWidth = ({ threads, lanes, outputs, staged }: Tile): number =>
+  staged ? STAGED : (threads / lanes) * outputs;
 
 /** The tile for so many rows: all of them at once, up to what the adapter likes. */
-export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: number): Tile {
-  return { lanes, outputs, threads, handRound, rows: rows.find((most) => most >= count) ?? rows[rows.length - 1] };
+export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: Rows): Tile {
+  if (count === 'prompts')
+    return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: false, rows: STAGED, staged: true };
+  const most = rows.find((own) => own >= count) ?? rows[rows.length - 1];
+  return { lanes, outputs, threads, handRound, rows: most, staged: false };
 }
 
 /** Constants of the loop. Columns are read four at a time. */
@@ -30,8 +36,9 @@ export function tileCounts(tile: Tile, columns: number, format: WeightFormat): R
 }
 
 /** Workgroup memory of the loop: every thread's part of every sum, where sums are shared. */
-export function tileShared(tile: Tile, weights: number): Record<string, number> {
-  return tile.lanes > 1 ? { parts: weights * tile.outputs * tile.rows * stride(tile) } : {};
+export function tileShared(tile: Tile, weights: readonly string[]): Record<string, number> {
+  if (tile.staged) return stagedShared(weights);
+  return tile.lanes > 1 ? { parts: weights.length * tile.outputs * tile.rows * stride(tile) } : {};
 }
 
 /** One more than there are threads, so that threads adding up neighbouring sums read different banks. */
@@ -52,6 +59,7 @@ export type Product = {
  * `firstRow` on, of `rowCount`. Beyond the end the last row is computed again, to be thrown away.
  */
 export function writeProduct(product: Product): string {
+  if (product.tile.staged) return writeStaged(product);
   const { limit } = product;
   const { lanes, outputs, rows } = product.tile;
   const sums = sumsOf(product);
