@@ -35,11 +35,12 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
     seated.clear();
   };
   const open = async () => {
-    const handle = await host.startEngine({
+    const handle: EngineHandle = await host.startEngine({
       ...events,
       onDeviceLost: (event) => {
         forgetAll();
         events.onDeviceLost(event);
+        void handle.close();
       },
     });
     const device = await handle.engine.open(host.device, await host.remembered?.read());
