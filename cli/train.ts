@@ -21,6 +21,7 @@ type TrainOptions = Common & {
   alpha?: number;
   cast: string;
   weights?: string;
+  memory?: number;
   steps?: number;
   queries?: number;
   samples?: number;
@@ -62,6 +63,7 @@ export function addTrain(program: Command): void {
     .option('--alpha <n>', 'LoRA alpha', Number)
     .option('--cast <name>', 'shared, separate, a cast of the workflow, or a .json file', 'shared')
     .option('--weights <kind>', 'weights that tokens are sampled with: f32, f16, q8 or q4 (WebGPU only; default: f32)')
+    .option('--memory <GiB>', 'device memory it may take at most (WebGPU only)', Number)
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)
     .option('--samples <n>', 'answers to each question in a step, for the group estimators', whole)
@@ -205,6 +207,7 @@ async function begin(controller: Controller, workflow: string, options: TrainOpt
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...(options.weights === undefined ? {} : { weights: options.weights as WeightPrecision }),
+    ...(options.memory === undefined ? {} : { memoryGiB: options.memory }),
     ...searchOf(options),
     ...(options.allowWeb === true ? { web: true } : {}),
     ...(options.steps === undefined ? {} : { steps: options.steps }),

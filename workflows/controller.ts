@@ -11,6 +11,7 @@ import { forkTrace } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
 import { TrainingJob } from './controller/job.ts';
+import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
@@ -161,7 +162,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         ? newRunId(workflow.name, castName, await listRuns(store))
         : checkRunId(request.id, (await store.stat(paths.config(request.id))) !== null);
     const taskPath = questions.name === request.task ? undefined : request.task;
-    return composeRun({
+    const config = composeRun({
       request,
       workflow,
       task: questions,
@@ -172,6 +173,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
       software: host.software,
       id,
     });
+    const memory = await checkMemory(config, room, request.memoryGiB);
+    if (memory !== null) events.onNotice({ level: 'info', text: memory });
+    return config;
   };
 
   /** What is being sampled is set aside anyway; what is being learned is finished. */

@@ -40,6 +40,8 @@ export type TrainRequest = {
   cast: string | Cast;
   /** How exact the weights are that every policy samples with, in place of the cast's own. */
   weights?: WeightPrecision;
+  /** What it may take of the device's memory; without, whatever there is. */
+  memoryGiB?: number;
   seed: number;
   steps?: number;
   queries?: number;

@@ -166,6 +166,8 @@ export class FastCache implements Cache {
     this.#forget();
     for (const { k, v } of this.#layers) tf.dispose([k, v]);
     this.#rope.dispose();
+    // Else the pool would keep what training wants the room of.
+    this.#gpu.trim();
   }
 
   #numberOf(adapter: Adapter | null): number | null {
