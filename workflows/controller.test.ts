@@ -62,6 +62,7 @@ function hostOf(store: Store) {
         reason: 'the only one',
       }),
       inspect: async () => info,
+      plan: async () => null,
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
