@@ -64,6 +64,7 @@ function hostOf(store: Store) {
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
+      memory: toy.memory,
       // One number serves all policies, so a new one begins with the number of an untrained one.
       createPolicy: async ({ policy }: { policy: string }) => {
         policies.add(policy);
@@ -372,7 +373,11 @@ describe('jobs', () => {
       const { config: frozen, checkpoints } = await controller.run('b');
       expect(frozen.from).toEqual({ run: 'r', step: 2, weights: { team: 'team' } });
       expect(frozen.title).toBe('Echo, shared, from step 2');
-      expect(checkpoints).toEqual([2, 4]);
+      expect(checkpoints).toMatchObject([
+        { step: 2, eval: { n: 3 } },
+        { step: 4, eval: { n: 3 } },
+      ]);
+      expect(checkpoints[0].bytes).toBeGreaterThan(0);
       expect((await controller.traces('b', { step: 2 })).total).toBe(0);
       expect((await controller.traces('b', { step: 3 })).total).toBeGreaterThan(0);
       await controller.branch({ run: 'b', step: 4, steps: 6, id: 'c' });

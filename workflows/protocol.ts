@@ -111,9 +111,15 @@ export type RunSummary = {
   state: JobState;
   before: Evaluation | null;
   latest: Evaluation | null;
+  seed: number;
+  /** Where a branch began. */
+  from?: { run: string; step: number };
 };
 
-export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
+/** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
+export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
+
+export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: CheckpointSummary[] };
 
 export type TraceSummary = {
   id: string;

@@ -25,6 +25,17 @@ export function timeLeft(job: Job, now: number): string {
   return words.job.left(duration(job.etaMs));
 }
 
+/** Where a run stands in the line: how many wait before it, and whether the line is held because nothing moves. */
+export function placeInQueue(jobs: readonly Job[], run: string): { before: number; held: boolean } | null {
+  const before = jobs.filter(({ state }) => state === 'queued').findIndex((job) => job.run === run);
+  return before < 0 ? null : { before, held: !jobs.some(({ state }) => moving.includes(state)) };
+}
+
+/** Whether something trains, so that what is started now has to wait. */
+export function isBusy(jobs: readonly Job[]): boolean {
+  return jobs.some(({ state }) => moving.includes(state));
+}
+
 /** Whole share done, the step's own progress included; [0, 1]. */
 export function progress(job: Job): number {
   if (job.steps <= 0) return 0;

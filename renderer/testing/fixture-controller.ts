@@ -17,7 +17,7 @@ function wave(step: number, seed: number): number {
 
 function evaluation(step: number, gain: number): Evaluation {
   const f1 = Math.min(0.97, 0.31 + gain * (1 - Math.exp(-step / 18)) + wave(step, 2) * 0.012);
-  return { f1, em: Math.max(0, f1 - 0.08), legal: Math.min(1, 0.7 + step / 120), n: 64, roles: {} };
+  return { f1, em: Math.max(0, f1 - 0.08), legal: Math.min(1, 0.7 + step / 120), n: 64, stderr: 0.04, roles: {} };
 }
 
 export function metricsTo(last: number, gain = 0.55): StepMetrics[] {
@@ -227,6 +227,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     state: id === 'one' ? 'running' : 'done',
     before: evaluation(0, 0),
     latest: evaluation(id === 'one' ? 40 : 60, id === 'one' ? 0.55 : 0.6),
+    seed: 1,
+    ...(id === 'two' ? { from: { run: 'one', step: 20 } } : {}),
   }));
   const metrics = metricsTo(42);
   setInterval(() => job.state === 'running' && events.onJob({ ...job, movedAt: Date.now() }), 1_000);
@@ -305,7 +307,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       config: config(id, runs.find((run) => run.id === id)?.title ?? id, id === 'one' ? 'shared' : 'separate'),
       state: id === 'one' ? job.state : 'done',
       metrics: id === 'one' ? metrics : metricsTo(60, 0.6),
-      checkpoints: [10, 20, 30, 40],
+      checkpoints: [10, 20, 30, 40].map((step) => ({ step, bytes: 9.6e6, eval: evaluation(step, 0.55) })),
     }),
     removeRun: async () => {},
     train: async () => ({ run: 'one' }),

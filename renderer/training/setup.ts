@@ -54,7 +54,7 @@ export function isSetupForm(value: unknown): value is SetupForm {
   );
 }
 
-export type Whole = { readonly label: string; readonly min: number; readonly max: number };
+type Whole = { readonly label: string; readonly min: number; readonly max: number };
 export const wholes = {
   steps: { label: fields.steps, min: 1, max: 1_000_000 },
   queries: { label: fields.queries, min: 1, max: 4_096 },
@@ -67,7 +67,7 @@ export const wholes = {
 
 export type Problems = Partial<Record<keyof SetupForm, string>>;
 
-function whole(text: string, { label, min, max }: Whole): string | null {
+export function wholeProblem(text: string, { label, min, max }: Whole): string | null {
   if (text.trim() === '') return null;
   const value = Number(text);
   return Number.isInteger(value) && value >= min && value <= max
@@ -80,7 +80,7 @@ export function problemsOf(form: SetupForm): Problems {
   for (const [key, rule] of Object.entries(wholes)) {
     const field = key as keyof typeof wholes;
     if (field === 'rank' && form.method !== 'lora') continue;
-    const problem = whole(form[field], rule);
+    const problem = wholeProblem(form[field], rule);
     if (problem) problems[field] = problem;
   }
   if (form.seed.trim() === '') problems.seed = words.training.problems.seed;
