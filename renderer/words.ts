@@ -44,6 +44,15 @@ export const words = {
       failed: 'failed',
     },
   },
+  news: {
+    done: (title: string, steps: number, time: string) => `${title} is done: ${steps} steps in ${time}.`,
+    failed: (title: string, step: number) => `${title} failed after step ${step}.`,
+    paused: (title: string, step: number) => `${title} was paused after step ${step}: its device or engine went away.`,
+    stalled: (title: string, time: string) => `${title} has not moved for ${time}.`,
+    ask: 'Tell me when it ends',
+    granted: 'You will be told when a long run ends or stalls, also while you look elsewhere.',
+    denied: 'Notifications are blocked for this page; allow them in the browser’s settings.',
+  },
   notice: { dismiss: 'Dismiss', region: 'Messages', saved: 'Saved' },
   palette: {
     title: 'Find anything',
@@ -461,6 +470,11 @@ export const words = {
     frozenRun: 'Frozen configuration',
     draft: 'With the unsaved changes made in Team.',
     estimate: (size: string) => `About ${size} of memory by formula; the first step measures it.`,
+    measured: (size: string, formula: string, title: string) =>
+      `${size} of memory, as measured in “${title}”; by formula ${formula}.`,
+    lasts: (time: string, steps: number) =>
+      `About ${time} for ${steps} steps at the pace measured there, tests left out.`,
+    memorySeen: (seen: string, planned: string) => `${seen} of memory at most, ${planned} by formula`,
     smaller: 'More than there is here at once, so batches will be cut smaller.',
     willNotFit: (need: string, have: string) =>
       `Needs about ${need}, more than the ${have} there is here. You can start anyway.`,

@@ -112,6 +112,10 @@ export type RunSummary = {
   before: Evaluation | null;
   latest: Evaluation | null;
   seed: number;
+  /** What was set that decides what a run costs; the method is the first trained policy's. */
+  trained: { method: Method['kind']; policies: number; queries: number };
+  /** What the last step cost; the engine's highest memory so far. */
+  measured?: { device: string; peakBytes: number; stepMs: number };
   /** Where a branch began. */
   from?: { run: string; step: number };
 };
@@ -119,7 +123,12 @@ export type RunSummary = {
 /** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
 export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
 
-export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: CheckpointSummary[] };
+export type RunDetail = {
+  config: RunConfig;
+  state: JobState;
+  metrics: StepMetrics[];
+  checkpoints: CheckpointSummary[];
+};
 
 export type TraceSummary = {
   id: string;

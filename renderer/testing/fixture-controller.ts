@@ -56,6 +56,7 @@ export function metricsTo(last: number, gain = 0.55): StepMetrics[] {
             rolloutMs: 640 + wave(step, 1) * 60,
             updateMs: 420 + wave(step, 2) * 40,
             stepMs: 1_100,
+            peakBytes: 61e6,
             tokensPerSecond: 2_310 + wave(step, 3) * 160,
           },
   }));
@@ -228,6 +229,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     before: evaluation(0, 0),
     latest: evaluation(id === 'one' ? 40 : 60, id === 'one' ? 0.55 : 0.6),
     seed: 1,
+    trained: { method: 'full', policies: id === 'one' ? 1 : 2, queries: 64 },
+    measured: { device: 'WebAssembly SIMD, 2 threads', peakBytes: 61e6, stepMs: 1_100 },
     ...(id === 'two' ? { from: { run: 'one', step: 20 } } : {}),
   }));
   const metrics = metricsTo(42);

@@ -25,7 +25,7 @@ const step = (at: number, f1?: number): StepMetrics => ({
   timing: at === 0 ? {} : { stepMs: 2_000 },
 });
 const detail = (metrics: StepMetrics[]): RunDetail => ({ config: configOf(), state: 'done', metrics, checkpoints: [] });
-const run = (id: string, more: Partial<RunSummary> = {}): RunSummary => ({ id, title: 'T', created: `2026-01-0${id.length}`, workflow: 'w', cast: 'shared', task: 't', model: 'nano', step: 4, steps: 4, state: 'done', before: held(0.2), latest: held(0.5), seed: 1, ...more }); // prettier-ignore
+const run = (id: string, more: Partial<RunSummary> = {}): RunSummary => ({ id, title: 'T', created: `2026-01-0${id.length}`, workflow: 'w', cast: 'shared', task: 't', model: 'nano', step: 4, steps: 4, state: 'done', before: held(0.2), latest: held(0.5), seed: 1, trained: { method: 'full', policies: 1, queries: 32 }, ...more }); // prettier-ignore
 
 describe('the comparison of runs', () => {
   it('puts the settings that differ first and leaves out what only names a run', () => {

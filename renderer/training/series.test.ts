@@ -121,7 +121,7 @@ describe('steps', () => {
       { ...step(1), rollout: { dropped: 2 }, timing: { stepMs: 1_000, tokensPerSecond: 50 } },
       { ...step(2), timing: { stepMs: 3_000, tokensPerSecond: 70 } },
     ];
-    expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2 });
-    expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0 });
+    expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2, peakBytes: null });
+    expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0, peakBytes: null });
   });
 });

@@ -4,6 +4,7 @@
  */
 import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
+import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { words } from '../words.ts';
 
 const fields = words.training.fields;
@@ -102,6 +103,13 @@ export function methodOf(form: SetupForm): Method {
 
 function number(text: string): number | undefined {
   return text.trim() === '' ? undefined : Number(text);
+}
+
+/** How many policies a form would train; the board's cast knows it, a preset by the workflow's roles. */
+export function trainedPolicies(form: SetupForm, workflow: Workflow | null, board: Cast | null): number {
+  const cast = form.cast === 'board' ? board : workflow?.casts[form.cast];
+  if (cast) return Object.values(cast.policies).filter(({ frozen }) => !frozen).length;
+  return form.cast === 'separate' ? Object.keys(workflow?.roles ?? {}).length : 1;
 }
 
 /** The request of a form without problems. `board` is the cast of the cast board where the form asks for it. */

@@ -2,6 +2,7 @@
 import { UserError } from '../../engine/errors.ts';
 import type { CheckpointSummary, Job, JobState, RunDetail, RunSummary } from '../protocol.ts';
 import { checkpointBytes, listCheckpoints, listRuns, readMetrics, readRun, readState } from '../workspace/runs.ts';
+import type { RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Store } from '../workspace/store.ts';
 
 /** A run that was at work when its process ended is paused: resume takes it up from the last checkpoint. */
@@ -45,6 +46,18 @@ export function skip(error: unknown, damaged: (error: UserError) => void): null 
   return null;
 }
 
+function trainedOf({ cast, settings }: RunConfig): RunSummary['trained'] {
+  const policies = Object.values(cast.policies).filter(({ frozen }) => !frozen);
+  return { method: policies[0]?.method.kind ?? 'full', policies: policies.length, queries: settings.queries };
+}
+
+/** Steps a branch inherited were measured elsewhere. */
+function measuredOf({ device, from }: RunConfig, metrics: readonly StepMetrics[]): Pick<RunSummary, 'measured'> {
+  const last = metrics.findLast(({ step, timing }) => step > (from?.step ?? 0) && timing.peakBytes !== undefined);
+  if (last === undefined) return {};
+  return { measured: { device: device.name, peakBytes: last.timing.peakBytes, stepMs: last.timing.stepMs } };
+}
+
 export async function runSummary(store: Store, id: string, job: Job | undefined): Promise<RunSummary> {
   const { config, state, metrics } = await progressOf(store, id, job);
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
@@ -62,6 +75,8 @@ export async function runSummary(store: Store, id: string, job: Job | undefined)
     before: metrics[0]?.eval ?? null,
     latest: evaluations.at(-1) ?? null,
     seed: config.settings.seed,
+    trained: trainedOf(config),
+    ...measuredOf(config, metrics),
     ...(config.from ? { from: { run: config.from.run, step: config.from.step } } : {}),
   };
 }
