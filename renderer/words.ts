@@ -458,6 +458,7 @@ export const words = {
       checkpointEvery: 'Checkpoint every, steps',
       whiten: 'Whitening',
       byDefault: 'default',
+      defaultOf: (value: string) => `default: ${value}`,
     },
     groups: { what: 'What', how: 'How long', learning: 'Learning' },
     problems: {

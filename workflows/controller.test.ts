@@ -290,11 +290,14 @@ describe('jobs', () => {
       seed: 1,
       steps: 1,
     };
+    const planned = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    expect(await controller.runs()).toEqual([]);
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);
     const frozen = (await controller.run(run)).config;
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
+    expect({ ...planned, id: run, created: frozen.created }).toEqual(frozen);
     const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
     await controller.settled(tuned.run);
     expect((await controller.run(tuned.run)).config.settings).toMatchObject({

@@ -172,6 +172,8 @@ export type ControllerApi = {
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
+  /** The configuration that `train` would freeze, every default filled in; nothing is written. */
+  plan(request: TrainRequest): Promise<RunConfig>;
   train(request: TrainRequest): Promise<{ run: string }>;
   branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */

@@ -313,6 +313,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       checkpoints: [10, 20, 30, 40].map((step) => ({ step, bytes: 9.6e6, eval: evaluation(step, 0.55) })),
     }),
     removeRun: async () => {},
+    plan: async () => config('planned', 'Planned', 'shared'),
     train: async () => ({ run: 'one' }),
     branch: async () => ({ run: 'one' }),
     pause: move('paused'),

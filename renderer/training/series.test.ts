@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import { stepFacts, withStep } from './step-facts.ts';
-import { chartsOf, drawn, nextPlace, rows, smoothed, summary, valueAt, valuesAt, type ChartSpec } from './series.ts';
+import {
+  chartsOf,
+  drawn,
+  legendValue,
+  nextPlace,
+  rows,
+  smoothed,
+  summary,
+  valuesAt,
+  type ChartSpec,
+} from './series.ts';
 
 function step(at: number, f1?: number): StepMetrics {
   return {
@@ -76,7 +86,7 @@ describe('charts', () => {
     const spec = chart('f1', [tested, step(1)]);
     expect(spec.lines.map(({ label }) => label)).toEqual(['all tests passed']);
     expect(spec.lines[0].band).toEqual({ low: [expect.closeTo(0.704, 9), null], high: [1, null] });
-    expect(valueAt(spec, spec.lines[0], 0)).toBe('0.90 ± 0.20');
+    expect(legendValue(spec, spec.lines[0], 0)).toBe('0.90 ± 0.20');
     expect(drawn(spec).map(({ part }) => part)).toEqual(['low', 'high', 'line']);
     expect(chart('f1').lines[0].band).toBeUndefined();
   });
@@ -92,6 +102,7 @@ describe('charts', () => {
       [1, 'line'],
     ]);
     expect(valuesAt(spec, 8)).toBe('decomposer -0.50, smoothed -0.50, answerer 0.80, smoothed 0.80');
+    expect(legendValue(spec, spec.lines[1], 8)).toBe('0.80 (0.80)');
     expect(rows(spec).at(-1)?.cells).toEqual(['-0.50', '0.80']);
     const held = chart('f1', many);
     expect(smoothed(held, 5)).toBe(held);

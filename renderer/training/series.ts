@@ -245,12 +245,19 @@ export function summary(spec: ChartSpec): string {
 }
 
 /** "0.42", "0.42 ± 0.03", or "0.42, smoothed 0.40". */
-export function valueAt({ write }: ChartSpec, one: Line, at: number): string {
+function valueAt({ write }: ChartSpec, one: Line, at: number): string {
   const value = one.values[at];
   if (value === null || value === undefined) return write(null);
   if (one.raw) return words.chart.smoothed(write(one.raw[at]), write(value));
   const high = one.band?.high[at];
   return high === null || high === undefined ? write(value) : `${write(value)} ± ${write(Math.max(high - value, value - one.band!.low[at]!))}`; // prettier-ignore
+}
+
+/** The same for a legend, where room is short: "0.42 (0.40)" with what is smoothed behind what was measured. */
+export function legendValue(spec: ChartSpec, one: Line, at: number): string {
+  const value = one.values[at];
+  if (value === null || value === undefined || one.raw === undefined) return valueAt(spec, one, at);
+  return `${spec.write(one.raw[at])} (${spec.write(value)})`;
 }
 
 /** All lines at one step: "decomposer 0.42, answerer 0.40". */

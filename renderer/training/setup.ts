@@ -4,6 +4,7 @@
  */
 import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
+import type { RunConfig } from '../../workflows/schema/run.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { words } from '../words.ts';
 
@@ -103,6 +104,11 @@ export function methodOf(form: SetupForm): Method {
 
 function number(text: string): number | undefined {
   return text.trim() === '' ? undefined : Number(text);
+}
+
+/** What of a plan is worth reading before it starts: all but the workflow's own text, and what names a run or its programs. */
+export function plannedText({ workflow, cast, task, settings, web, device }: RunConfig): object {
+  return { workflow: workflow.name, task, cast, settings, ...(web ? { web } : {}), device };
 }
 
 /** How many policies a form would train; the board's cast knows it, a preset by the workflow's roles. */
