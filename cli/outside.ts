@@ -1,6 +1,6 @@
 /** What the terminal offers beyond its engine: services elsewhere, with keys from the environment, and the person at the keyboard. */
 import { createInterface } from 'node:readline/promises';
-import type { Outside } from '../workflows/run/answering.ts';
+import type { Outside, PersonTurn } from '../workflows/run/answering.ts';
 import { openWeb } from '../workflows/tools/web.node.ts';
 
 export function terminalOutside(): Outside {
@@ -12,7 +12,7 @@ export function terminalOutside(): Outside {
 }
 
 /** Shows a role's turn and reads one line; it speaks on stderr, so that results on stdout stay clean. */
-async function ask({ policy, messages }: Parameters<NonNullable<Outside['ask']>>[0]): Promise<string> {
+async function ask({ policy, messages }: PersonTurn): Promise<string> {
   process.stderr.write(`\n${messages.map(({ role, content }) => `[${role}] ${content}`).join('\n')}\n`);
   const reader = createInterface({ input: process.stdin, output: process.stderr });
   try {

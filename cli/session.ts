@@ -41,6 +41,7 @@ export async function withSession(
       onJob: () => {},
       onStep: () => {},
       onText: () => {},
+      onTurns: () => {},
       // What makes a job fail is said once, where the command ends.
       onNotice: ({ level, text }) => level !== 'error' && output.warn(text),
       ...events,

@@ -28,7 +28,13 @@ function wireOf(port: MessagePortMain): Wire {
   };
 }
 
-const deaf: ControllerEvents = { onJob: () => {}, onStep: () => {}, onText: () => {}, onNotice: () => {} };
+const deaf: ControllerEvents = {
+  onJob: () => {},
+  onStep: () => {},
+  onText: () => {},
+  onTurns: () => {},
+  onNotice: () => {},
+};
 
 function controllerOver(port: MessagePortMain): ControllerApi {
   const remote = connect<ControllerApi, ControllerEvents>(wireOf(port), deaf, []);

@@ -44,6 +44,7 @@ describe('addresses of the desktop pages', () => {
     expect(isOurs('app://troupe.example.org/')).toBe(false);
     expect(isOurs('javascript:alert(1)')).toBe(false);
     expect(typeOf('x/tfjs.wasm')).toBe('application/wasm');
+    expect(typeOf('x/python.mjs')).toMatch(/^text\/javascript/);
     expect(typeOf('x/model.safetensors')).toBe('application/octet-stream');
   });
 });

@@ -30,12 +30,22 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   trace: true,
   forkTrace: true,
   forks: true,
+  notes: true,
+  note: true,
   runQuestion: true,
   stopAnswer: true,
+  turns: true,
+  answerTurn: true,
   exportPolicy: true,
 };
 
-export const controllerEvents = ['onJob', 'onStep', 'onText', 'onNotice'] as const satisfies (keyof ControllerEvents)[];
+export const controllerEvents = [
+  'onJob',
+  'onStep',
+  'onText',
+  'onTurns',
+  'onNotice',
+] as const satisfies (keyof ControllerEvents)[];
 
 export function connectController(port: MessagePort, events: ControllerEvents): ControllerApi {
   const remote = connect<ControllerApi, ControllerEvents>(webWire(port), events, []);

@@ -8,9 +8,10 @@ import { Cancelled } from '../engine/errors.ts';
 import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
-import type { Job } from './protocol.ts';
+import type { Job, Turn } from './protocol.ts';
+import { castSchema } from './schema/cast.ts';
 import type { ForkChange } from './schema/trace.ts';
-import { configOf, echoWorkflow, questionLines, toyEngine } from './train/test-support.ts';
+import { configOf, echoWorkflow, questionLines, toyEngine, twoStepWorkflow } from './train/test-support.ts';
 import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { readMetrics } from './workspace/runs.ts';
@@ -91,6 +92,7 @@ function hostOf(store: Store) {
     startEngine,
     device: 'cpu',
     software: {},
+    screens: true,
     places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },
     readFile: async (name) => bytesOf(name === 'toy.jsonl' ? questionLines(12) : ''),
   };
@@ -111,6 +113,7 @@ describe('jobs', () => {
   let controller: Controller;
   let jobs: Job[];
   let notices: string[];
+  let turns: Turn[];
   const ppo = JSON.parse(JSON.stringify(ppoSettings({ parameters: 1_000, method: 'full', totalSteps: 4 })));
   const config = { ...configOf({ steps: 4, ppo }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
   const open = () =>
@@ -118,6 +121,7 @@ describe('jobs', () => {
       onJob: (job) => jobs.push(job),
       onStep: () => {},
       onText: () => {},
+      onTurns: (waiting) => (turns = waiting),
       onNotice: ({ text }) => notices.push(text),
     });
   const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
@@ -127,6 +131,7 @@ describe('jobs', () => {
       onJob: () => {},
       onStep: () => {},
       onText: () => {},
+      onTurns: () => {},
       onNotice: () => {},
     });
     await alone.begin(config);
@@ -140,6 +145,7 @@ describe('jobs', () => {
     place = hostOf(store);
     jobs = [];
     notices = [];
+    turns = [];
     controller = open();
   });
   afterEach(async () => {
@@ -460,6 +466,66 @@ describe('jobs', () => {
     const asked = ask();
     await controller.stopAnswer();
     await expect(asked).rejects.toBeInstanceOf(Cancelled);
-    expect((await ask()).status).toBe('done');
+    const done = await ask();
+    expect(done).toMatchObject({ status: 'done', id: '1-run-question', step: 1 });
+    expect((await ask()).id).toBe('2-run-question');
+    expect((await controller.traces('-questions', {})).rows.map(({ id }) => id)).toEqual([
+      '2-run-question',
+      '1-run-question',
+    ]);
+    expect((await controller.trace('-questions', done.id)).records[1]).toMatchObject({ text: done.records[1].text });
+    const other = open();
+    const changes: ForkChange[] = [{ kind: 'text', text: 'something else' }];
+    const [fork] = await other.forkTrace({ run: '-questions', trace: done.id, record: 'solve#0', changes });
+    expect(fork).toMatchObject({ id: '1-run-question.fork-1', answer: 'something else', fork: { weights: 0 } });
+    expect(await controller.forks('-questions', done.id)).toEqual([fork]);
+    await controller.note('-questions', { trace: done.id, text: '', tags: ['kept'] });
+    expect((await other.traces('-questions', { tag: 'kept' })).rows.map(({ tags }) => tags)).toEqual([['kept']]);
+    await expect(controller.note('nope', { trace: 'x', text: '', tags: [] })).rejects.toThrow('No such run: nope');
+  });
+
+  it('put the turn of a role that a person plays to the screens, and take the first answer or none', async () => {
+    const by = { kind: 'person' as const };
+    const me = { model: 'none', method: { kind: 'full' as const }, frozen: true, by };
+    const cast = castSchema.parse({ name: 'mine', policies: { me }, roles: { solver: 'me' } });
+    const workflow = workflowSchema.parse(echoWorkflow);
+    const ask = () =>
+      controller.runQuestion({ workflow, question: 'What now?', task: 'toy.jsonl', model: 'toy', cast, seed: 1 });
+    const turn = async (): Promise<Turn> => {
+      while (turns.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+      return turns[0];
+    };
+    const asked = ask();
+    const waiting = await turn();
+    expect(waiting).toMatchObject({ policy: 'me', node: 'solve', left: 0 });
+    expect(waiting.messages.at(-1)!.content).toContain('What now?');
+    expect(await controller.turns()).toEqual([waiting]);
+    await controller.answerTurn(waiting.id, 'a word');
+    expect((await asked).records.find(({ node }) => node === 'solve')?.text).toBe('a word');
+    expect(turns).toEqual([]);
+    await expect(controller.answerTurn(waiting.id, 'again')).rejects.toThrow('answered or ended already');
+    const stopped = ask();
+    await turn();
+    await controller.stopAnswer();
+    await expect(stopped).rejects.toBeInstanceOf(Cancelled);
+    expect(turns).toEqual([]);
+  });
+
+  it('wait for a person while they train, and pause while they wait', async () => {
+    const me = { model: 'none', method: { kind: 'full' as const }, frozen: true, by: { kind: 'person' as const } };
+    const workflow = workflowSchema.parse(twoStepWorkflow);
+    const cast = castSchema.parse({
+      name: 'mine',
+      policies: { small: { model: 'toy', method: { kind: 'full' } }, me },
+      roles: { first: 'small', last: 'me' },
+    });
+    await controller.begin({ ...config, workflow, cast });
+    while (turns.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    expect(turns[0]).toMatchObject({ policy: 'me', node: 'say' });
+    expect(turns[0].left).toBeGreaterThan(0);
+    await controller.pause('r');
+    await controller.settled('r');
+    expect((await controller.run('r')).state).toBe('paused');
+    expect(turns).toEqual([]);
   });
 });

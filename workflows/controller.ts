@@ -8,13 +8,14 @@ import { composeBranch, learnedAt, writeBranch } from './controller/branch.ts';
 import { checkRunId, composeRun, newRunId } from './controller/compose.ts';
 import { openEngineRoom } from './controller/engine-room.ts';
 import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
-import { forkTrace } from './controller/fork.ts';
+import { forkTrace, originOf } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
 import { openJobs } from './controller/jobs.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
+import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import type { Cast } from './schema/cast.ts';
@@ -23,9 +24,10 @@ import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
 import { keepIndex } from './tools/bm25-kept.ts';
 import { checkpointStep, listRuns, readRun, writeRun } from './workspace/runs.ts';
-import { paths } from './workspace/layout.ts';
+import { paths, QUESTIONS } from './workspace/layout.ts';
 import { forksOf, isFork, readAnyTrace } from './workspace/forks.ts';
-import { listTraces } from './workspace/traces.ts';
+import { readNotes, writeNote } from './workspace/notes.ts';
+import { listTraces } from './workspace/trace-index.ts';
 
 /** The engine's calls that answer a person. */
 const ANSWER = 'answer';
@@ -49,6 +51,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
   let partner: string | null = null;
   /** The question asked last, and whether it shall end. */
   let asked = { stopped: false };
+  const turns = openTurns(host.outside, events.onTurns);
+  const outside = (owner: string) => (host.screens === true ? turns.outside(owner) : host.outside);
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
     onToken: ({ record, text }) =>
@@ -76,7 +80,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
 
-  const jobs = openJobs({ store, room, host, events, taskOf });
+  const jobs = openJobs({ store, room, outside, events, taskOf, letGo: (run) => turns.cancel(run) });
 
   const runId = async (chosen: string | undefined, workflow: string, cast: string | Cast): Promise<string> =>
     chosen === undefined
@@ -125,6 +129,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   const newAnswer = (): { stopped: boolean } => (asked = { stopped: false });
 
+  const checkKept = async (run: string): Promise<void> => {
+    if (run !== QUESTIONS && (await store.stat(paths.config(run))) === null) await readRun(store, run);
+  };
+
   const damaged = (error: UserError) => events.onNotice({ level: 'warning', text: error.message });
 
   return {
@@ -163,42 +171,52 @@ export function createController(host: Host, events: ControllerEvents): Controll
     resume: (run) => jobs.resume(run),
     jobs: () => jobs.list(),
     traces: async (run, filter) => {
-      await readRun(store, run);
+      await checkKept(run);
       return listTraces(store, run, filter);
     },
     trace: async (run, id) => {
-      await readRun(store, run);
+      await checkKept(run);
       return readAnyTrace(store, run, id);
     },
     forks: async (run, trace) => {
-      await readRun(store, run);
+      await checkKept(run);
       return forksOf(store, run, trace);
     },
-    forkTrace: async ({ run, ...request }) => {
+    forkTrace: async (request) => {
       const mine = newAnswer();
-      const config = await readRun(store, run);
+      const origin = await originOf(store, request.run, request.trace);
       return forkTrace({
         request,
-        config,
+        origin,
         store,
         room,
-        outside: host.outside,
-        task: await taskOf(config.task),
+        outside: outside(ANSWER),
+        task: await taskOf(origin.task),
         call: ANSWER,
         cancelled: () => mine.stopped,
       });
     },
+    notes: async (run) => {
+      await checkKept(run);
+      return [...(await readNotes(store, run)).list];
+    },
+    note: async (run, note) => {
+      await checkKept(run);
+      await writeNote(store, run, note);
+    },
     runQuestion: async (request) => {
       const mine = newAnswer();
       // A trained team searches the corpus it was trained with.
-      const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
-      const questions = from ? await taskOf(from) : await task(request.task, undefined, {});
+      const taskFrom =
+        request.run === undefined ? { name: request.task, options: {} } : (await readRun(store, request.run)).task;
+      const questions = await taskOf(taskFrom);
       return askOnce({
         request,
         store,
         room,
-        outside: host.outside,
+        outside: outside(ANSWER),
         task: questions,
+        taskFrom,
         call: ANSWER,
         cancelled: () => mine.stopped,
         ...(host.readFile ? { readFile: host.readFile } : {}),
@@ -206,8 +224,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
     stopAnswer: async () => {
       asked.stopped = true;
+      turns.cancel(ANSWER);
       await (await room.engine()).cancel(ANSWER);
     },
+    turns: async () => turns.waiting(),
+    answerTurn: async (id, text) => turns.answer(id, text),
     exportPolicy: (run, policy, what, step) =>
       exportCheckpoint(store, room, { run, policy, what, ...(step === undefined ? {} : { step }) }),
     inspectModel: (name) => room.inspect(name),

@@ -54,6 +54,7 @@ function hostOf(store: Store): Host {
       refOf: (path) => blobOf(store, path),
     },
     remembered: rememberedDevice(store),
+    screens: true,
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };
 }

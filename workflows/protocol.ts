@@ -3,6 +3,7 @@
  * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
  */
 import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo } from '../engine/protocol.ts';
+import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
 import type { ForkChange, Trace } from './schema/trace.ts';
@@ -130,28 +131,66 @@ export type RunDetail = {
   checkpoints: CheckpointSummary[];
 };
 
+/** Of one role in a trace: its mean reward, whether all it said was legal, and how many records it made. */
+export type TraceRoleRow = readonly [reward: number | null, legal: boolean, records: number];
+
 export type TraceSummary = {
   id: string;
+  /** The question's id in its task. */
+  query: string;
   step: number;
   phase: Trace['phase'];
   question: string;
   answer: string;
   status: Trace['status'];
+  /** What the task is scored by. */
+  score: number;
   f1: number;
   em: number;
   /** Mean of the records' rewards. */
   reward: number;
   legal: boolean;
+  /** Whether a tool or another node failed. */
+  failed: boolean;
+  records: number;
+  /** Written by its roles. */
+  tokens: number;
+  roles: Record<string, TraceRoleRow>;
 };
+
+/** A row of a list, with what a person put on the trace and, grouped by question, the size of the group it begins. */
+export type TraceRow = TraceSummary & { tags?: string[]; group?: number };
+
+export type TraceOrder = 'newest' | 'oldest' | 'query' | 'best' | 'worst' | 'most-reward' | 'least-reward' | 'longest';
 
 export type TraceFilter = {
   step?: number;
+  /** First and last step. */
+  from?: number;
+  to?: number;
   phase?: Trace['phase'];
   text?: string;
+  query?: string;
+  /** In which this role spoke; `legal` and `reward` are then the role's. */
+  role?: string;
   legal?: boolean;
+  /** Whether a tool or another node failed. */
+  failed?: boolean;
+  dropped?: boolean;
+  /** Least and most. */
+  reward?: readonly [number, number];
+  score?: readonly [number, number];
+  tag?: string;
+  order?: TraceOrder;
   offset?: number;
   limit?: number;
 };
+
+/** What a person wrote on a trace or on one record of it. */
+export type Note = { trace: string; record?: string; text: string; tags: string[]; at: string };
+
+/** A role's turn that waits for a person. */
+export type Turn = PersonTurn & { readonly id: string };
 
 export type ControllerApi = {
   device(): Promise<DeviceInfo>;
@@ -183,13 +222,18 @@ export type ControllerApi = {
   stop(run: string): Promise<void>;
   jobs(): Promise<Job[]>;
 
-  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }>;
+  /** Of a run, or of the questions asked one by one where the run is `-questions`; so with all that follows. */
+  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceRow[] }>;
   trace(run: string, id: string): Promise<Trace>;
   /** Runs a trace on from one of its records, once for each change; all are kept as its forks. */
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
-  /** Runs one question; the trace streams through onText and is returned whole. */
+  /** Every note of a run, the latest of each trace and record. */
+  notes(run: string): Promise<Note[]>;
+  /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */
+  note(run: string, note: Omit<Note, 'at'>): Promise<void>;
+  /** Runs one question; the trace streams through onText, is kept and returned whole. */
   runQuestion(request: {
     workflow: string | Workflow;
     cast: string | Cast;
@@ -205,6 +249,9 @@ export type ControllerApi = {
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;
+  /** Turns of roles that a person plays, in the order they came; `onTurns` tells of every change. */
+  turns(): Promise<Turn[]>;
+  answerTurn(id: string, text: string): Promise<void>;
   /** Files of a checkpoint, the newest without a step, for download: PEFT adapter or merged safetensors. */
   exportPolicy(
     run: string,
@@ -218,6 +265,8 @@ export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
   onText(event: { record: string; text: string }): void;
+  /** All turns that wait for a person now. */
+  onTurns(turns: Turn[]): void;
   /** A sentence for the person that belongs to no job: a device lost, a model that could not be read. */
   onNotice(notice: { level: 'info' | 'warning' | 'error'; text: string }): void;
 };

@@ -13,6 +13,7 @@ import type {
   ModelEntry,
   RunSummary,
   TaskSummary,
+  Turn,
   WorkflowSummary,
 } from '../../workflows/protocol.ts';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
@@ -29,6 +30,7 @@ type TextListener = (event: { record: string; text: string }) => void;
 
 const MEMORY_EVERY_MS = 3_000;
 const INFO_STAYS_MS = 6_000;
+const SINGLE_KEPT = 20;
 
 /** The sentence of a failure, without a class name in front. */
 export function sentence(failure: unknown): string {
@@ -47,9 +49,11 @@ export class Session {
   models = $state.raw<ModelEntry[]>([]);
   runs = $state.raw<RunSummary[]>([]);
   notices = $state.raw<Notice[]>([]);
+  /** Turns that wait for the person, in the order they came. */
+  turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
   readonly jobs = new SvelteMap<string, Job>();
-  /** Traces of single questions asked in this page, by id. */
+  /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new Map<string, Trace>();
   readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
@@ -61,6 +65,7 @@ export class Session {
     onJob: (job) => this.#jobMoved(job),
     onStep: (run, metrics) => this.#stepDone(run, metrics),
     onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
+    onTurns: (turns) => (this.turns = turns),
     onNotice: (notice) => this.notify(notice.level, notice.text),
   };
 
@@ -78,8 +83,14 @@ export class Session {
       this.refreshModels(),
       this.refreshRuns(),
       this.refreshJobs(),
+      this.attempt(async (api) => (this.turns = await api.turns())),
     ]);
     this.#watchMemory(api);
+  }
+
+  keepSingle(trace: Trace): void {
+    this.singleTraces.set(trace.id, trace);
+    for (const old of [...this.singleTraces.keys()].slice(0, -SINGLE_KEPT)) this.singleTraces.delete(old);
   }
 
   fail(reason: string): void {

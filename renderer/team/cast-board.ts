@@ -3,7 +3,7 @@
  * choice means in memory and samples. Policies keep their order; a policy nobody plays stays on the board and out of runs.
  */
 import type { ModelEntry } from '../../workflows/protocol.ts';
-import type { Cast, Method, PolicyChoice } from '../../workflows/schema/cast.ts';
+import { endpointSchema, type Cast, type Method, type PolicyChoice } from '../../workflows/schema/cast.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { presetCast } from '../../workflows/train/cast.ts';
 
@@ -17,19 +17,52 @@ export function baseOf(models: readonly ModelEntry[]): Base {
   return entry ? baseFor(entry) : { model: 'nano', method: { kind: 'full' } };
 }
 
+const LORA: Method = {
+  kind: 'lora',
+  rank: 16,
+  alpha: 32,
+  targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
+};
+
 export function baseFor(entry: ModelEntry): Base {
   const small = (entry.info?.parameters ?? 0) < FULL_BELOW_PARAMETERS;
   return {
     model: entry.name,
-    method: small
-      ? { kind: 'full' }
-      : {
-          kind: 'lora',
-          rank: 16,
-          alpha: 32,
-          targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-        },
+    method: small ? { kind: 'full' } : LORA,
   };
+}
+
+/** Who answers for a policy: its model, trained whole, through an adapter or not at all; a person; a service. */
+export type Player = 'full' | 'lora' | 'frozen' | 'person' | 'service';
+
+export function playerOf({ by, frozen, method }: PolicyChoice): Player {
+  if (by) return by.kind === 'person' ? 'person' : 'service';
+  return frozen ? 'frozen' : method.kind;
+}
+
+/** The policy with another player. A service begins as one on this machine, where nothing leaves it. */
+export function played(board: Cast, policy: string, by: Player): Cast {
+  switch (by) {
+    case 'full':
+      return changePolicy(board, policy, { by: undefined, frozen: false, method: { kind: 'full' } });
+    case 'lora':
+      return changePolicy(board, policy, { by: undefined, frozen: false, method: LORA });
+    case 'frozen':
+      return changePolicy(board, policy, { by: undefined, frozen: true });
+    case 'person':
+      return changePolicy(board, policy, { by: { kind: 'person' }, frozen: true });
+    case 'service': {
+      const endpoint = endpointSchema.parse({ kind: 'endpoint', url: 'http://localhost:8080/v1', model: 'default' });
+      return changePolicy(board, policy, { by: endpoint, frozen: true });
+    }
+    default:
+      return by satisfies never;
+  }
+}
+
+/** The model a team runs on where only one can be named; a service's or a person's is none. */
+export function modelOf(board: Cast): string {
+  return Object.values(board.policies).find((policy) => !policy.by)?.model ?? 'nano';
 }
 
 function policyOf(base: Base): PolicyChoice {
@@ -156,7 +189,8 @@ export function meaning(board: Cast, models: readonly ModelEntry[], queries: num
 function trainBytes(policies: readonly PolicyChoice[], models: readonly ModelEntry[]): number | null {
   let total = 0;
   const bases = new Set<string>();
-  for (const { model, method, frozen } of policies) {
+  for (const { model, method, frozen, by } of policies) {
+    if (by) continue;
     const memory = models.find((entry) => entry.name === model)?.info?.memory;
     if (!memory) return null;
     if (method.kind === 'full' && !frozen) {

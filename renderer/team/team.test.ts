@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ModelEntry } from '../../workflows/protocol.ts';
+import { castSchema } from '../../workflows/schema/cast.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
 import {
   addPolicy,
@@ -10,6 +11,9 @@ import {
   fitted,
   forRun,
   meaning,
+  modelOf,
+  played,
+  playerOf,
   playing,
   presetOf,
   removePolicy,
@@ -46,6 +50,22 @@ describe('cast board', () => {
     expect(Object.keys(removePolicy(back, 'policy-2').policies)).toEqual(['team']);
     expect(removePolicy(back, 'team')).toBe(back);
     expect(assign(board, 'answerer', 'nobody')).toBe(board);
+  });
+  it('lets a person or a service play, whom no model and no memory belongs to, and a model again', () => {
+    const apart = separateCast(sampleWorkflow, base);
+    const models = [model('nano', 1, 10, 4)];
+    const mixed = played(played(apart, 'decomposer', 'person'), 'answerer', 'lora');
+    expect(castSchema.parse(mixed).policies).toMatchObject({
+      decomposer: { frozen: true, by: { kind: 'person' } },
+      answerer: { frozen: false, method: { kind: 'lora' } },
+    });
+    expect(meaning(mixed, models, 1).trainBytes).toBe(4);
+    const served = played(apart, 'decomposer', 'service');
+    expect(castSchema.parse(served).policies.decomposer.by).toMatchObject({ url: 'http://localhost:8080/v1' });
+    expect(modelOf({ ...served, policies: { ...served.policies, decomposer: { ...served.policies.decomposer, model: 'none' } } })).toBe('nano'); // prettier-ignore
+    for (const by of ['full', 'lora', 'frozen', 'person', 'service'] as const)
+      expect(playerOf(played(served, 'decomposer', by).policies.decomposer)).toBe(by);
+    expect(presetOf(played(served, 'decomposer', 'full'), roles)).toBe('separate');
   });
   it('always gives every role a policy that exists', () => {
     fc.assert(

@@ -4,7 +4,7 @@ import type { Cast } from '../../workflows/schema/cast.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
-import { forRun } from './cast-board.ts';
+import { forRun, modelOf } from './cast-board.ts';
 
 export type Question = { readonly question: string; readonly task: string; readonly run: string };
 
@@ -18,6 +18,7 @@ export class Trial {
   /** What each node of the drawing said, by node; inside a group, by the group and the node. */
   readonly said = new SvelteMap<string, string>();
   readonly #session: Session;
+  #asked = 0;
 
   constructor(session: Session) {
     this.#session = session;
@@ -38,16 +39,15 @@ export class Trial {
     this.said.clear();
     this.running = true;
     const { question, task, run } = asked;
-    const model = Object.values(cast.policies)[0]?.model ?? 'nano';
-    const seed = this.#session.singleTraces.size + 1;
+    const model = modelOf(forRun(cast));
+    const seed = (this.#asked += 1);
     const trace = await this.#session.attempt((api) =>
       api.runQuestion({ workflow, cast: forRun(cast), model, task, question, seed, ...(run ? { run } : {}) }),
     );
     this.running = false;
     if (!trace) return void (this.question = null);
-    const id = `${trace.id}-${seed}`;
-    this.#session.singleTraces.set(id, { ...trace, id });
-    this.trace = { ...trace, id };
+    this.#session.keepSingle(trace);
+    this.trace = trace;
     // What was streamed may lack what a tool gave or a service said at once.
     for (const record of trace.records)
       if (record.text !== undefined) this.said.set(record.node, record.text.slice(0, SHOWN));

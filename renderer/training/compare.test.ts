@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { RunDetail, RunSummary, TraceSummary } from '../../workflows/protocol.ts';
+import type { RunDetail, RunSummary } from '../../workflows/protocol.ts';
 import type { Evaluation, StepMetrics } from '../../workflows/schema/run.ts';
 import { configOf } from '../../workflows/train/test-support.ts';
 import {
@@ -62,13 +62,12 @@ describe('the comparison of runs', () => {
     expect(charts.find(({ id }) => id === 'sft')).toBeUndefined();
   });
   it('tests the last held-out results question by question', () => {
-    const row = (step: number, question: number, f1: number, status: 'done' | 'dropped' = 'done') =>
-      ({ id: `00000${step}-eval-q${question}`, step, phase: 'eval', question: '', answer: '', status, f1, em: 0, reward: 0, legal: true }) satisfies TraceSummary; // prettier-ignore
-    const a = [0, 1, 2, 3].map((q) => row(2, q, 0.5));
-    const b = [row(4, 1, 1), row(4, 2, 1), row(4, 3, 1, 'dropped'), row(4, 9, 1)];
+    const row = (query: number, score: number, status: 'done' | 'dropped' = 'done') => ({ query: `q${query}`, score, status }); // prettier-ignore
+    const a = [0, 1, 2, 3].map((query) => row(query, 0.5));
+    const b = [row(1, 1), row(2, 1), row(3, 1, 'dropped'), row(9, 1)];
     expect(pairedDifference(a, b)).toMatchObject({ n: 3, mean: expect.closeTo(1 / 6) });
     expect(pairedDifference(a, [])).toBeNull();
-    const certain = pairedDifference(a, a.map((one) => ({ ...one, f1: 0.75 })))!; // prettier-ignore
+    const certain = pairedDifference(a, a.map((one) => ({ ...one, score: 0.75 })))!; // prettier-ignore
     expect(pairedText(certain)).toBe('+0.25 [+0.25, +0.25] on 4 questions: a clear difference');
     expect(pairedText({ mean: 0.02, low: -0.03, high: 0.07, n: 100 })).toBe(
       '+0.02 [−0.03, +0.07] on 100 questions: no clear difference',

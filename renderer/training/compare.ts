@@ -152,25 +152,22 @@ export function lastTest(metrics: readonly StepMetrics[]): number | null {
   return metrics.findLast((step) => step.eval)?.step ?? null;
 }
 
+export type Answered = Pick<TraceSummary, 'query' | 'status' | 'score'>;
 export type Paired = Interval & { readonly n: number };
 
 /**
- * Mean difference of held-out F1, `b` less `a`, over the questions both answered, with its 95 % interval by the paired
- * bootstrap; null where they share none. A dropped question counts as a wrong one.
+ * Mean difference of the held-out score, `b` less `a`, over the questions both answered, with its 95 % interval by the
+ * paired bootstrap; null where they share none. A dropped question counts as a wrong one.
  */
-export function pairedDifference(a: readonly TraceSummary[], b: readonly TraceSummary[]): Paired | null {
-  const scores = (rows: readonly TraceSummary[]) =>
-    new Map(rows.map((row) => [questionOf(row), row.status === 'done' ? row.f1 : 0]));
+export function pairedDifference(a: readonly Answered[], b: readonly Answered[]): Paired | null {
+  const scores = (rows: readonly Answered[]) =>
+    new Map(rows.map(({ query, status, score }) => [query, status === 'done' ? score : 0]));
   const [first, second] = [scores(a), scores(b)];
-  const differences = [...first].flatMap(([question, f1]) =>
-    second.has(question) ? [second.get(question)! - f1] : [],
-  );
+  const differences = [...first].flatMap(([query, score]) => {
+    const other = second.get(query);
+    return other === undefined ? [] : [other - score];
+  });
   return differences.length === 0 ? null : { ...pairedBootstrap([differences]), n: differences.length };
-}
-
-/** "000012-eval-q7" without its step. */
-function questionOf({ id }: TraceSummary): string {
-  return id.replace(/^\d+-/, '');
 }
 
 /** "+0.05 [−0.01, +0.11] on 100 questions: no clear difference". */

@@ -37,17 +37,24 @@ export class Comparison {
     const base = await this.#lastAnswers(first);
     for (const id of rest) {
       const answers = await this.#lastAnswers(id);
-      this.pairs.set(`${first} ${id}`, base && answers ? pairedDifference(base, answers) : null);
+      this.pairs.set(
+        `${first} ${id}`,
+        base && answers && this.#sameTask(first, id) ? pairedDifference(base, answers) : null,
+      );
     }
   }
 
-  /** Null where a run has no test yet, or is scored by something else than words. */
+  /** Questions of two tasks may have the same ids. */
+  #sameTask(a: string, b: string): boolean {
+    const [first, second] = [a, b].map((id) => this.details.get(id)?.config.task);
+    return first?.name === second?.name && first?.path === second?.path;
+  }
+
+  /** Null where a run has no test yet. */
   async #lastAnswers(id: string): Promise<readonly TraceSummary[] | null> {
     const detail = this.details.get(id);
     const step = detail ? lastTest(detail.metrics) : null;
     if (!detail || step === null) return null;
-    const { metric = 'f1' } = detail.metrics.findLast((one) => one.eval)!.eval!;
-    if (metric !== 'f1' && metric !== 'em') return null;
     const holder = runOfStep(this.#session.runs, id, step);
     const list = await this.#session.attempt((api) =>
       api.traces(holder, { step, phase: 'eval', limit: QUESTIONS_MAX }),

@@ -6,6 +6,7 @@ import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
 import type { RunConfig } from '../../workflows/schema/run.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
+import { modelOf } from '../team/cast-board.ts';
 import { words } from '../words.ts';
 
 const fields = words.training.fields;
@@ -127,7 +128,7 @@ export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
   const request: TrainRequest = {
     workflow: form.workflow,
     task: form.task,
-    model: onBoard ? (Object.values(board.policies)[0]?.model ?? form.model) : form.model,
+    model: onBoard ? modelOf(board) : form.model,
     method: onBoard ? undefined : methodOf(form),
     cast: onBoard ? board : form.cast === 'board' ? 'shared' : form.cast,
     seed: Number(form.seed),

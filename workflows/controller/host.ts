@@ -15,5 +15,7 @@ export type Host = {
   readFile?(path: string): Promise<Uint8Array>;
   /** Services and people that may play a role; absent where neither can be reached. */
   outside?: Outside;
+  /** Whether screens are connected: people there may play a role. */
+  screens?: boolean;
   software: Readonly<Record<string, string>>;
 };

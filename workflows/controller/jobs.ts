@@ -39,14 +39,16 @@ type Entry = { readonly job: TrainingJob; readonly settled: Promise<void>; reado
 type Parts = {
   store: Store;
   room: EngineRoom;
-  host: Pick<Host, 'outside'>;
+  outside(run: string): Host['outside'];
   events: JobEvents & { onNotice(notice: { level: 'error'; text: string }): void };
   taskOf(frozen: RunConfig['task']): Promise<Task>;
+  /** Ends the turns of persons that the run waits for. */
+  letGo(run: string): void;
 };
 
 const moving: readonly Job['state'][] = ['starting', 'running', 'pausing', 'stopping'];
 
-export function openJobs({ store, room, host, events, taskOf }: Parts): Jobs {
+export function openJobs({ store, room, outside, events, taskOf, letGo }: Parts): Jobs {
   const entries = new Map<string, Entry>();
   let waiting: Entry[] = [];
   /** The last run's work, which ends only when its policies are given back. */
@@ -120,7 +122,7 @@ export function openJobs({ store, room, host, events, taskOf }: Parts): Jobs {
       await room.seat(cast, config.settings.seed, nameOf, (phase) => job.preparing(phase, 0, 1));
       await job.become('running');
       const engine = await room.engine();
-      const end = await train({ config, task, engine, store, outside: host.outside, hooks: job.hooks() });
+      const end = await train({ config, task, engine, store, outside: outside(config.id), hooks: job.hooks() });
       await job.become(end.outcome);
     } catch (error) {
       await failed(job, error);
@@ -141,7 +143,9 @@ export function openJobs({ store, room, host, events, taskOf }: Parts): Jobs {
 
   /** What is being sampled is set aside anyway; what is being learned is finished. */
   const endRollout = async (run: string): Promise<void> => {
-    if (running()?.config.id === run) await (await room.engine()).cancel(rolloutCall(run));
+    if (running()?.config.id !== run) return;
+    letGo(run);
+    await (await room.engine()).cancel(rolloutCall(run));
   };
 
   /** Whether the run waited, and waits no more. */

@@ -15,7 +15,15 @@ export type Outside = {
   /** Reads pages, for runs that allow the web. */
   web?: Web;
   /** Puts a role's turn to a person and returns what they say. */
-  ask?(turn: { policy: string; messages: readonly ChatMessage[] }): Promise<string>;
+  ask?(turn: PersonTurn): Promise<string>;
+};
+
+/** What a person is asked: whom they play, at which node, what the role was told, and how many turns come right after. */
+export type PersonTurn = {
+  readonly policy: string;
+  readonly node: string;
+  readonly messages: readonly ChatMessage[];
+  readonly left: number;
 };
 
 /** Longest text taken from a person. */
@@ -64,13 +72,21 @@ async function askPerson(
 ): Promise<Generation[]> {
   if (ask === undefined)
     throw new UserError(
-      `There is nobody to ask here for the policy ${policy}; use "troupe run" in a terminal, or give the role a model`,
+      `There is nobody to ask here for the policy ${policy}; ask the question in the window or in a terminal, or give the role a model`,
     );
   const answers: Generation[] = [];
-  for (const { record, prompt } of requests) {
+  for (const [i, { record, prompt }] of requests.entries()) {
     const messages = 'messages' in prompt ? prompt.messages : [];
-    const text = (await ask({ policy, messages })).slice(0, maxSaid);
+    const text = (await ask({ policy, node: nodeOf(record), messages, left: requests.length - 1 - i })).slice(
+      0,
+      maxSaid,
+    );
     answers.push({ record, promptIds: [], ids: [], pieces: [], text, logprobs: [], entropy: [], finish: 'stop' });
   }
   return answers;
+}
+
+/** "<trace>/<node>#<visit>" as the runner names its calls. */
+function nodeOf(record: string): string {
+  return record.slice(record.lastIndexOf('/') + 1).split('#')[0];
 }

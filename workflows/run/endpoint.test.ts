@@ -165,6 +165,17 @@ describe('roles that are no models of this machine', () => {
     expect(rewardsOf(trace)).toEqual({ 'answer#0': 1 });
   });
 
+  it('may take longer than a node may where they are people', async () => {
+    const { generate } = scripted(() => 'Oakton');
+    const hurried = {
+      ...flow,
+      nodes: flow.nodes.map((node) => (node.kind === 'role' ? { ...node, timeoutMs: 20 } : node)),
+    };
+    const outside = { ask: () => new Promise<string>((settle) => setTimeout(settle, 200, '<q>Mira</q>')) };
+    const trace = await runOne(hurried, query, answering(cast, generate, outside), { cast, task });
+    expect(trace).toMatchObject({ status: 'done', answer: 'Oakton' });
+  });
+
   it('are refused where nobody can be asked, and where they should learn', async () => {
     const { generate } = scripted(() => '');
     await expect(answering(cast, generate)('person', [])).rejects.toThrow('nobody to ask here for the policy person');

@@ -158,8 +158,11 @@ function byPolicy(calls: readonly Call[]): Call[][] {
 
 /** Policies side by side, since those on one base may share the device's steps; a failure waits for the others to end. */
 async function callAll(run: RunBatch, calls: readonly Call[]): Promise<void> {
-  const allowedMs = timeOf(calls);
-  const outcomes = await Promise.allSettled(byPolicy(calls).map((batch) => callPolicy(run, batch, allowedMs)));
+  const sharedMs = timeOf(calls);
+  // A person thinks as long as they like; who does not want to wait stops the run.
+  const allowedMs = ([{ pending }]: readonly Call[]): number =>
+    run.cast.policies[pending.policy].by?.kind === 'person' ? longestTimerMs : sharedMs;
+  const outcomes = await Promise.allSettled(byPolicy(calls).map((batch) => callPolicy(run, batch, allowedMs(batch))));
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
 }
 

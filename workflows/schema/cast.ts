@@ -19,7 +19,7 @@ export const methodSchema = z.discriminatedUnion('kind', [
 ]);
 
 /** An OpenAI-compatible service. The key is named, never written: it lives in the environment. */
-const endpointSchema = z.object({
+export const endpointSchema = z.object({
   kind: z.literal('endpoint'),
   /** Up to and without "/chat/completions": "https://api.example.com/v1". */
   url: z.url({ protocol: /^https?$/ }).max(2_000),

@@ -52,6 +52,7 @@ export const trainSettingsSchema = z.object({
   sft: tuneSchema.optional(),
 });
 
+export const RUN_VERSION = 1;
 /** Where a branch left another run, and whose weights each of its policies began with; the others began untrained. */
 const branchPointSchema = z.object({
   run: z.string(),
@@ -61,7 +62,7 @@ const branchPointSchema = z.object({
 
 export const runSchema = z.object({
   troupe: z.literal('run'),
-  version: z.literal(1),
+  version: z.literal(RUN_VERSION),
   id: z.string(),
   created: z.string(),
   title: z.string(),

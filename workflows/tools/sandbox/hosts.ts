@@ -15,8 +15,7 @@ export type SandboxThread = {
 };
 
 export type SandboxHost = {
-  /** Null for a language this place cannot run. */
-  readonly start: Readonly<Record<Language, (() => SandboxThread) | null>>;
+  readonly start: Readonly<Record<Language, () => SandboxThread>>;
   /** Logical processors. */
   readonly cores: number;
 };

@@ -16,7 +16,7 @@ function threadOf(worker: Worker): SandboxThread {
 registerSandboxHost({
   start: {
     javascript: () => threadOf(new Worker(new URL('./javascript.web.ts', import.meta.url), { type: 'module' })),
-    python: null,
+    python: () => threadOf(new Worker(new URL('./python.web.ts', import.meta.url), { type: 'module' })),
   },
   cores: navigator.hardwareConcurrency || 1,
 });

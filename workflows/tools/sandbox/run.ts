@@ -2,7 +2,7 @@
  * Runs programs in sandboxes: each language has a few threads, each thread runs one program at a time, what does not fit
  * waits. A thread that overruns is ended from outside and replaced when the next program comes. Knows no language.
  */
-import { Cancelled, UserError } from '../../../engine/errors.ts';
+import { Cancelled } from '../../../engine/errors.ts';
 import { sandboxHost, type SandboxThread } from './hosts.ts';
 import {
   failed,
@@ -29,8 +29,8 @@ type Job = {
 };
 
 /**
- * Runs one program. A program that fails, or breaks a limit, is a result, not an error. Throws a UserError where the
- * language cannot run here, Cancelled when `signal` aborts, and an Error when the sandbox itself does not start.
+ * Runs one program. A program that fails, or breaks a limit, is a result, not an error. Throws Cancelled when `signal`
+ * aborts, and an Error when the sandbox itself does not start.
  */
 export function runProgram(language: Language, request: ProgramRequest, signal?: AbortSignal): Promise<ProgramResult> {
   const refused = refusal(request);
@@ -56,11 +56,8 @@ function queueOf(language: Language): Queue {
   let queue = queues.get(language);
   if (queue === undefined) {
     const { start, cores } = sandboxHost();
-    const thread = start[language];
-    if (thread === null)
-      throw new UserError(`This place cannot run programs in ${language}; use the terminal, or another language`);
     const size = Math.max(1, Math.min(threadsMax, cores - 1));
-    queue = { start: thread, size, waiting: [], idle: new Set(), busy: 0 };
+    queue = { start: start[language], size, waiting: [], idle: new Set(), busy: 0 };
     queues.set(language, queue);
   }
   return queue;
