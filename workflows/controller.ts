@@ -161,6 +161,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
     },
+    plan: (request) => compose(request),
     train: async (request) => {
       const config = await compose(request);
       await writeRun(store, config);

@@ -116,9 +116,24 @@ export type RunSummary = {
   state: JobState;
   before: Evaluation | null;
   latest: Evaluation | null;
+  seed: number;
+  /** What was set that decides what a run costs; the method is the first trained policy's. */
+  trained: { method: Method['kind']; policies: number; queries: number };
+  /** What the last step cost; the engine's highest memory so far. */
+  measured?: { device: string; peakBytes: number; stepMs: number };
+  /** Where a branch began. */
+  from?: { run: string; step: number };
 };
 
-export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
+/** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
+export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
+
+export type RunDetail = {
+  config: RunConfig;
+  state: JobState;
+  metrics: StepMetrics[];
+  checkpoints: CheckpointSummary[];
+};
 
 /** Of one role in a trace: its mean reward, whether all it said was legal, and how many records it made. */
 export type TraceRoleRow = readonly [reward: number | null, legal: boolean, records: number];
@@ -238,6 +253,8 @@ export type ControllerApi = DownloadApi & {
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
+  /** The configuration that `train` would freeze, every default filled in; nothing is written. */
+  plan(request: TrainRequest): Promise<RunConfig>;
   train(request: TrainRequest): Promise<{ run: string }>;
   branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
