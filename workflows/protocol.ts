@@ -52,6 +52,8 @@ export type TrainRequest = {
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
+  /** `all` keeps every checkpoint that `checkpointEvery` makes, beside the newest and the best. */
+  keepCheckpoints?: 'best' | 'all';
   /** Of the task: {"heldOut": 100}. */
   taskOptions?: Record<string, string | number | boolean>;
   /** Let tools read the web, from the hosts their nodes name. */
@@ -64,7 +66,25 @@ export type TrainRequest = {
   sft?: Record<string, unknown>;
 };
 
-export type JobState = 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';
+/** A new run that goes on from another one's checkpoint; what is not named stays as that run has it. */
+export type BranchRequest = Pick<
+  TrainRequest,
+  'id' | 'queries' | 'samples' | 'evalEvery' | 'evalLimit' | 'checkpointEvery' | 'keepCheckpoints' | 'ppo' | 'sft'
+> & {
+  run: string;
+  /** One of its checkpoints. */
+  step: number;
+  title?: string;
+  /** At which step the branch ends; it begins at `step`. */
+  steps?: number;
+  seed?: number;
+  cast?: string | Cast;
+  /** Whose weights a policy begins with; null: untrained. Those not named take their namesake's, or their first role's. */
+  weights?: Readonly<Record<string, string | null>>;
+};
+
+export type JobState =
+  'queued' | 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';
 
 export type Job = {
   run: string;
@@ -100,28 +120,63 @@ export type RunSummary = {
 
 export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
 
+/** Of one role in a trace: its mean reward, whether all it said was legal, and how many records it made. */
+export type TraceRoleRow = readonly [reward: number | null, legal: boolean, records: number];
+
 export type TraceSummary = {
   id: string;
+  /** The question's id in its task. */
+  query: string;
   step: number;
   phase: Trace['phase'];
   question: string;
   answer: string;
   status: Trace['status'];
+  /** What the task is scored by. */
+  score: number;
   f1: number;
   em: number;
   /** Mean of the records' rewards. */
   reward: number;
   legal: boolean;
+  /** Whether a tool or another node failed. */
+  failed: boolean;
+  records: number;
+  /** Written by its roles. */
+  tokens: number;
+  roles: Record<string, TraceRoleRow>;
 };
+
+/** A row of a list, with what a person put on the trace and, grouped by question, the size of the group it begins. */
+export type TraceRow = TraceSummary & { tags?: string[]; group?: number };
+
+export type TraceOrder = 'newest' | 'oldest' | 'query' | 'best' | 'worst' | 'most-reward' | 'least-reward' | 'longest';
 
 export type TraceFilter = {
   step?: number;
+  /** First and last step. */
+  from?: number;
+  to?: number;
   phase?: Trace['phase'];
   text?: string;
+  query?: string;
+  /** In which this role spoke; `legal` and `reward` are then the role's. */
+  role?: string;
   legal?: boolean;
+  /** Whether a tool or another node failed. */
+  failed?: boolean;
+  dropped?: boolean;
+  /** Least and most. */
+  reward?: readonly [number, number];
+  score?: readonly [number, number];
+  tag?: string;
+  order?: TraceOrder;
   offset?: number;
   limit?: number;
 };
+
+/** What a person wrote on a trace or on one record of it. */
+export type Note = { trace: string; record?: string; text: string; tags: string[]; at: string };
 
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
@@ -146,6 +201,7 @@ export type ControllerApi = {
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
   train(request: TrainRequest): Promise<{ run: string }>;
+  branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
   pause(run: string): Promise<void>;
   resume(run: string): Promise<void>;
@@ -153,20 +209,27 @@ export type ControllerApi = {
   stop(run: string): Promise<void>;
   jobs(): Promise<Job[]>;
 
-  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }>;
+  /** Of a run, or of the questions asked one by one where the run is `-questions`; so with all that follows. */
+  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceRow[] }>;
   trace(run: string, id: string): Promise<Trace>;
   /** Runs a trace on from one of its records, once for each change; all are kept as its forks. */
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
-  /** Runs one question; the trace streams through onText and is returned whole. */
+  /** Every note of a run, the latest of each trace and record. */
+  notes(run: string): Promise<Note[]>;
+  /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */
+  note(run: string, note: Omit<Note, 'at'>): Promise<void>;
+  /** Runs one question; the trace streams through onText, is kept and returned whole. */
   runQuestion(request: {
     workflow: string | Workflow;
     cast: string | Cast;
     model: string;
     task: string;
     question: string;
+    /** With the team and the weights of this run, of its newest checkpoint or that of `step`. */
     run?: string;
+    step?: number;
     seed: number;
     /** Let tools read the web, from the hosts their nodes name. */
     web?: boolean;
@@ -176,8 +239,13 @@ export type ControllerApi = {
   /** Turns of roles that a person plays, in the order they came; `onTurns` tells of every change. */
   turns(): Promise<Turn[]>;
   answerTurn(id: string, text: string): Promise<void>;
-  /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
-  exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;
+  /** Files of a checkpoint, the newest without a step, for download: PEFT adapter or merged safetensors. */
+  exportPolicy(
+    run: string,
+    policy: string,
+    what: 'peft' | 'merged',
+    step?: number,
+  ): Promise<{ name: string; bytes: Uint8Array }[]>;
 };
 
 export type ControllerEvents = {

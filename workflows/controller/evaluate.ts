@@ -12,7 +12,7 @@ import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
 import { evaluationOf } from '../train/summary.ts';
-import { listCheckpoints, readRun } from '../workspace/runs.ts';
+import { checkpointStep, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
 import type { EngineRoom } from './engine-room.ts';
@@ -95,9 +95,6 @@ async function teamOf(
   }
   const [run, at] = request.checkpoint.split('@');
   const config = await readRun(store, run);
-  const steps = await listCheckpoints(store, run);
-  const step = at === undefined ? steps.at(-1) : steps.find((each) => each === Number(at));
-  if (step === undefined)
-    throw new UserError(`Run ${run} has no checkpoint ${at ?? ''}; it has ${steps.join(', ') || 'none yet'}`);
+  const step = await checkpointStep(store, run, at === undefined ? undefined : Number(at));
   return { workflow: config.workflow, cast: config.cast, checkpoint: { run, step } };
 }

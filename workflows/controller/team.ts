@@ -5,8 +5,9 @@
 import { answering, type Outside } from '../run/answering.ts';
 import type { Generate } from '../run/runner.ts';
 import type { Cast } from '../schema/cast.ts';
-import { checkpointFiles } from '../workspace/runs.ts';
+import { policyFiles, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
+import { seatedCast } from './branch.ts';
 import type { EngineRoom } from './engine-room.ts';
 
 export type Seating = {
@@ -29,11 +30,12 @@ export async function withTeam<T>(
 ): Promise<T> {
   const nameOf = (policy: string) => `${prefix}/${policy}`;
   const policies = Object.keys(cast.policies);
-  await room.seat(cast, seed, nameOf, () => {});
+  const run = weights && (await readRun(store, weights.run));
+  await room.seat(run ? seatedCast(run) : cast, seed, nameOf, () => {});
   try {
     const engine = await room.engine();
-    for (const policy of weights ? policies : []) {
-      const files = await checkpointFiles(store, weights!.run, weights!.step, policy);
+    for (const policy of run ? policies : []) {
+      const files = await policyFiles(store, run!, weights!.step, policy);
       if (Object.keys(files).length > 0) await engine.importPolicy(nameOf(policy), files);
     }
     const speak: Generate = (policy, requests) =>
