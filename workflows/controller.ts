@@ -13,6 +13,7 @@ import type { Host } from './controller/host.ts';
 import { TrainingJob } from './controller/job.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
+import { scoreRecord } from './controller/score.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
@@ -271,6 +272,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
         call: ANSWER,
         cancelled: () => mine.stopped,
       });
+    },
+    scoreRecord: async (request) => {
+      await checkKept(request.run);
+      return scoreRecord({ request, origin: await originOf(store, request.run, request.trace), store, room });
     },
     notes: async (run) => {
       await checkKept(run);
