@@ -63,8 +63,8 @@ export function traceScene(trace: Trace): Scene<TraceCard> {
 }
 
 /** More cards than this at once are neither read nor drawn in time. */
-export const CARDS_MAX = 240;
-const STRIDE = 80;
+export const CARDS_MAX = 120;
+const STRIDE = 40;
 
 /** Places of the cards shown around the one at hand: all where they are few; the part moves on in strides. */
 export function shownAround(total: number, at: number): { from: number; to: number } {
