@@ -7,7 +7,7 @@ import { fixed, table } from './output.ts';
 import { readUserFile, runAt } from './place.ts';
 import { describe } from './run.ts';
 import { withSession, type Common } from './session.ts';
-import { whole } from './train.ts';
+import { whole } from './request.ts';
 
 type ForkOptions = Common & { record: string; say?: string; draws?: number; edit?: string };
 
