@@ -66,6 +66,13 @@ export async function askOnce({
     }),
   );
   const { seed, web = false } = request;
-  const asked = { workflow, cast, task: taskFrom, seed, web, weights };
+  const asked = {
+    workflow,
+    cast,
+    task: taskFrom,
+    seed,
+    web,
+    weights: weights && { run: weights.run.id, step: weights.step },
+  };
   return keepQuestion(store, asked, await settleRewards(workflow, cast, trace));
 }
