@@ -21,6 +21,8 @@ import type { StepMetrics } from '../../workflows/schema/run.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
 import { foremost } from './job-status.ts';
+import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
+import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
@@ -51,6 +53,9 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  /** A person's own keys for shortcuts. */
+  ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
+  readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of single questions asked in this page, by id. */
   readonly singleTraces = new Map<string, Trace>();
@@ -112,6 +117,11 @@ export class Session {
     const id = ++this.#noticeId;
     this.notices = [...this.notices.slice(-4), { id, level, text }];
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
+  }
+
+  setOwnKeys(own: OwnKeys): void {
+    this.ownKeys = own;
+    remember('keys', Object.keys(own).length === 0 ? null : own);
   }
 
   dismiss(id: number): void {
