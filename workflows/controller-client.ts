@@ -34,6 +34,8 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   trace: true,
   forkTrace: true,
   forks: true,
+  notes: true,
+  note: true,
   runQuestion: true,
   stopAnswer: true,
   turns: true,
