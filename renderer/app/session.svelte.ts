@@ -20,6 +20,7 @@ import type {
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
+import { JobNews, type News } from './job-news.ts';
 import { foremost } from './job-status.ts';
 import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
 import { recall, remember } from './remember.ts';
@@ -66,6 +67,7 @@ export class Session {
   downloads = $state.raw<readonly Download[] | null>(null);
   /** A model file that waits for the Models screen. */
   droppedModel = $state.raw<File | null>(null);
+  readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();
@@ -83,7 +85,10 @@ export class Session {
   /** Takes a connected client and fills the shared lists; each list may fail alone. */
   async open(api: ControllerApi): Promise<void> {
     this.api = api;
-    setInterval(() => (this.now = Date.now()), 1_000);
+    setInterval(() => {
+      this.now = Date.now();
+      this.#news.still(this.jobs.values(), this.now).forEach((news) => this.#tell(news));
+    }, 1_000);
     void this.attempt(async () => (this.device = await api.device()));
     await Promise.all([
       this.refreshWorkflows(),
@@ -194,7 +199,21 @@ export class Session {
     const before = this.jobs.get(job.run);
     this.jobs.set(job.run, job);
     if (before?.state !== job.state) void this.refreshRuns();
+    const news = this.#news.moved(job, Date.now());
+    if (news) this.#tell(news);
     if (job.state === 'failed' && before?.state !== 'failed' && job.error) this.notify('error', job.error);
+  }
+
+  /** In the page, and by the system where nobody looks at the page and the person has asked for it. */
+  #tell({ level, run, text }: News): void {
+    // Why a run failed is told anyway.
+    if (level !== 'error') this.notify(level, text);
+    if (document.hasFocus() || !('Notification' in globalThis) || Notification.permission !== 'granted') return;
+    const shown = new Notification(words.product, { body: text, tag: run });
+    shown.onclick = () => {
+      window.focus();
+      this.go({ screen: 'training', run });
+    };
   }
 
   #stepDone(run: string, metrics: StepMetrics): void {

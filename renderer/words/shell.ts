@@ -43,6 +43,15 @@ export const shellWords = {
       failed: 'failed',
     },
   },
+  news: {
+    done: (title: string, steps: number, time: string) => `${title} is done: ${steps} steps in ${time}.`,
+    failed: (title: string, step: number) => `${title} failed after step ${step}.`,
+    paused: (title: string, step: number) => `${title} was paused after step ${step}: its device or engine went away.`,
+    stalled: (title: string, time: string) => `${title} has not moved for ${time}.`,
+    ask: 'Tell me when it ends',
+    granted: 'You will be told when a long run ends or stalls, also while you look elsewhere.',
+    denied: 'Notifications are blocked for this page; allow them in the browser’s settings.',
+  },
   notice: { dismiss: 'Dismiss', region: 'Messages', saved: 'Saved' },
   turn: {
     title: (policy: string, node: string) => `Your turn as ${policy}, at ${node}`,

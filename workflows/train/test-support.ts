@@ -144,6 +144,7 @@ export function toyEngine(): EngineApi {
     generate: async (_policy: string, requests: readonly GenerateRequest[]) => requests.map(say),
     update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) =>
       update(records, step),
+    memory: async () => ({ usedBytes: 1, peakBytes: 1, parts: {} }),
     forget: async () => kept.clear(),
     exportPolicy: async () => [{ name: 'weight', bytes: new TextEncoder().encode(JSON.stringify(weight)) }],
     importPolicy: async (_policy: string, files: Record<string, { bytes: Uint8Array }>) => {
