@@ -22,6 +22,8 @@ import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
 import { JobNews, type News } from './job-news.ts';
 import { foremost } from './job-status.ts';
+import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
+import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
@@ -53,6 +55,9 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  /** A person's own keys for shortcuts. */
+  ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
+  readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new Map<string, Trace>();
@@ -123,6 +128,11 @@ export class Session {
     const id = ++this.#noticeId;
     this.notices = [...this.notices.slice(-4), { id, level, text }];
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
+  }
+
+  setOwnKeys(own: OwnKeys): void {
+    this.ownKeys = own;
+    remember('keys', Object.keys(own).length === 0 ? null : own);
   }
 
   dismiss(id: number): void {

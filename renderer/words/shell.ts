@@ -65,10 +65,18 @@ export const shellWords = {
   },
   palette: {
     title: 'Find anything',
-    placeholder: 'Screens, teams, runs, actions',
+    placeholder: 'Actions, teams, nodes, runs, traces, models',
     none: 'Nothing fits.',
     results: 'Results',
-    kinds: { screen: 'place', action: 'action', workflow: 'team', run: 'run', model: 'model' },
+    kinds: {
+      screen: 'place',
+      action: 'action',
+      workflow: 'team',
+      run: 'run',
+      model: 'model',
+      node: 'node',
+      trace: 'trace',
+    },
   },
   shortcuts: {
     title: 'Keyboard shortcuts',
@@ -77,6 +85,12 @@ export const shellWords = {
     what: 'What it does',
     where: 'Where',
     everywhere: 'everywhere',
+    change: (action: string) => `Change the keys: ${action}`,
+    press: 'Press the new keys, or Escape',
+    reset: (action: string) => `Put back: ${action}`,
+    resetAll: 'Put all back',
+    taken: (keys: string, action: string) => `${keys} already means “${action}”; choose other keys.`,
+    changed: (action: string, keys: string) => `${action}: ${keys}`,
     actions: {
       palette: 'Find anything',
       help: 'Show these shortcuts',
