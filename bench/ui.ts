@@ -5,6 +5,7 @@
  */
 import path from 'node:path';
 import { UserError } from '../engine/errors.ts';
+import { COMPARED_MAX } from '../renderer/training/compare.ts';
 import { huge } from '../renderer/testing/huge.ts';
 import { words } from '../renderer/words.ts';
 import { describeMachine, saveResults } from './results.ts';
@@ -112,14 +113,11 @@ async function longTrace(stage: Stage): Promise<Measured> {
 
 async function charts(stage: Stage): Promise<Measured> {
   const { page } = stage;
+  const compared = Array.from({ length: Math.min(huge.runs, COMPARED_MAX) }, (_, at) => `run${at}`);
   const openMs = await opened(
-    () => stage.go('#/training/run0'),
+    () => stage.go(`#/training?compare=${compared.join(',')}`),
     () => page.locator('.u-over').first().waitFor(),
   );
-  for (let at = 1; at < huge.runs; at++) {
-    const box = page.getByLabel(words.training.compareWith(`Run ${at}`));
-    if (await box.isVisible()) await box.check();
-  }
   await page.waitForTimeout(1_000);
   const over = (await page.locator('.u-over').first().boundingBox())!;
   const cursor = await gesture(stage, FRAMES, (at) =>
