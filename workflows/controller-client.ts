@@ -28,6 +28,7 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   trace: true,
   forkTrace: true,
   forks: true,
+  tryRewards: true,
   runQuestion: true,
   stopAnswer: true,
   turns: true,

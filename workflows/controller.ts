@@ -17,6 +17,7 @@ import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
+import { settleRewards } from './rewards/javascript.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
@@ -267,6 +268,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         cancelled: () => mine.stopped,
       });
     },
+    tryRewards: settleRewards,
     runQuestion: async (request) => {
       const mine = newAnswer();
       // A trained team searches the corpus it was trained with.

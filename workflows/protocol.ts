@@ -155,6 +155,8 @@ export type ControllerApi = {
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
+  /** A finished trace with the rewards that a workflow's rules give it now. */
+  tryRewards(workflow: Workflow, cast: Cast, trace: Trace): Promise<Trace>;
   /** Runs one question; the trace streams through onText and is returned whole. */
   runQuestion(request: {
     workflow: string | Workflow;

@@ -52,7 +52,7 @@ export class Session {
   now = $state(Date.now());
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of single questions asked in this page, by id. */
-  readonly singleTraces = new Map<string, Trace>();
+  readonly singleTraces = new SvelteMap<string, Trace>();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();

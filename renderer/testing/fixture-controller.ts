@@ -324,6 +324,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     stopAnswer: async () => {},
     turns: async () => [],
     answerTurn: async () => {},
+    tryRewards: async (_workflow, _cast, trace) => trace,
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],
   };
