@@ -62,11 +62,11 @@ async function studyCommand(file: string, options: StudyOptions): Promise<void> 
 
 /** Paths in a study are meant from its own folder. */
 async function readStudy(file: string): Promise<Study> {
-  const [{ parseStudy }, { parseJson }] = await Promise.all([
+  const [{ parseStudy }, { readAs }] = await Promise.all([
     import('../workflows/study/schema.ts'),
     import('../workflows/workspace/layout.ts'),
   ]);
-  const study = parseStudy(parseJson(await readUserFile(file), file));
+  const study = readAs(parseStudy, await readUserFile(file), file);
   const from = (named: string) => located(named, path.dirname(file));
   return {
     ...study,

@@ -256,11 +256,11 @@ function methodOf({ method, rank, alpha }: TrainOptions): Method | undefined {
 export async function castOf(named: string): Promise<string | Cast> {
   if (!named.endsWith('.json')) return named;
   const bytes = await readUserFile(named);
-  const [{ parseCast }, { parseJson }] = await Promise.all([
+  const [{ parseCast }, { readAs }] = await Promise.all([
     import('../workflows/schema/migrate.ts'),
     import('../workflows/workspace/layout.ts'),
   ]);
-  return parseCast(parseJson(bytes, named));
+  return readAs(parseCast, bytes, named);
 }
 
 /** "lr=1e-4", "whiten=role", "kl.coef=0.001" */

@@ -2,24 +2,38 @@
 import { UserError } from '../../engine/errors.ts';
 import type { TrainRequest, WorkflowSummary } from '../protocol.ts';
 import { parseWorkflow } from '../schema/migrate.ts';
-import type { Workflow } from '../schema/workflow.ts';
+import { idSchema, type Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { templateNames, templateWorkflow } from '../templates/index.ts';
-import { jsonBytes, parseJson, paths } from '../workspace/layout.ts';
+import { jsonBytes, paths, readAs, readSmall } from '../workspace/layout.ts';
 import type { Store } from '../workspace/store.ts';
 import { skip } from './runs.ts';
 
 const suffix = '.troupe.json';
 
-async function savedNames(store: Store): Promise<string[]> {
-  return (await store.list('workflows'))
+async function savedNames(store: Store, damaged: (error: UserError) => void = () => {}): Promise<string[]> {
+  const names = (await store.list('workflows'))
     .filter((name) => name.endsWith(suffix))
     .map((name) => name.slice(0, -suffix.length));
+  const fits = (name: string) => idSchema.safeParse(name).success;
+  for (const name of names.filter((each) => !fits(each)))
+    damaged(
+      new UserError(
+        `workflows/${name}${suffix} is left out: a team's file is named with a lower-case letter, then letters, digits, - and _; rename it`,
+      ),
+    );
+  return names.filter(fits);
+}
+
+/** A saved workflow goes by its file's name, so that saving it again cannot write over another one. */
+async function savedWorkflow(store: Store, name: string): Promise<Workflow> {
+  const file = paths.workflow(name);
+  return { ...readAs(parseWorkflow, await readSmall(store, file), file), name };
 }
 
 /** A file that cannot be read is left out, and said so. */
 export async function workflowSummaries(store: Store, damaged: (error: UserError) => void): Promise<WorkflowSummary[]> {
-  const saved = await savedNames(store);
+  const saved = await savedNames(store, damaged);
   const names = [...new Set([...templateNames, ...saved])];
   const summaries = names.map(async (name): Promise<WorkflowSummary> => {
     const { title, description, roles } = await loadWorkflow(store, name, null);
@@ -36,11 +50,11 @@ export async function loadWorkflow(
   readFile?: (path: string) => Promise<Uint8Array>,
 ): Promise<Workflow> {
   if (typeof workflow !== 'string') return parseWorkflow(workflow);
-  const saved = /^[a-z][a-z0-9_-]*$/.test(workflow) && (await store.stat(paths.workflow(workflow))) !== null;
-  if (saved) return parseWorkflow(parseJson(await store.read(paths.workflow(workflow)), paths.workflow(workflow)));
+  const saved = idSchema.safeParse(workflow).success && (await store.stat(paths.workflow(workflow))) !== null;
+  if (saved) return savedWorkflow(store, workflow);
   if (templateNames.includes(workflow))
     return templateWorkflow(workflow, task === null ? {} : { metric: task.metric, ...task.presets?.[workflow] });
-  if (readFile && /\.json$/.test(workflow)) return parseWorkflow(parseJson(await readFile(workflow), workflow));
+  if (readFile && /\.json$/.test(workflow)) return readAs(parseWorkflow, await readFile(workflow), workflow);
   const known = [...new Set([...templateNames, ...(await savedNames(store))])];
   throw new UserError(
     `No such workflow: ${workflow}; there are ${known.join(', ')}${readFile ? ', or name a .json file' : ''}`,

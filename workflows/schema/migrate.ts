@@ -6,6 +6,7 @@ import type { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
 import { CAST_VERSION, castSchema, type Cast } from './cast.ts';
 import { REWARDS_VERSION, rewardsSchema, type Rewards } from './reward.ts';
+import { RUN_VERSION, runSchema, type RunConfig } from './run.ts';
 import { TRACE_VERSION, traceSchema, type Trace } from './trace.ts';
 import { WORKFLOW_VERSION, workflowSchema, type Workflow } from './workflow.ts';
 
@@ -40,6 +41,7 @@ const rewardsFormat: Format<Rewards> = {
   migrations: { 1: unchanged },
 };
 const traceFormat: Format<Trace> = { kind: 'trace', version: TRACE_VERSION, schema: traceSchema, migrations: {} };
+const runFormat: Format<RunConfig> = { kind: 'run', version: RUN_VERSION, schema: runSchema, migrations: {} };
 
 /** A workflow from JSON. Throws a UserError naming the place in the file and the remedy. */
 export function parseWorkflow(json: unknown): Workflow {
@@ -56,6 +58,10 @@ export function parseRewards(json: unknown): Rewards {
 
 export function parseTrace(json: unknown): Trace {
   return parseAs(traceFormat, json);
+}
+
+export function parseRun(json: unknown): RunConfig {
+  return parseAs(runFormat, json);
 }
 
 /** Reads one format: kind, then version, then shape. */
@@ -110,13 +116,28 @@ function lift<T>(format: Format<T>, given: Plain): Plain {
 }
 
 function sentence(kind: string, issue: z.core.$ZodIssue, given: unknown): string {
-  const place = issue.path.map(String).join('.');
   const value = issue.path.reduce<unknown>(
     (at, key) => (at !== null && typeof at === 'object' ? (at as Record<PropertyKey, unknown>)[key] : undefined),
     given,
   );
-  const reason = issue.message.replace(/^Invalid input: /, '');
-  return `The ${kind} does not fit at ${place || 'its top'} (${reason}): ${brief(value)}; correct that place in the file`;
+  return `The ${kind} does not fit at ${placeOf(issue)} (${reasonOf(issue)}): ${brief(value)}; correct that place in the file`;
+}
+
+type Issue = { readonly path: readonly PropertyKey[]; readonly message: string };
+
+/** Where in the file, as "nodes.3.title"; a file may name its places as it likes, so only so much of it is shown. */
+export function placeOf(issue: Issue): string {
+  const place = issue.path.map(String).join('.').replace(/\p{C}/gu, '?');
+  return place.length > 80 ? `${place.slice(0, 80)}…` : place || 'its top';
+}
+
+/** What the schema has against it. */
+export function reasonOf(issue: Issue): string {
+  const reason = issue.message
+    .replace(/^Invalid input: /, '')
+    .replace(/received undefined$/, 'found nothing')
+    .replace(/\p{C}/gu, '?');
+  return reason.length > 160 ? `${reason.slice(0, 160)}…` : reason;
 }
 
 function brief(value: unknown): string {

@@ -50,9 +50,11 @@ export const trainSettingsSchema = z.object({
   sft: tuneSchema.optional(),
 });
 
+export const RUN_VERSION = 1;
+
 export const runSchema = z.object({
   troupe: z.literal('run'),
-  version: z.literal(1),
+  version: z.literal(RUN_VERSION),
   id: z.string(),
   created: z.string(),
   title: z.string(),

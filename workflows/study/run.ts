@@ -9,7 +9,7 @@ import type { Host } from '../controller/host.ts';
 import type { ControllerEvents, Job } from '../protocol.ts';
 import type { StepMetrics } from '../schema/run.ts';
 import { parseCast } from '../schema/migrate.ts';
-import { jsonBytes, parseJson, paths } from '../workspace/layout.ts';
+import { jsonBytes, paths, readAs } from '../workspace/layout.ts';
 import { readState } from '../workspace/runs.ts';
 import { checkSame, readNotes, writeNotes, type CellNotes } from './cells.ts';
 import { planStudy, type Cell } from './plan.ts';
@@ -57,7 +57,7 @@ async function plan(host: Host, study: Study): Promise<Cell[]> {
       inspect: (model) => controller.inspectModel(model),
       cast: async (path) => {
         if (!host.readFile) throw new UserError(`Files cannot be read here: ${path}; write the cast into the study`);
-        return parseCast(parseJson(await host.readFile(path), path));
+        return readAs(parseCast, await host.readFile(path), path);
       },
     });
   } finally {

@@ -3,8 +3,9 @@
  * children are found by what they say they left.
  */
 import { UserError } from '../../engine/errors.ts';
-import { traceSchema, type Trace } from '../schema/trace.ts';
-import { jsonBytes, parseAs, paths, stepOf } from './layout.ts';
+import { parseTrace } from '../schema/migrate.ts';
+import type { Trace } from '../schema/trace.ts';
+import { jsonBytes, paths, readAs, readSmall, stepOf } from './layout.ts';
 import type { Store } from './store.ts';
 import { readTrace } from './traces.ts';
 
@@ -56,5 +57,5 @@ async function forkNumbers(store: Store, run: string, step: number): Promise<num
 
 async function readNumbered(store: Store, run: string, step: number, number: number): Promise<Trace> {
   const name = paths.fork(run, step, number);
-  return parseAs(traceSchema, await store.read(name), name);
+  return readAs(parseTrace, await readSmall(store, name), name);
 }

@@ -1,4 +1,6 @@
 import { UserError } from '../../engine/errors.ts';
+import { placeOf, reasonOf } from '../schema/migrate.ts';
+import type { Store } from './store.ts';
 
 /** Where things stand in a workspace. One place for every path, so that the format can be read off one screen. */
 export const paths = {
@@ -42,8 +44,21 @@ export function jsonBytes(value: unknown): Uint8Array {
   return encoder.encode(`${JSON.stringify(value, null, 2)}\n`);
 }
 
+/** Files a person or a stranger may have written are refused above this, so that one of them cannot fill the memory. */
+const JSON_MAX_BYTES = 64 * 1024 * 1024;
+
+/** A small file of the workspace; one of impossible size is a UserError. */
+export async function readSmall(store: Pick<Store, 'stat' | 'read'>, path: string): Promise<Uint8Array> {
+  const size = (await store.stat(path))?.size ?? 0;
+  if (size > JSON_MAX_BYTES)
+    throw new UserError(
+      `${path} is too large to be one of Troupe's files: ${size} bytes; at most ${JSON_MAX_BYTES} are read`,
+    );
+  return store.read(path);
+}
+
 /** The JSON of a file; one that is damaged is a UserError that names it. */
-export function parseJson(bytes: Uint8Array, name: string): unknown {
+function parseJson(bytes: Uint8Array, name: string): unknown {
   try {
     return JSON.parse(decoder.decode(bytes));
   } catch {
@@ -59,12 +74,34 @@ export function parseAs<T>(
   bytes: Uint8Array,
   name: string,
 ): T {
-  const parsed = schema.safeParse(parseJson(bytes, name));
+  const parsed = safely(() => schema.safeParse(parseJson(bytes, name)), name);
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new UserError(
-    `${name} cannot be read: ${issue.path.map(String).join('.') || 'its content'} ${issue.message}; was it damaged, or written by a newer version?`,
+    `${name} cannot be read: it does not fit at ${placeOf(issue)} (${reasonOf(issue)}); was it damaged, or written by a newer version?`,
   );
+}
+
+/** Reads a file with a reader of its format, and names the file in what the reader complains about. */
+export function readAs<T>(read: (json: unknown) => T, bytes: Uint8Array, name: string): T {
+  const json = parseJson(bytes, name);
+  try {
+    return safely(() => read(json), name);
+  } catch (error) {
+    throw error instanceof UserError && !error.message.startsWith(name)
+      ? new UserError(`${name}: ${error.message}`)
+      : error;
+  }
+}
+
+/** A schema walks a value by recursion, which nesting deep enough exhausts. */
+function safely<T>(work: () => T, name: string): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof RangeError) throw new UserError(`${name} is nested too deep; it was not written by Troupe`);
+    throw error;
+  }
 }
 
 type Issue = { readonly path: readonly PropertyKey[]; readonly message: string };

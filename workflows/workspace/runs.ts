@@ -6,8 +6,9 @@ import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
 import type { FileOut, FileSet } from '../../engine/protocol.ts';
 import type { JobState } from '../protocol.ts';
-import { runSchema, stepMetricsSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
-import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
+import { parseRun } from '../schema/migrate.ts';
+import { stepMetricsSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
+import { bytesOf, jsonBytes, parseAs, paths, readAs, readSmall, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
 
 const states = [
@@ -43,7 +44,8 @@ export async function readRun(store: Store, id: string): Promise<RunConfig> {
       `No such run: ${id}; ${known.length === 0 ? 'there are none yet' : `there are ${known.slice(-8).join(', ')}`}`,
     );
   }
-  return parseAs(runSchema, await store.read(paths.config(id)), paths.config(id));
+  // The folder's name counts: a copied run must not write into the one it was copied from.
+  return { ...readAs(parseRun, await readSmall(store, paths.config(id)), paths.config(id)), id };
 }
 
 export async function writeRun(store: Store, config: RunConfig): Promise<void> {

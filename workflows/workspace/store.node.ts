@@ -5,6 +5,7 @@
 import { constants } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import nodePath from 'node:path';
+import { UserError } from '../../engine/errors.ts';
 import { entryParts, pathParts } from './path.ts';
 import type { Store } from './store.ts';
 
@@ -12,26 +13,53 @@ export function openNodeStore(root: string): Store {
   const at = (path: string) => nodePath.join(root, ...pathParts(path));
   const entry = (path: string) => nodePath.join(root, ...entryParts(path));
   return {
-    read: async (path) => new Uint8Array(await readFile(at(path))),
-    readRange: (path, offset, length) => readRange(at(path), offset, length),
-    write: (path, bytes) => writeAside(entry(path), bytes),
-    append: (path, line) => append(entry(path), line),
-    list: (path) => list(at(path)),
-    stat: (path) => statOrNull(at(path)),
-    remove: (path) => rm(entry(path), { recursive: true, force: true }),
-    move: (from, to) => move(entry(from), entry(to)),
-    claim: (path) => claim(entry(path)),
-    release: (path) => release(entry(path)),
+    read: (path) => named(path, async () => new Uint8Array(await readFile(at(path)))),
+    readRange: (path, offset, length) => named(path, () => readRange(at(path), offset, length)),
+    write: (path, bytes) => named(path, () => writeAside(entry(path), bytes)),
+    append: (path, line) => named(path, () => append(entry(path), line)),
+    list: (path) => named(path, () => list(at(path))),
+    stat: (path) => named(path, () => statOrNull(at(path))),
+    remove: (path) => named(path, () => rm(entry(path), { recursive: true, force: true })),
+    move: (from, to) => named(from, () => move(entry(from), entry(to))),
+    claim: (path) => named(path, () => claim(entry(path))),
+    release: (path) => named(path, () => release(entry(path))),
   };
+}
+
+const refusals: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file in the workspace; was it removed by another program?',
+  EISDIR: 'a folder stands where a file belongs; move it away',
+  ENOTDIR: 'a file stands where a folder belongs; move it away',
+  EACCES: 'this user may not; change its permissions',
+  EPERM: 'this user may not; change its permissions',
+  EROFS: 'the disk can only be read; choose another workspace',
+  ENOSPC: 'the disk is full; free some space and try again',
+  EDQUOT: 'the quota is used up; free some space and try again',
+  ELOOP: 'its links lead in a circle; remove them',
+  ENAMETOOLONG: 'the name is too long; rename it',
+  EMFILE: 'too many files are open; close other programs',
+  EIO: 'the disk reports an error; copy what matters and check the disk',
+};
+
+/** What the file system refuses is something a person can mend: said in a sentence, with the file's name. */
+async function named<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const refusal = refusals[(error as NodeJS.ErrnoException).code ?? ''];
+    if (refusal === undefined) throw error;
+    throw new UserError(`${path} cannot be reached: ${refusal}`);
+  }
 }
 
 async function readRange(file: string, offset: number, length: number): Promise<Uint8Array> {
   const handle = await open(file, 'r');
   try {
-    const bytes = new Uint8Array(length);
+    // A damaged index may ask for more than there is.
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, (await handle.stat()).size - offset)));
     let filled = 0;
-    while (filled < length) {
-      const { bytesRead } = await handle.read(bytes, filled, length - filled, offset + filled);
+    while (filled < bytes.length) {
+      const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, offset + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }

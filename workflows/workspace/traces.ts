@@ -129,7 +129,7 @@ export async function listTraces(
 
 export async function traceSteps(store: Store, run: string): Promise<number[]> {
   const names = await store.list(paths.traces(run));
-  return names.filter((name) => name.endsWith('.index.json')).map(stepOf);
+  return names.filter((name) => /^\d+\.index\.json$/.test(name)).map(stepOf);
 }
 
 export async function readTrace(store: Store, run: string, id: string): Promise<Trace> {
