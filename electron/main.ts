@@ -4,12 +4,14 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { app, dialog, session, type BrowserWindow } from 'electron';
+import { app, dialog, safeStorage, session, type BrowserWindow } from 'electron';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 import { openHostWindow, type HostWindow } from './host-window.ts';
+import { openKeys } from './keys.ts';
 import { setMenu } from './menu.ts';
 import { registerScheme, servePages } from './protocol.ts';
 import { denyByDefault, guardEveryPage } from './security.ts';
+import { openServices } from './services.ts';
 import { movingJobs, settleJobs, within } from './settle.ts';
 import { openWindow } from './window.ts';
 
@@ -59,6 +61,19 @@ async function mayClose(target: BrowserWindow): Promise<boolean> {
   return response === 0;
 }
 
+/** A team's file may come from anyone, so the person says where its words may go, and with which key. */
+async function mayAsk(origin: string, keyFrom: string | undefined): Promise<boolean> {
+  const { response } = await dialog.showMessageBox({
+    type: 'question',
+    message: `A role of this team is played by ${origin}. Send it what the role is asked?`,
+    detail: keyFrom === undefined ? 'It is sent no key.' : `It is sent the key ${keyFrom}.`,
+    buttons: ['Send until Troupe ends', 'Do not send'],
+    defaultId: 1,
+    cancelId: 1,
+  });
+  return response === 0;
+}
+
 function show(): void {
   if (window && !window.isDestroyed()) {
     if (window.isMinimized()) window.restore();
@@ -96,7 +111,9 @@ async function start(): Promise<void> {
   servePages(session.defaultSession, pages);
   const workspace = process.env.TROUPE_WORKSPACE || join(app.getPath('documents'), 'Troupe');
   await mkdir(workspace, { recursive: true });
-  host = await openHostWindow(join(__dirname, 'host-preload.cjs'), openNodeStore(workspace), fail);
+  const keys = openKeys(join(app.getPath('userData'), 'keys.json'), safeStorage, process.env);
+  const places = { store: openNodeStore(workspace), services: openServices(keys, mayAsk) };
+  host = await openHostWindow(join(__dirname, 'host-preload.cjs'), places, fail);
   void host.controller.jobs().then(() => (answered = true));
   show();
 }

@@ -31,6 +31,8 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   tryRewards: true,
   runQuestion: true,
   stopAnswer: true,
+  serviceKey: true,
+  keepServiceKey: true,
   turns: true,
   answerTurn: true,
   exportPolicy: true,

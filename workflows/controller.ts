@@ -290,6 +290,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
       turns.cancel(ANSWER);
       await (await room.engine()).cancel(ANSWER);
     },
+    serviceKey: async (url, name) => host.keys?.keyPlace(url, name) ?? 'nowhere',
+    keepServiceKey: async (url, name, key) => {
+      if (!host.keys) throw new UserError(`Keys are not kept here; set ${name} in the environment of the terminal`);
+      await host.keys.keepKey(url, name, key);
+    },
     turns: async () => turns.waiting(),
     answerTurn: async (id, text) => turns.answer(id, text),
     exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),

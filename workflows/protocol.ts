@@ -122,6 +122,9 @@ export type TraceFilter = {
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
+/** Where the key of a service is found; `nowhere` where services are not asked at all. */
+export type KeyPlace = 'environment' | 'kept' | 'missing' | 'nowhere';
+
 export type ControllerApi = {
   device(): Promise<DeviceInfo>;
   devices(measure: boolean): Promise<DeviceReport[]>;
@@ -171,6 +174,10 @@ export type ControllerApi = {
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;
+  /** Where the key of this name for the service at this address is found. */
+  serviceKey(url: string, name: string): Promise<KeyPlace>;
+  /** Gives the key of a service to the system's key store. */
+  keepServiceKey(url: string, name: string, key: string): Promise<void>;
   /** Turns of roles that a person plays, in the order they came; `onTurns` tells of every change. */
   turns(): Promise<Turn[]>;
   answerTurn(id: string, text: string): Promise<void>;

@@ -322,6 +322,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     forks: async () => [],
     forkTrace: async () => [],
     stopAnswer: async () => {},
+    serviceKey: async () => 'missing',
+    keepServiceKey: async () => {},
     turns: async () => [],
     answerTurn: async () => {},
     tryRewards: async (_workflow, _cast, trace) => trace,

@@ -304,6 +304,14 @@ export const teamWords = {
       model: 'Its name of the model',
       key: 'Name of its key',
       noKey: 'no key',
+      places: {
+        environment: 'The key is in the environment.',
+        kept: 'The key is in the system’s key store.',
+        missing: 'The key is not set.',
+        nowhere: 'Services are asked from the desktop window or the terminal.',
+      },
+      newKey: 'Key',
+      keep: 'Keep',
       problems: {
         url: 'Give an address that begins with http, such as https://api.example.com/v1.',
         model: 'Give the name the service has for its model.',
