@@ -3,7 +3,8 @@ import type { Command } from 'commander';
 import { fixed } from './output.ts';
 import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
-import { castOf, collect, located, scored, searchOf, taskOptionsOf, whole } from './train.ts';
+import { castOf, collect, located, searchOf, taskOptionsOf, whole } from './request.ts';
+import { scored } from './train.ts';
 
 type EvalOptions = Common & {
   task?: string;

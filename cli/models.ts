@@ -42,7 +42,7 @@ export function addModels(program: Command): void {
     models
       .command('export')
       .description('write what a run learned, for other programs')
-      .argument('<run>', 'run id or folder')
+      .argument('<run>', 'run id or folder, or RUN@STEP for one of its checkpoints')
       .requiredOption('--to <folder>', 'folder to write')
       .option('--policy <name>', 'policy of the run')
       .option('--as <what>', 'peft or merged', 'peft'),
@@ -139,7 +139,7 @@ async function exportRun(named: string, options: Common & { to: string; policy?:
     options,
     {},
     async ({ controller, output }) => {
-      const { run } = runAt(named);
+      const [run, at] = runAt(named).run.split('@');
       if (options.as !== 'peft' && options.as !== 'merged')
         throw new UserError(`Cannot export as ${options.as}; use peft or merged`);
       const { config } = await controller.run(run);
@@ -147,7 +147,12 @@ async function exportRun(named: string, options: Common & { to: string; policy?:
       for (const policy of policies) {
         const folder = policies.length === 1 ? options.to : path.join(options.to, policy);
         await mkdir(folder, { recursive: true });
-        for (const file of await controller.exportPolicy(run, policy, options.as))
+        for (const file of await controller.exportPolicy(
+          run,
+          policy,
+          options.as,
+          at === undefined ? undefined : Number(at),
+        ))
           await writeFile(path.join(folder, file.name), file.bytes);
         output.say(`${policy} written to ${folder}`);
         output.emit({ event: 'exported', policy, folder });

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { Trace } from '../workflows/schema/trace.ts';
 import { runAt, workspaceFolder } from './place.ts';
 import { withSession, type Common } from './session.ts';
-import { castOf, located, whole } from './train.ts';
+import { castOf, located, whole } from './request.ts';
 
 type RunOptions = Common & {
   question: string;

@@ -7,7 +7,7 @@ import type { ExampleSource } from '../workflows/controller/fine-tune.ts';
 import { readUserFile, runAt, workspaceFolder } from './place.ts';
 import { bar, duration, fixed } from './output.ts';
 import { withSession, type Common } from './session.ts';
-import { whole } from './train.ts';
+import { whole } from './request.ts';
 
 type SftOptions = Common & {
   data?: string;

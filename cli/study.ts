@@ -10,7 +10,8 @@ import type { Study } from '../workflows/study/schema.ts';
 import { bar, duration, fixed, openOutput, table, type Output } from './output.ts';
 import { readUserFile, workspaceFolder } from './place.ts';
 import { deviceChoice, exitCodes, finish, type Common } from './session.ts';
-import { located, onInterrupt, stepLine } from './train.ts';
+import { located } from './request.ts';
+import { onInterrupt, stepLine } from './train.ts';
 
 type StudyOptions = Common & { to?: string };
 

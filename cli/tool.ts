@@ -6,7 +6,7 @@ import type { Language } from '../workflows/tools/sandbox/program.ts';
 import { openOutput, type Output } from './output.ts';
 import { readUserFile } from './place.ts';
 import { exitCodes, finish } from './session.ts';
-import { collect, settings, whole } from './train.ts';
+import { collect, settings, whole } from './request.ts';
 
 type ToolOptions = {
   input: string;

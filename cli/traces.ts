@@ -5,7 +5,7 @@ import { fixed, table } from './output.ts';
 import { describe } from './run.ts';
 import { runAt } from './place.ts';
 import { withSession, type Common } from './session.ts';
-import { whole } from './train.ts';
+import { whole } from './request.ts';
 
 type TraceOptions = Common & {
   step?: number;

@@ -1,51 +1,14 @@
 /** `troupe train`: PPO on a workflow. Ctrl-C finishes nothing half: it saves, and says how to go on. */
 import path from 'node:path';
-import { existsSync } from 'node:fs';
-import { InvalidArgumentError, type Command } from 'commander';
+import type { Command } from 'commander';
 import { UserError } from '../engine/errors.ts';
 import type { Controller } from '../workflows/controller.ts';
-import type { Job, TrainRequest } from '../workflows/protocol.ts';
-import type { Cast, Method } from '../workflows/schema/cast.ts';
+import type { Job } from '../workflows/protocol.ts';
 import type { Evaluation, StepMetrics } from '../workflows/schema/run.ts';
-import { readUserFile, runAt, workspaceFolder } from './place.ts';
+import { runAt, workspaceFolder } from './place.ts';
 import { bar, duration, fixed, type Output } from './output.ts';
-import { exitCodes, withSession, type Common } from './session.ts';
-
-type TrainOptions = Common & {
-  task: string;
-  corpus?: string;
-  model: string;
-  method?: string;
-  rank?: number;
-  alpha?: number;
-  cast: string;
-  steps?: number;
-  queries?: number;
-  samples?: number;
-  branch?: boolean;
-  evalEvery?: number;
-  evalLimit?: number;
-  checkpointEvery?: number;
-  seed: number;
-  out?: string;
-  resume?: string | true;
-  learn: string;
-  set: string[];
-  map?: string;
-  taskSet: string[];
-  passages?: number;
-  words?: number;
-  allowWeb?: boolean;
-};
-
-export function whole(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('use a whole number.');
-  return Number(text);
-}
-
-export function collect(text: string, before: string[]): string[] {
-  return [...before, text];
-}
+import { begin, branch, collect, whole, type Chosen, type TrainOptions } from './request.ts';
+import { exitCodes, withSession } from './session.ts';
 
 export function addTrain(program: Command): void {
   program
@@ -82,26 +45,38 @@ export function addTrain(program: Command): void {
     .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
     .option('--out <folder>', 'workspace folder to keep the run in')
     .option('--resume [run]', 'go on with a run: its id or folder; the newest unfinished one without a value')
+    .option(
+      '--from <run[@step]>',
+      'a new run that goes on from a checkpoint of this one; only what is given changes (also --cast, --set)',
+    )
+    .option('--keep-checkpoints', 'keep every checkpoint, beside the newest and the best')
     .option('--workspace <folder>', 'workspace (default: TROUPE_WORKSPACE or .troupe)')
     .option('--json', 'one JSON object a line')
-    .action(trainCommand);
+    .action((workflow: string, options: TrainOptions, command: Command) =>
+      trainCommand(workflow, options, (name) => command.getOptionValueSource(name) === 'cli'),
+    );
 }
 
-async function trainCommand(workflow: string, options: TrainOptions): Promise<void> {
+async function trainCommand(workflow: string, options: TrainOptions, chosen: Chosen): Promise<void> {
+  const named = typeof options.resume === 'string' ? options.resume : options.from;
   const place = () =>
-    typeof options.resume === 'string'
-      ? runAt(options.resume, options.out ?? options.workspace)
+    named !== undefined
+      ? runAt(named, options.out ?? options.workspace)
       : { run: null, workspace: workspaceFolder(options.out ?? options.workspace) };
   const watch: Watch = { steps: [], lastLine: 0 };
   await withSession(
     options,
     { onJob: (job) => watch.onJob?.(job), onStep: (_run, metrics) => watch.onStep?.(metrics) },
     async ({ controller, output, workspace: folder }) => {
-      const named = place().run;
+      const { run: earlier } = place();
       listen(watch, output);
       const started = performance.now();
       const run =
-        options.resume === undefined ? await begin(controller, workflow, options) : await goOn(controller, named);
+        options.from !== undefined
+          ? await branch(controller, earlier!, options, chosen)
+          : options.resume === undefined
+            ? await begin(controller, workflow, options)
+            : await goOn(controller, earlier);
       output.say(`run ${run} in ${path.join(folder, 'runs', run)}`);
       const stopListening = onInterrupt(() => void controller.pause(run), output);
       await controller.settled(run);
@@ -172,53 +147,6 @@ function scoredByWords(metric: string | undefined): boolean {
   return metric === undefined || metric === 'f1' || metric === 'em';
 }
 
-/** What is set of the task, with the mapping of its fields. */
-export function taskOptionsOf({ map, taskSet }: { map?: string; taskSet: string[] }): ReturnType<typeof settings> {
-  return { ...settings(taskSet), ...(map === undefined ? {} : { map }) };
-}
-
-/** The search's part of a request; absent where nothing was chosen. */
-export function searchOf({ passages, words }: { passages?: number; words?: number }): Pick<TrainRequest, 'search'> {
-  if (passages === undefined && words === undefined) return {};
-  return { search: { ...(passages === undefined ? {} : { passages }), ...(words === undefined ? {} : { words }) } };
-}
-
-/** Paths are frozen in run.json whole, so that a run goes on from any folder. */
-export function located(named: string, from = '.'): string {
-  const whole = path.resolve(from, named);
-  return /[\\/.]/.test(named) && existsSync(whole) ? whole : named;
-}
-
-async function begin(controller: Controller, workflow: string, options: TrainOptions): Promise<string> {
-  const method = methodOf(options);
-  const request: TrainRequest = {
-    workflow,
-    task: located(options.task),
-    model: located(options.model),
-    cast: await castOf(options.cast),
-    seed: options.seed,
-    ...learningOf(options),
-    taskOptions: taskOptionsOf(options),
-    ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
-    ...(method === undefined ? {} : { method }),
-    ...searchOf(options),
-    ...(options.allowWeb === true ? { web: true } : {}),
-    ...(options.steps === undefined ? {} : { steps: options.steps }),
-    ...(options.queries === undefined ? {} : { queries: options.queries }),
-    ...(options.samples === undefined ? {} : { samples: options.samples }),
-    ...(options.branch === undefined ? {} : { branch: options.branch }),
-    ...(options.evalEvery === undefined ? {} : { evalEvery: options.evalEvery }),
-    ...(options.evalLimit === undefined ? {} : { evalLimit: options.evalLimit }),
-    ...(options.checkpointEvery === undefined ? {} : { checkpointEvery: options.checkpointEvery }),
-  };
-  return (await controller.train(request)).run;
-}
-
-function learningOf({ learn, set }: TrainOptions): Pick<TrainRequest, 'ppo' | 'sft'> {
-  if (learn !== 'ppo' && learn !== 'sft') throw new UserError(`No such way to learn: ${learn}; use ppo or sft`);
-  return { [learn]: settings(set) };
-}
-
 async function goOn(controller: Controller, named: string | null): Promise<string> {
   const runs = await controller.runs();
   const run = named === null ? runs.find((each) => each.state === 'paused')?.id : named;
@@ -235,53 +163,6 @@ async function goOn(controller: Controller, named: string | null): Promise<strin
     );
   await controller.resume(run);
   return run;
-}
-
-function methodOf({ method, rank, alpha }: TrainOptions): Method | undefined {
-  if (method === undefined && rank === undefined && alpha === undefined) return undefined;
-  if (method === 'full') {
-    if (rank !== undefined || alpha !== undefined)
-      throw new UserError('--rank and --alpha are of LoRA; leave them out, or use --method lora');
-    return { kind: 'full' };
-  }
-  if (method !== undefined && method !== 'lora') throw new UserError(`No such method: ${method}; use full or lora`);
-  return {
-    kind: 'lora',
-    rank: rank ?? 16,
-    alpha: alpha ?? 32,
-    targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
-  };
-}
-
-export async function castOf(named: string): Promise<string | Cast> {
-  if (!named.endsWith('.json')) return named;
-  const bytes = await readUserFile(named);
-  const [{ parseCast }, { readAs }] = await Promise.all([
-    import('../workflows/schema/migrate.ts'),
-    import('../workflows/workspace/layout.ts'),
-  ]);
-  return readAs(parseCast, bytes, named);
-}
-
-/** "lr=1e-4", "whiten=role", "kl.coef=0.001" */
-export function settings(pairs: readonly string[]): Record<string, string | number | boolean> {
-  return Object.fromEntries(
-    pairs.map((pair) => {
-      const [key, ...rest] = pair.split('=');
-      if (rest.length === 0 || key === '') throw new UserError(`Not a setting: ${pair}; write key=value`);
-      const text = rest.join('=');
-      return [
-        key,
-        text === 'true'
-          ? true
-          : text === 'false'
-            ? false
-            : text !== '' && Number.isFinite(Number(text))
-              ? Number(text)
-              : text,
-      ];
-    }),
-  );
 }
 
 /** The first Ctrl-C pauses and saves; a second one leaves at once, to be resumed from the last checkpoint. */

@@ -20,6 +20,7 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   run: true,
   removeRun: true,
   train: true,
+  branch: true,
   pause: true,
   resume: true,
   stop: true,

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { ppoSettings } from '../engine/learn/settings.ts';
 import { Cancelled } from '../engine/errors.ts';
 import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
@@ -64,7 +65,11 @@ function hostOf(store: Store) {
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
-      createPolicy: async ({ policy }: { policy: string }) => void policies.add(policy),
+      // One number serves all policies, so a new one begins with the number of an untrained one.
+      createPolicy: async ({ policy }: { policy: string }) => {
+        policies.add(policy);
+        await toy.importPolicy(policy, { weight: { kind: 'bytes', bytes: bytesOf('0') } });
+      },
       dropPolicy: async (policy: string) => {
         await new Promise((resolve) => setTimeout(resolve, 20));
         policies.delete(policy);
@@ -108,7 +113,8 @@ describe('jobs', () => {
   let jobs: Job[];
   let notices: string[];
   let turns: Turn[];
-  const config = { ...configOf({ steps: 4 }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
+  const ppo = JSON.parse(JSON.stringify(ppoSettings({ parameters: 1_000, method: 'full', totalSteps: 4 })));
+  const config = { ...configOf({ steps: 4, ppo }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
   const open = () =>
     createController(place.host, {
       onJob: (job) => jobs.push(job),
@@ -186,26 +192,69 @@ describe('jobs', () => {
     expect(found).toMatchObject({ id: 'r', state: 'paused' });
   });
 
-  it('run one at a time, and a refused one leaves nothing behind', async () => {
+  it('wait in line while another trains, and cannot be removed meanwhile', async () => {
     await controller.begin(config);
-    await expect(controller.begin({ ...config, id: 'second' })).rejects.toThrow(
-      /Another run is training: r; pause or stop it first/,
-    );
-    await expect(controller.removeRun('r')).rejects.toThrow(/is training; stop it first/);
-    await controller.settled('r');
-    expect((await controller.runs()).map(({ id }) => id)).toEqual(['r']);
+    await controller.begin({ ...config, id: 'second' });
+    await controller.begin({ ...config, id: 'third' });
+    expect((await controller.jobs()).map(({ run, state }) => [run, state])).toEqual([
+      ['r', expect.stringMatching(/starting|running/)],
+      ['second', 'queued'],
+      ['third', 'queued'],
+    ]);
+    await expect(controller.removeRun('r')).rejects.toThrow('Run r is training; stop it first');
+    await expect(controller.removeRun('second')).rejects.toThrow('Run second is waiting to train; stop it first');
+    await expect(controller.begin({ ...config, id: 'second' })).rejects.toThrow('Run second is waiting to train');
+    await controller.resume('third');
+    await controller.settled('second');
+    const done = jobs.filter(({ state }) => state === 'done').map(({ run }) => run);
+    expect([...new Set(done)]).toEqual(['r', 'third', 'second']);
+    const alone = await undisturbed();
+    expect((await readMetrics(store, 'second')).map(({ timing: _, ...rest }) => rest)).toEqual(alone);
   });
 
-  it('run one at a time when two begin in the same moment, and the refused one claims nothing', async () => {
-    const second = { ...config, id: 'second' };
-    const begun = await Promise.allSettled([controller.begin(config), controller.begin(second)]);
-    const won = begun.findIndex(({ status }) => status === 'fulfilled');
-    expect(begun.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
-    const [winner, refused] = won === 0 ? ['r', 'second'] : ['second', 'r'];
-    expect(await store.stat(paths.claim(refused!))).toBeNull();
-    await controller.settled(winner!);
-    await controller.resume(refused!);
-    await controller.settled(refused!);
+  it('hold the line while one is paused, and leave it when stopped', async () => {
+    place.atUpdate((step) => step === 1 && void controller.pause('r'));
+    await controller.begin(config);
+    for (const id of ['second', 'third']) await controller.begin({ ...config, id });
+    await controller.settled('r');
+    await controller.stop('second');
+    await controller.settled('second');
+    expect((await controller.jobs()).map(({ run, state }) => [run, state])).toEqual([
+      ['r', 'paused'],
+      ['second', 'stopped'],
+      ['third', 'queued'],
+    ]);
+    place.atUpdate(() => {});
+    await controller.resume('r');
+    await controller.settled('third');
+    expect((await controller.runs()).map(({ id, state }) => [id, state]).sort()).toEqual([
+      ['r', 'done'],
+      ['second', 'stopped'],
+      ['third', 'done'],
+    ]);
+  });
+
+  it('wait again, in their order, when the process before this one ended', async () => {
+    for (const id of ['b', 'a']) {
+      await store.write(paths.config(id), bytesOf(JSON.stringify({ ...config, id })));
+      await store.write(paths.state(id), bytesOf('{"state":"queued","step":0}'));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect((await controller.jobs()).map(({ run, state }) => [run, state])).toEqual([
+      ['b', 'queued'],
+      ['a', 'queued'],
+    ]);
+    await controller.resume('a');
+    await controller.settled('b');
+    expect((await controller.jobs()).map(({ state }) => state)).toEqual(['done', 'done']);
+  });
+
+  it('run one after the other when two begin in the same moment', async () => {
+    await Promise.all([controller.begin(config), controller.begin({ ...config, id: 'second' })]);
+    expect((await controller.jobs()).filter(({ state }) => state === 'queued')).toHaveLength(1);
+    await Promise.all([controller.settled('r'), controller.settled('second')]);
+    expect((await controller.jobs()).map(({ state }) => state)).toEqual(['done', 'done']);
+    expect(await store.stat(paths.claim('second'))).toBeNull();
   });
 
   it('leave a run alone that another process trains', async () => {
@@ -311,6 +360,96 @@ describe('jobs', () => {
     await expect(fork({ kind: 'text' } as never)).rejects.toThrow('Not a change of a record');
     await expect(controller.trace('r', `${trace.id}.fork-9`)).rejects.toThrow('No such fork in run r');
     expect((await controller.traces('r', { step: 4 })).rows.map(({ id }) => id)).not.toContain(said.id);
+  });
+
+  describe('that branch off a checkpoint', () => {
+    const branch = (change: object = {}) => controller.branch({ run: 'r', step: 2, id: 'b', ...change });
+    const trained = async () => {
+      await controller.begin({ ...config, settings: { ...config.settings, keepCheckpoints: 'all' } });
+      await controller.settled('r');
+    };
+
+    it('come to the same numbers where nothing is changed, and keep their beginning', async () => {
+      await trained();
+      await branch();
+      await controller.settled('b');
+      const bare = async (id: string) => (await readMetrics(store, id)).map(({ timing: _, ...rest }) => rest);
+      expect(await bare('b')).toEqual(await bare('r'));
+      const { config: frozen, checkpoints } = await controller.run('b');
+      expect(frozen.from).toEqual({ run: 'r', step: 2, weights: { team: 'team' } });
+      expect(frozen.title).toBe('Echo, shared, from step 2');
+      expect(checkpoints).toEqual([2, 4]);
+      expect((await controller.traces('b', { step: 2 })).total).toBe(0);
+      expect((await controller.traces('b', { step: 3 })).total).toBeGreaterThan(0);
+      await controller.branch({ run: 'b', step: 4, steps: 6, id: 'c' });
+      await controller.settled('c');
+      expect((await bare('c')).map(({ step }) => step)).toEqual([0, 1, 2, 3, 4, 5, 6]);
+      expect((await controller.run('c')).config.title).toBe('Echo, shared, from step 4');
+    });
+
+    it('take another cast, with the weights of who played its roles, and other settings', async () => {
+      await trained();
+      await branch({ cast: 'separate', steps: 5, evalEvery: 1, seed: 3, ppo: { lr: 1e-3 }, title: 'Mine' });
+      await controller.settled('b');
+      const { config: frozen, metrics } = await controller.run('b');
+      expect(frozen).toMatchObject({ title: 'Mine', from: { weights: { solver: 'team' } } });
+      expect(frozen.settings).toMatchObject({ steps: 5, evalEvery: 1, seed: 3, queries: 5, ppo: { lr: 1e-3 } });
+      expect(metrics.map(({ policies }) => Object.keys(policies)[0])).toEqual([
+        undefined,
+        'team',
+        'team',
+        'solver',
+        'solver',
+        'solver',
+      ]);
+      await branch({ id: 'fresh', cast: 'separate', weights: { solver: null } });
+      await controller.settled('fresh');
+      expect((await controller.run('fresh')).config.from).toMatchObject({ weights: {} });
+      await branch({ id: 'tuned', sft: { minScore: 0.5 }, steps: 3 });
+      await controller.settled('tuned');
+      expect((await controller.run('tuned')).config.settings).toMatchObject({ ppo: {}, sft: { minScore: 0.5 } });
+    });
+
+    it('keep what a policy had learned when it is frozen', async () => {
+      await trained();
+      const policy = { model: 'toy', method: { kind: 'full' as const }, frozen: true };
+      const cast = {
+        name: 'held',
+        policies: { team: policy, other: { ...policy, frozen: false } },
+        roles: { solver: 'team' },
+      };
+      await branch({ cast, weights: { other: null } });
+      await controller.settled('b');
+      expect((await controller.run('b')).state).toBe('done');
+      expect((await controller.run('b')).config.from?.weights).toEqual({ team: 'team' });
+      expect(await store.list('runs/b/checkpoints/000002/team')).toEqual(['weight']);
+      expect(await store.list('runs/b/checkpoints/000004/team')).toEqual([]);
+    });
+
+    it('are refused with a sentence, and leave nothing behind', async () => {
+      await trained();
+      const lora = { name: 'l', policies: { team: { model: 'toy', method: { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj'] }, frozen: false } }, roles: { solver: 'team' } }; // prettier-ignore
+      const refused: [object, RegExp][] = [
+        [{ run: 'none' }, /No such run: none/],
+        [{ step: 3 }, /no checkpoint of step 3; it has those of 2, 4/],
+        [{ steps: 2 }, /cannot end at step 2; give a number of steps above 2/],
+        [{ cast: 'nope' }, /No such cast: nope/],
+        [
+          { cast: lora },
+          /trains an adapter of rank 4 on q_proj and cannot begin with the weights of team, which are all/,
+        ],
+        [{ weights: { solver: 'team' } }, /The cast shared has no policy solver/],
+        [{ weights: { team: 'none' } }, /Run r has no policy none; it has team/],
+        [{ ppo: { nope: 1 } }, /There is no setting nope/],
+        [{ queries: 0 }, /Cannot branch with settings.queries/],
+        [{ id: 'r' }, /There is a run of this name already/],
+      ];
+      for (const [change, sentence] of refused) {
+        await expect(branch(change), String(sentence)).rejects.toThrow(sentence);
+        await expect(branch(change)).rejects.toMatchObject({ name: 'UserError' });
+      }
+      expect(await store.list('runs')).toEqual(['r/']);
+    });
   });
 
   it('leave a question alone that a person stops', async () => {

@@ -4,27 +4,27 @@
  */
 import { UserError } from '../engine/errors.ts';
 import type { ChatMessage, ModelInfo, SftReport } from '../engine/protocol.ts';
+import { composeBranch, learnedAt, writeBranch } from './controller/branch.ts';
 import { checkRunId, composeRun, newRunId } from './controller/compose.ts';
 import { openEngineRoom } from './controller/engine-room.ts';
 import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
 import { forkTrace } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
-import { TrainingJob } from './controller/job.ts';
+import { openJobs } from './controller/jobs.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
-import type { ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
+import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import { settleRewards } from './rewards/javascript.ts';
+import type { Cast } from './schema/cast.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
 import { keepIndex } from './tools/bm25-kept.ts';
-import { enginePolicy, rolloutCall } from './train/learn.ts';
-import { train } from './train/train.ts';
-import { listRuns, readRun, writeRun } from './workspace/runs.ts';
+import { checkpointStep, listRuns, readRun, writeRun } from './workspace/runs.ts';
 import { paths } from './workspace/layout.ts';
 import { forksOf, isFork, readAnyTrace } from './workspace/forks.ts';
 import { listTraces } from './workspace/traces.ts';
@@ -51,16 +51,15 @@ export function createController(host: Host, events: ControllerEvents): Controll
   let partner: string | null = null;
   /** The question asked last, and whether it shall end. */
   let asked = { stopped: false };
-  const jobs = new Map<string, { job: TrainingJob; settled: Promise<void> }>();
   const turns = openTurns(host.outside, events.onTurns);
   const outside = (owner: string) => (host.screens === true ? turns.outside(owner) : host.outside);
   const room = openEngineRoom(host, {
     // Text of training is in its traces; screens would drown in it, but it shows that the job lives.
     onToken: ({ record, text }) =>
-      /^\d+-(train|eval)-/.test(record) && !isFork(record) ? running()?.job.alive() : events.onText({ record, text }),
-    onProgress: ({ call, phase, done, total }) => running()?.job.working(call, phase, done, total),
+      /^\d+-(train|eval)-/.test(record) && !isFork(record) ? jobs.running()?.alive() : events.onText({ record, text }),
+    onProgress: ({ call, phase, done, total }) => jobs.running()?.working(call, phase, done, total),
     onDeviceLost: ({ reason }) => {
-      for (const { job } of jobs.values()) job.ask('pause');
+      jobs.running()?.ask('pause');
       events.onNotice({
         level: 'warning',
         text: `The device was lost: ${reason}. Training is paused at its last checkpoint; resume it to go on.`,
@@ -81,86 +80,19 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
 
-  const running = () =>
-    [...jobs.values()].find(({ job }) => ['starting', 'running', 'pausing', 'stopping'].includes(job.job.state));
+  const jobs = openJobs({ store, room, outside, events, taskOf, letGo: (run) => turns.cancel(run) });
 
-  const refuseIfBusy = () => {
-    const busy = running();
-    if (busy) throw new UserError(`Another run is training: ${busy.job.config.id}; pause or stop it first`);
-  };
-
-  const claim = async (run: string): Promise<void> => {
-    if (!(await store.claim(paths.claim(run))))
-      throw new UserError(`Run ${run} is being trained by another Troupe; pause it there first`);
-  };
-
-  const begin = async (config: RunConfig): Promise<{ run: string }> => {
-    refuseIfBusy();
-    await claim(config.id);
-    // Another `begin` may have come in between; its run keeps its claim, this one's is given back.
-    const other = running();
-    if (other && other.job.config.id !== config.id) await store.release(paths.claim(config.id));
-    refuseIfBusy();
-    const job = new TrainingJob(config, store, events);
-    const settled = work(
-      job,
-      [...jobs.values()].map((each) => each.settled),
-    );
-    jobs.set(config.id, { job, settled });
-    return { run: config.id };
-  };
-
-  /** Earlier jobs first: a paused one may still be giving its policies back. */
-  const work = async (job: TrainingJob, earlier: readonly Promise<void>[]): Promise<void> => {
-    const { config } = job;
-    const policies = Object.keys(config.cast.policies).map((policy) => enginePolicy(config.id, policy));
-    try {
-      await job.become('starting');
-      await Promise.all(earlier);
-      const questions = await taskOf(config.task);
-      await room.seat(
-        config.cast,
-        config.settings.seed,
-        (policy) => enginePolicy(config.id, policy),
-        (phase) => job.preparing(phase, 0, 1),
-      );
-      await job.become('running');
-      const end = await train({
-        config,
-        task: questions,
-        engine: await room.engine(),
-        store,
-        outside: outside(config.id),
-        hooks: job.hooks(),
-      });
-      await job.become(end.outcome);
-    } catch (error) {
-      await failed(job, error);
-    } finally {
-      await room.unseat(policies).catch(() => {});
-      if (jobs.get(config.id)?.job === job) await store.release(paths.claim(config.id));
-    }
-  };
-
-  /** A lost device or a crash of the engine pauses: everything up to the last checkpoint is on disk. */
-  const failed = async (job: TrainingJob, error: unknown): Promise<void> => {
-    const text = error instanceof Error ? error.message : String(error);
-    if (job.job.state === 'pausing') return job.become('paused', text);
-    job.failure = error;
-    events.onNotice({ level: 'error', text });
-    await job.become('failed', text);
-  };
+  const runId = async (chosen: string | undefined, workflow: string, cast: string | Cast): Promise<string> =>
+    chosen === undefined
+      ? newRunId(workflow, typeof cast === 'string' ? cast : cast.name, await listRuns(store))
+      : checkRunId(chosen, (await store.stat(paths.config(chosen))) !== null);
 
   const compose = async (request: TrainRequest): Promise<RunConfig> => {
     const questions = await task(request.task, request.corpus, request.taskOptions ?? {});
     const workflow = withSearch(await loadWorkflow(store, request.workflow, questions, host.readFile), request.search);
     const device = await room.device();
     const info = await room.inspect(request.model);
-    const castName = typeof request.cast === 'string' ? request.cast : request.cast.name;
-    const id =
-      request.id === undefined
-        ? newRunId(workflow.name, castName, await listRuns(store))
-        : checkRunId(request.id, (await store.stat(paths.config(request.id))) !== null);
+    const id = await runId(request.id, workflow.name, request.cast);
     const taskPath = questions.name === request.task ? undefined : request.task;
     return composeRun({
       request,
@@ -175,22 +107,29 @@ export function createController(host: Host, events: ControllerEvents): Controll
     });
   };
 
-  /** What is being sampled is set aside anyway; what is being learned is finished. */
-  const endRollout = async (run: string): Promise<void> => {
-    if (running()?.job.config.id !== run) return;
-    turns.cancel(run);
-    await (await room.engine()).cancel(rolloutCall(run));
+  /** A branch, written with all it begins with. */
+  const writtenBranch = async (request: BranchRequest): Promise<RunConfig> => {
+    const parent = await readRun(store, request.run);
+    const step = await checkpointStep(store, parent.id, request.step);
+    const learned = await learnedAt(store, parent, step);
+    const trained = Object.values(parent.cast.policies).find((policy) => !policy.frozen)!;
+    const { kind, name } = await room.device();
+    const config = composeBranch({
+      request,
+      parent,
+      learned,
+      info: await room.inspect(trained.model),
+      device: { choice: host.device, kind, name },
+      software: host.software,
+      id: await runId(request.id, parent.workflow.name, request.cast ?? parent.cast),
+    });
+    await writeBranch(store, parent, config);
+    return config;
   };
 
   const newAnswer = (): { stopped: boolean } => (asked = { stopped: false });
 
   const damaged = (error: UserError) => events.onNotice({ level: 'warning', text: error.message });
-
-  const jobOf = (run: string): TrainingJob => {
-    const found = jobs.get(run);
-    if (!found) throw new UserError(`Run ${run} is not training`);
-    return found.job;
-  };
 
   return {
     device: () => room.device(),
@@ -204,44 +143,28 @@ export function createController(host: Host, events: ControllerEvents): Controll
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
     chat: (model, messages, record) => chat(model, messages, record),
-    runs: () => runSummaries(store, (id) => jobs.get(id)?.job.job, damaged),
-    run: (id) => runDetail(store, id, jobs.get(id)?.job.job),
+    runs: () => runSummaries(store, (id) => jobs.find(id)?.job, damaged),
+    run: (id) => runDetail(store, id, jobs.find(id)?.job),
     removeRun: async (id) => {
       await readRun(store, id);
-      if (running()?.job.config.id === id) throw new UserError(`Run ${id} is training; stop it first`);
-      await claim(id);
-      jobs.delete(id);
+      await jobs.dismiss(id);
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
     },
     train: async (request) => {
-      refuseIfBusy();
       const config = await compose(request);
-      refuseIfBusy();
       await writeRun(store, config);
-      return begin(config);
+      return jobs.begin(config);
     },
+    branch: async (request) => jobs.begin(await writtenBranch(request)),
     begin: async (config) => {
-      refuseIfBusy();
       await writeRun(store, config);
-      return begin(config);
+      return jobs.begin(config);
     },
-    pause: async (run) => {
-      jobOf(run).ask('pause');
-      await endRollout(run);
-    },
-    stop: async (run) => {
-      const job = jobs.get(run)?.job;
-      if (job && running()?.job === job) {
-        job.ask('stop');
-        return endRollout(run);
-      }
-      await new TrainingJob(await readRun(store, run), store, events).become('stopped');
-    },
-    resume: async (run) => {
-      await begin(await readRun(store, run));
-    },
-    jobs: async () => [...jobs.values()].map(({ job }) => job.job),
+    pause: (run) => jobs.pause(run),
+    stop: (run) => jobs.stop(run),
+    resume: (run) => jobs.resume(run),
+    jobs: () => jobs.list(),
     traces: async (run, filter) => {
       await readRun(store, run);
       return listTraces(store, run, filter);
@@ -297,7 +220,8 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
     turns: async () => turns.waiting(),
     answerTurn: async (id, text) => turns.answer(id, text),
-    exportPolicy: (run, policy, what) => exportCheckpoint(store, room, run, policy, what),
+    exportPolicy: (run, policy, what, step) =>
+      exportCheckpoint(store, room, { run, policy, what, ...(step === undefined ? {} : { step }) }),
     inspectModel: (name) => room.inspect(name),
     evaluate: async (request, onProgress) => {
       const trained =
@@ -320,16 +244,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
       );
     },
     fineTune: (request, onStep) => fineTuneModel(room, store, request, onStep),
-    settled: async (run) => {
-      const found = jobs.get(run);
-      await found?.settled;
-      if (found?.job.failure !== undefined) throw found.job.failure;
-    },
+    settled: (run) => jobs.settled(run),
     close: async () => {
-      const last = running()?.job;
-      last?.ask('pause');
-      if (last) await endRollout(last.config.id);
-      await Promise.all([...jobs.values()].map(({ settled }) => settled));
+      await jobs.close();
       await room.close();
     },
   };

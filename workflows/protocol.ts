@@ -48,6 +48,8 @@ export type TrainRequest = {
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
+  /** `all` keeps every checkpoint that `checkpointEvery` makes, beside the newest and the best. */
+  keepCheckpoints?: 'best' | 'all';
   /** Of the task: {"heldOut": 100}. */
   taskOptions?: Record<string, string | number | boolean>;
   /** Let tools read the web, from the hosts their nodes name. */
@@ -60,7 +62,25 @@ export type TrainRequest = {
   sft?: Record<string, unknown>;
 };
 
-export type JobState = 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';
+/** A new run that goes on from another one's checkpoint; what is not named stays as that run has it. */
+export type BranchRequest = Pick<
+  TrainRequest,
+  'id' | 'queries' | 'samples' | 'evalEvery' | 'evalLimit' | 'checkpointEvery' | 'keepCheckpoints' | 'ppo' | 'sft'
+> & {
+  run: string;
+  /** One of its checkpoints. */
+  step: number;
+  title?: string;
+  /** At which step the branch ends; it begins at `step`. */
+  steps?: number;
+  seed?: number;
+  cast?: string | Cast;
+  /** Whose weights a policy begins with; null: untrained. Those not named take their namesake's, or their first role's. */
+  weights?: Readonly<Record<string, string | null>>;
+};
+
+export type JobState =
+  'queued' | 'starting' | 'running' | 'pausing' | 'paused' | 'stopping' | 'stopped' | 'done' | 'failed';
 
 export type Job = {
   run: string;
@@ -145,6 +165,7 @@ export type ControllerApi = {
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
   train(request: TrainRequest): Promise<{ run: string }>;
+  branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
   pause(run: string): Promise<void>;
   resume(run: string): Promise<void>;
@@ -167,7 +188,9 @@ export type ControllerApi = {
     model: string;
     task: string;
     question: string;
+    /** With the team and the weights of this run, of its newest checkpoint or that of `step`. */
     run?: string;
+    step?: number;
     seed: number;
     /** Let tools read the web, from the hosts their nodes name. */
     web?: boolean;
@@ -181,8 +204,13 @@ export type ControllerApi = {
   /** Turns of roles that a person plays, in the order they came; `onTurns` tells of every change. */
   turns(): Promise<Turn[]>;
   answerTurn(id: string, text: string): Promise<void>;
-  /** Files of the last checkpoint for download: PEFT adapter or merged safetensors. */
-  exportPolicy(run: string, policy: string, what: 'peft' | 'merged'): Promise<{ name: string; bytes: Uint8Array }[]>;
+  /** Files of a checkpoint, the newest without a step, for download: PEFT adapter or merged safetensors. */
+  exportPolicy(
+    run: string,
+    policy: string,
+    what: 'peft' | 'merged',
+    step?: number,
+  ): Promise<{ name: string; bytes: Uint8Array }[]>;
 };
 
 export type ControllerEvents = {

@@ -36,6 +36,8 @@ describe('job status', () => {
     const paused: Job = { ...job, run: 'b', state: 'paused' };
     expect(foremost([paused, job])?.run).toBe('a');
     expect(foremost([paused])?.run).toBe('b');
+    expect(foremost([{ ...job, state: 'queued' }, paused])?.run).toBe('b');
+    expect(foremost([{ ...job, state: 'queued' }])?.run).toBe('a');
     expect(foremost([{ ...job, state: 'done' }])).toBeNull();
   });
 });

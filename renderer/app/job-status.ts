@@ -11,7 +11,7 @@ export const STALLED_AFTER_MS = 10_000;
 const moving: readonly JobState[] = ['starting', 'running', 'pausing', 'stopping'];
 
 export function isActive(state: JobState): boolean {
-  return moving.includes(state) || state === 'paused';
+  return moving.includes(state) || state === 'paused' || state === 'queued';
 }
 
 export function isStalled(job: Job, now: number): boolean {
@@ -32,8 +32,13 @@ export function progress(job: Job): number {
   return Math.min(1, (job.step + (job.state === 'done' ? 0 : within)) / job.steps);
 }
 
-/** The job a bar with room for one shows: the one that moves, else the paused one, latest first. */
+/** The job a bar with room for one shows: the one that moves, else the paused one, latest first, else what waits. */
 export function foremost(jobs: readonly Job[]): Job | null {
   const active = jobs.filter((job) => isActive(job.state));
-  return active.find((job) => job.state !== 'paused') ?? active.at(-1) ?? null;
+  return (
+    active.find((job) => moving.includes(job.state)) ??
+    active.findLast((job) => job.state === 'paused') ??
+    active[0] ??
+    null
+  );
 }

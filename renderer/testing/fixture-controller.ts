@@ -309,6 +309,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     }),
     removeRun: async () => {},
     train: async () => ({ run: 'one' }),
+    branch: async () => ({ run: 'one' }),
     pause: move('paused'),
     resume: move('running'),
     stop: move('stopped'),

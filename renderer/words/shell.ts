@@ -31,6 +31,7 @@ export const shellWords = {
     stalled: (time: string) => `stalled for ${time}`,
     left: (time: string) => `${time} left`,
     states: {
+      queued: 'waiting',
       starting: 'starting',
       running: 'running',
       pausing: 'pausing',

@@ -72,6 +72,7 @@ export function composeRun({
     evalEvery: request.evalEvery ?? 5,
     evalLimit: Math.min(request.evalLimit ?? 100, Math.max(1, task.heldOut.length)),
     checkpointEvery: request.checkpointEvery ?? 5,
+    ...(request.keepCheckpoints === undefined ? {} : { keepCheckpoints: request.keepCheckpoints }),
     seed: request.seed,
     ...learningOf(request, { parameters: info.parameters, method: method.kind, totalSteps: steps }),
   };
@@ -108,7 +109,7 @@ function learningOf(
 }
 
 /** A round's settings, from what a person set over the defaults. */
-function tuneSettings(defaults: SftSettings, overrides: Readonly<Record<string, unknown>>): TuneSettings {
+export function tuneSettings(defaults: SftSettings, overrides: Readonly<Record<string, unknown>>): TuneSettings {
   const known = Object.keys(tuneSchema.shape);
   const unknown = Object.keys(overrides).find((key) => !known.includes(key));
   if (unknown !== undefined)

@@ -6,13 +6,13 @@ import { webOf, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
-import type { Evaluation } from '../schema/run.ts';
+import type { Evaluation, RunConfig } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
 import { evaluationOf } from '../train/summary.ts';
-import { listCheckpoints, readRun } from '../workspace/runs.ts';
+import { checkpointStep, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
 import type { EngineRoom } from './engine-room.ts';
@@ -35,7 +35,7 @@ export type EvaluationRequest = {
   seed: number;
 };
 
-type Team = { workflow: Workflow; cast: Cast; checkpoint: { run: string; step: number } | null };
+type Team = { workflow: Workflow; cast: Cast; checkpoint: { run: RunConfig; step: number } | null };
 
 export async function evaluateTeam(
   {
@@ -95,9 +95,6 @@ async function teamOf(
   }
   const [run, at] = request.checkpoint.split('@');
   const config = await readRun(store, run);
-  const steps = await listCheckpoints(store, run);
-  const step = at === undefined ? steps.at(-1) : steps.find((each) => each === Number(at));
-  if (step === undefined)
-    throw new UserError(`Run ${run} has no checkpoint ${at ?? ''}; it has ${steps.join(', ') || 'none yet'}`);
-  return { workflow: config.workflow, cast: config.cast, checkpoint: { run, step } };
+  const step = await checkpointStep(store, run, at === undefined ? undefined : Number(at));
+  return { workflow: config.workflow, cast: config.cast, checkpoint: { run: config, step } };
 }

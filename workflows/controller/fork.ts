@@ -53,7 +53,7 @@ export async function forkTrace({
     );
   const { workflow, cast, settings } = config;
   const step = await weightsFor(store, config.id, parent);
-  const weights = step === 0 ? null : { run: config.id, step };
+  const weights = step === 0 ? null : { run: config, step };
   const ids = await newForkIds(store, config.id, trace, changes.length);
   const seating = { store, room, cast, seed: settings.seed, prefix: 'fork', weights, outside, call };
   const forks = await withTeam(seating, (generate) =>

@@ -28,15 +28,15 @@ export class TrainingJob {
   /** The last write of the state: two in flight could end in the wrong order. */
   #kept: Promise<void> = Promise.resolve();
 
-  constructor(config: RunConfig, store: Store, events: JobEvents) {
+  constructor(config: RunConfig, store: Store, events: JobEvents, step = 0) {
     this.config = config;
     this.#store = store;
     this.#events = events;
     this.#job = {
       run: config.id,
       title: config.title,
-      state: 'starting',
-      step: 0,
+      state: 'queued',
+      step,
       steps: config.settings.steps,
       phase: 'loading',
       done: 0,

@@ -5,8 +5,9 @@ import type { ModelEntry } from '../protocol.ts';
 import { enginePolicy } from '../train/learn.ts';
 import { paths } from '../workspace/layout.ts';
 import { addModelFiles, checkModelName, modelNames } from '../workspace/models.ts';
-import { checkpointFiles, readRun, readState, listCheckpoints } from '../workspace/runs.ts';
+import { checkpointStep, policyFiles, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
+import { seatedCast } from './branch.ts';
 import type { EngineRoom } from './engine-room.ts';
 import type { Host } from './host.ts';
 
@@ -62,26 +63,25 @@ export async function removeModel(host: Host, name: string): Promise<void> {
   await host.places.store.remove(paths.model(name));
 }
 
-/** The last checkpoint of a run's policy as files for other programs. */
+/** A checkpoint of a run's policy, the newest where no step is named, as files for other programs. */
 export async function exportCheckpoint(
   store: Store,
   room: EngineRoom,
-  run: string,
-  policy: string,
-  what: 'peft' | 'merged',
+  { run, policy, what, step: named }: { run: string; policy: string; what: 'peft' | 'merged'; step?: number },
 ): Promise<FileOut[]> {
   const config = await readRun(store, run);
   if (!config.cast.policies[policy])
     throw new UserError(`Run ${run} has no policy ${policy}; it has ${Object.keys(config.cast.policies).join(', ')}`);
-  const step = (await listCheckpoints(store, run)).at(-1);
-  const live = ['running', 'pausing', 'stopping'].includes((await readState(store, run))?.state ?? '');
-  if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet${live ? '; wait for its first' : ''}`);
+  const step = await checkpointStep(store, run, named);
+  const files = await policyFiles(store, config, step, policy);
+  if (Object.keys(files).length === 0)
+    throw new UserError(`The policy ${policy} of run ${run} is frozen and learned nothing; export one that trains`);
+  const cast = seatedCast(config);
   const nameOf = (each: string) => `export/${enginePolicy(run, each)}`;
-  const only = { ...config.cast, policies: { [policy]: config.cast.policies[policy] } };
-  await room.seat(only, config.settings.seed, nameOf, () => {});
+  await room.seat({ ...cast, policies: { [policy]: cast.policies[policy] } }, config.settings.seed, nameOf, () => {});
   try {
     const engine = await room.engine();
-    await engine.importPolicy(nameOf(policy), await checkpointFiles(store, run, step, policy));
+    await engine.importPolicy(nameOf(policy), files);
     return await engine.exportPolicy(nameOf(policy), what);
   } finally {
     await room.unseat([nameOf(policy)]);

@@ -4,10 +4,11 @@ import type { ControllerApi } from '../protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
 import { webOf, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
+import type { RunConfig } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
-import { listCheckpoints, readRun } from '../workspace/runs.ts';
+import { checkpointStep, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
 import type { EngineRoom } from './engine-room.ts';
@@ -41,7 +42,7 @@ export async function askOnce({
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
   const cast =
     from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
-  const weights = from ? await latestCheckpoint(store, from.id) : null;
+  const weights = from ? await checkpointOf(store, from, request.step) : null;
   const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
   const query = known ?? { id: 'question', question: request.question, answers: [] };
   const seating = { store, room, cast, seed: request.seed, prefix: 'question', weights, outside, call };
@@ -63,8 +64,7 @@ export async function askOnce({
   return settleRewards(workflow, cast, trace);
 }
 
-async function latestCheckpoint(store: Store, run: string): Promise<{ run: string; step: number }> {
-  const step = (await listCheckpoints(store, run)).at(-1);
-  if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet; let it train a few steps first`);
-  return { run, step };
+/** The checkpoint of a step; the newest where none is named. */
+async function checkpointOf(store: Store, run: RunConfig, named?: number): Promise<{ run: RunConfig; step: number }> {
+  return { run, step: await checkpointStep(store, run.id, named) };
 }

@@ -5,8 +5,10 @@
 import { answering, type Outside } from '../run/answering.ts';
 import type { Generate } from '../run/runner.ts';
 import type { Cast } from '../schema/cast.ts';
-import { checkpointFiles } from '../workspace/runs.ts';
+import type { RunConfig } from '../schema/run.ts';
+import { policyFiles } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
+import { seatedCast } from './branch.ts';
 import type { EngineRoom } from './engine-room.ts';
 
 export type Seating = {
@@ -17,7 +19,7 @@ export type Seating = {
   /** What its policies are called in the engine: "question/team". */
   prefix: string;
   /** The checkpoint whose weights speak; null for untrained ones. */
-  weights: { run: string; step: number } | null;
+  weights: { run: RunConfig; step: number } | null;
   outside?: Outside | undefined;
   /** Name of the engine's calls, by which they can be cancelled. */
   call?: string;
@@ -29,11 +31,11 @@ export async function withTeam<T>(
 ): Promise<T> {
   const nameOf = (policy: string) => `${prefix}/${policy}`;
   const policies = Object.keys(cast.policies);
-  await room.seat(cast, seed, nameOf, () => {});
+  await room.seat(weights ? seatedCast(weights.run) : cast, seed, nameOf, () => {});
   try {
     const engine = await room.engine();
     for (const policy of weights ? policies : []) {
-      const files = await checkpointFiles(store, weights!.run, weights!.step, policy);
+      const files = await policyFiles(store, weights!.run, weights!.step, policy);
       if (Object.keys(files).length > 0) await engine.importPolicy(nameOf(policy), files);
     }
     const speak: Generate = (policy, requests) =>

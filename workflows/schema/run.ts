@@ -43,6 +43,8 @@ export const trainSettingsSchema = z.object({
   evalEvery: z.int().min(1),
   evalLimit: z.int().min(1),
   checkpointEvery: z.int().min(1),
+  /** `best` (when absent): the newest and the best checkpoint stay; `all`: every `checkpointEvery`-th as well. */
+  keepCheckpoints: z.enum(['best', 'all']).optional(),
   seed: z.int().min(0).max(0xffffffff),
   /** The engine's PpoSettings, checked by the engine; empty where the run learns otherwise. */
   ppo: z.record(z.string(), z.json()),
@@ -51,6 +53,12 @@ export const trainSettingsSchema = z.object({
 });
 
 export const RUN_VERSION = 1;
+/** Where a branch left another run, and whose weights each of its policies began with; the others began untrained. */
+const branchPointSchema = z.object({
+  run: z.string(),
+  step: z.int().min(1),
+  weights: z.record(z.string(), z.string()),
+});
 
 export const runSchema = z.object({
   troupe: z.literal('run'),
@@ -67,6 +75,8 @@ export const runSchema = z.object({
     options: z.record(z.string(), z.json()).default({}),
   }),
   settings: trainSettingsSchema,
+  /** A branch has the other run's metrics up to that step, and its checkpoint of it as its own first one. */
+  from: branchPointSchema.optional(),
   /** Whether its tools may read the web, by the hosts their nodes name. */
   web: z.boolean().optional(),
   device: z.object({ choice: z.string(), kind: z.string(), name: z.string() }),

@@ -13,8 +13,8 @@ import type { Trace } from '../schema/trace.ts';
 import type { Query, Task } from '../tasks/task.ts';
 import {
   appendMetrics,
-  checkpointFiles,
   listCheckpoints,
+  policyFiles,
   pruneCheckpoints,
   readCheckpoint,
   truncateMetrics,
@@ -105,8 +105,10 @@ async function restore({ config, engine, store }: TrainContext): Promise<Restore
   const step = steps.at(-1);
   if (step === undefined) return { step: 0, best: null };
   const state = await readCheckpoint(store, config.id, step);
-  for (const policy of learners(config))
-    await engine.importPolicy(enginePolicy(config.id, policy), await checkpointFiles(store, config.id, step, policy));
+  for (const policy of Object.keys(config.cast.policies)) {
+    const files = await policyFiles(store, config, step, policy);
+    if (Object.keys(files).length > 0) await engine.importPolicy(enginePolicy(config.id, policy), files);
+  }
   return { step, best: state.best };
 }
 
@@ -115,7 +117,13 @@ async function save({ config, engine, store }: TrainContext, state: Restored): P
   await writeCheckpoint(store, config.id, { ...state, policies }, (policy) =>
     engine.exportPolicy(enginePolicy(config.id, policy), 'checkpoint'),
   );
-  await pruneCheckpoints(store, config.id, [state.step, ...(state.best ? [state.best.step] : [])]);
+  const { keepCheckpoints, checkpointEvery } = config.settings;
+  const kept = [state.step, state.best?.step, config.from?.step];
+  await pruneCheckpoints(
+    store,
+    config.id,
+    (step) => kept.includes(step) || (keepCheckpoints === 'all' && step % checkpointEvery === 0),
+  );
 }
 
 /** False when a pause came first: nothing is kept of it, and a resume begins with it again. */

@@ -3,11 +3,13 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../schema/run.ts';
+import { configOf } from '../train/test-support.ts';
 import { bytesOf, paths } from './layout.ts';
 import {
   appendMetrics,
-  checkpointFiles,
+  checkpointStep,
   listCheckpoints,
+  policyFiles,
   pruneCheckpoints,
   readCheckpoint,
   readMetrics,
@@ -57,7 +59,7 @@ describe('runs on disk', () => {
     await store.write('runs/r/checkpoints/000004/a/w', bytesOf('half'));
     expect(await listCheckpoints(store, 'r')).toEqual([2]);
     expect(await readCheckpoint(store, 'r', 2)).toEqual({ step: 2, policies: ['a', 'b'], best: null });
-    expect(await checkpointFiles(store, 'r', 2, 'b')).toEqual({ w: { kind: 'bytes', bytes: bytesOf('b') } });
+    expect(await policyFiles(store, configOf(), 2, 'b')).toEqual({ w: { kind: 'bytes', bytes: bytesOf('b') } });
   });
 
   it('do not touch a whole checkpoint that is written again', async () => {
@@ -71,8 +73,12 @@ describe('runs on disk', () => {
 
   it('prune all but what is to be kept', async () => {
     for (const step of [2, 4, 6]) await writeCheckpoint(store, 'r', { step, policies: ['a'], best: null }, weight);
-    await pruneCheckpoints(store, 'r', [2, 6]);
+    await pruneCheckpoints(store, 'r', (step) => step !== 4);
     expect(await listCheckpoints(store, 'r')).toEqual([2, 6]);
+    expect(await checkpointStep(store, 'r')).toBe(6);
+    expect(await checkpointStep(store, 'r', 2)).toBe(2);
+    await expect(checkpointStep(store, 'r', 4)).rejects.toThrow('no checkpoint of step 4; it has those of 2, 6');
+    await expect(checkpointStep(store, 'none')).rejects.toThrow('has no checkpoint yet');
   });
 
   it('name the run that is not there, and what there is', async () => {

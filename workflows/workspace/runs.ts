@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
-import type { FileOut, FileSet } from '../../engine/protocol.ts';
+import type { FileOut } from '../../engine/protocol.ts';
 import type { JobState } from '../protocol.ts';
 import { parseRun } from '../schema/migrate.ts';
 import { stepMetricsSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
@@ -12,6 +12,7 @@ import { bytesOf, jsonBytes, parseAs, paths, readAs, readSmall, stepOf, textOf }
 import type { Store } from './store.ts';
 
 const states = [
+  'queued',
   'starting',
   'running',
   'pausing',
@@ -99,6 +100,15 @@ export async function listCheckpoints(store: Store, id: string): Promise<number[
   return steps;
 }
 
+/** The step of a run's checkpoint: the one named, else the newest. */
+export async function checkpointStep(store: Store, id: string, named?: number): Promise<number> {
+  const steps = await listCheckpoints(store, id);
+  const step = named === undefined ? steps.at(-1) : steps.find((each) => each === named);
+  if (step !== undefined) return step;
+  if (steps.length === 0) throw new UserError(`Run ${id} has no checkpoint yet; let it train a few steps first`);
+  throw new UserError(`Run ${id} has no checkpoint of step ${named}; it has those of ${steps.join(', ')}`);
+}
+
 export async function writeCheckpoint(
   store: Store,
   id: string,
@@ -120,15 +130,21 @@ export async function readCheckpoint(store: Store, id: string, step: number): Pr
   return parseAs(checkpointSchema, await store.read(file), file);
 }
 
-export async function checkpointFiles(store: Store, id: string, step: number, policy: string): Promise<FileSet> {
+type Files = Record<string, { kind: 'bytes'; bytes: Uint8Array }>;
+
+async function checkpointFiles(store: Store, id: string, step: number, policy: string): Promise<Files> {
   const folder = `${paths.checkpoint(id, step)}/${policy}`;
   const names = await store.list(folder);
   const read = async (name: string) => [name, { kind: 'bytes', bytes: await store.read(`${folder}/${name}`) }] as const;
   return Object.fromEntries(await Promise.all(names.map(read)));
 }
 
-/** Keeps the newest and the best. */
-export async function pruneCheckpoints(store: Store, id: string, keep: readonly number[]): Promise<void> {
-  for (const step of await listCheckpoints(store, id))
-    if (!keep.includes(step)) await store.remove(paths.checkpoint(id, step));
+/** A policy's weights at a checkpoint. One that a branch froze has none but those it began with. */
+export async function policyFiles(store: Store, { id, from }: RunConfig, step: number, policy: string): Promise<Files> {
+  const files = await checkpointFiles(store, id, step, policy);
+  return Object.keys(files).length > 0 || from === undefined ? files : checkpointFiles(store, id, from.step, policy);
+}
+
+export async function pruneCheckpoints(store: Store, id: string, keep: (step: number) => boolean): Promise<void> {
+  for (const step of await listCheckpoints(store, id)) if (!keep(step)) await store.remove(paths.checkpoint(id, step));
 }
