@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { addDevices } from './devices.ts';
 import { addEval } from './eval.ts';
+import { addFork } from './fork.ts';
 import { addModels } from './models.ts';
 import { addRun } from './run.ts';
 import { addSft } from './sft.ts';
@@ -17,7 +18,7 @@ const program = new Command('troupe')
   .configureHelp({ sortSubcommands: false })
   .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
 
-for (const add of [addTrain, addStudy, addRun, addEval, addSft, addTraces, addTool, addModels, addDevices])
+for (const add of [addTrain, addStudy, addRun, addEval, addSft, addTraces, addFork, addTool, addModels, addDevices])
   add(program);
 
 await program.parseAsync();

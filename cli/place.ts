@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { UserError } from '../engine/errors.ts';
+import { QUESTIONS } from '../workflows/workspace/layout.ts';
 
 /** Node reads no more than this in one go. */
 const READ_MAX_BYTES = 2 ** 31 - 1;
@@ -14,10 +15,12 @@ export function workspaceFolder(chosen?: string): string {
 export type RunPlace = { readonly run: string; readonly workspace: string };
 
 /**
- * A run by its id in the workspace, or by its folder, which says the workspace too. "@STEP" behind it, or the folder of a
+ * A run by its id in the workspace, or by its folder, which says the workspace too; "questions" stands for those asked one
+ * by one. "@STEP" behind it, or the folder of a
  * checkpoint, names one of its checkpoints: the run is then "ID@STEP".
  */
 export function runAt(named: string, workspace?: string): RunPlace {
+  if (named === 'questions') return { run: QUESTIONS, workspace: workspaceFolder(workspace) };
   if (!/[\\/]/.test(named)) return { run: named, workspace: workspaceFolder(workspace) };
   const found = /^(.*)\/runs\/([^/]+)(?:\/checkpoints\/(\d+))?$/.exec(path.resolve(named).replaceAll('\\', '/'));
   if (!found) throw new UserError(`Not the folder of a run: ${named}; it looks like WORKSPACE/runs/ID`);

@@ -30,6 +30,8 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   forkTrace: true,
   forks: true,
   tryRewards: true,
+  notes: true,
+  note: true,
   runQuestion: true,
   stopAnswer: true,
   serviceKey: true,

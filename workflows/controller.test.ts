@@ -458,7 +458,22 @@ describe('jobs', () => {
     const asked = ask();
     await controller.stopAnswer();
     await expect(asked).rejects.toBeInstanceOf(Cancelled);
-    expect((await ask()).status).toBe('done');
+    const done = await ask();
+    expect(done).toMatchObject({ status: 'done', id: '1-run-question', step: 1 });
+    expect((await ask()).id).toBe('2-run-question');
+    expect((await controller.traces('-questions', {})).rows.map(({ id }) => id)).toEqual([
+      '2-run-question',
+      '1-run-question',
+    ]);
+    expect((await controller.trace('-questions', done.id)).records[1]).toMatchObject({ text: done.records[1].text });
+    const other = open();
+    const changes: ForkChange[] = [{ kind: 'text', text: 'something else' }];
+    const [fork] = await other.forkTrace({ run: '-questions', trace: done.id, record: 'solve#0', changes });
+    expect(fork).toMatchObject({ id: '1-run-question.fork-1', answer: 'something else', fork: { weights: 0 } });
+    expect(await controller.forks('-questions', done.id)).toEqual([fork]);
+    await controller.note('-questions', { trace: done.id, text: '', tags: ['kept'] });
+    expect((await other.traces('-questions', { tag: 'kept' })).rows.map(({ tags }) => tags)).toEqual([['kept']]);
+    await expect(controller.note('nope', { trace: 'x', text: '', tags: [] })).rejects.toThrow('No such run: nope');
   });
 
   it('put the turn of a role that a person plays to the screens, and take the first answer or none', async () => {

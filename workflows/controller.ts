@@ -8,7 +8,7 @@ import { composeBranch, learnedAt, writeBranch } from './controller/branch.ts';
 import { checkRunId, composeRun, newRunId } from './controller/compose.ts';
 import { openEngineRoom } from './controller/engine-room.ts';
 import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
-import { forkTrace } from './controller/fork.ts';
+import { forkTrace, originOf } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
 import { openJobs } from './controller/jobs.ts';
@@ -25,9 +25,10 @@ import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
 import { keepIndex } from './tools/bm25-kept.ts';
 import { checkpointStep, listRuns, readRun, writeRun } from './workspace/runs.ts';
-import { paths } from './workspace/layout.ts';
+import { paths, QUESTIONS } from './workspace/layout.ts';
 import { forksOf, isFork, readAnyTrace } from './workspace/forks.ts';
-import { listTraces } from './workspace/traces.ts';
+import { readNotes, writeNote } from './workspace/notes.ts';
+import { listTraces } from './workspace/trace-index.ts';
 
 /** The engine's calls that answer a person. */
 const ANSWER = 'answer';
@@ -129,6 +130,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
 
   const newAnswer = (): { stopped: boolean } => (asked = { stopped: false });
 
+  const checkKept = async (run: string): Promise<void> => {
+    if (run !== QUESTIONS && (await store.stat(paths.config(run))) === null) await readRun(store, run);
+  };
+
   const damaged = (error: UserError) => events.onNotice({ level: 'warning', text: error.message });
 
   return {
@@ -166,43 +171,53 @@ export function createController(host: Host, events: ControllerEvents): Controll
     resume: (run) => jobs.resume(run),
     jobs: () => jobs.list(),
     traces: async (run, filter) => {
-      await readRun(store, run);
+      await checkKept(run);
       return listTraces(store, run, filter);
     },
     trace: async (run, id) => {
-      await readRun(store, run);
+      await checkKept(run);
       return readAnyTrace(store, run, id);
     },
     forks: async (run, trace) => {
-      await readRun(store, run);
+      await checkKept(run);
       return forksOf(store, run, trace);
     },
-    forkTrace: async ({ run, ...request }) => {
+    forkTrace: async (request) => {
       const mine = newAnswer();
-      const config = await readRun(store, run);
+      const origin = await originOf(store, request.run, request.trace);
       return forkTrace({
         request,
-        config,
+        origin,
         store,
         room,
         outside: outside(ANSWER),
-        task: await taskOf(config.task),
+        task: await taskOf(origin.task),
         call: ANSWER,
         cancelled: () => mine.stopped,
       });
     },
     tryRewards: settleRewards,
+    notes: async (run) => {
+      await checkKept(run);
+      return [...(await readNotes(store, run)).list];
+    },
+    note: async (run, note) => {
+      await checkKept(run);
+      await writeNote(store, run, note);
+    },
     runQuestion: async (request) => {
       const mine = newAnswer();
       // A trained team searches the corpus it was trained with.
-      const from = request.run === undefined ? null : (await readRun(store, request.run)).task;
-      const questions = from ? await taskOf(from) : await task(request.task, undefined, {});
+      const taskFrom =
+        request.run === undefined ? { name: request.task, options: {} } : (await readRun(store, request.run)).task;
+      const questions = await taskOf(taskFrom);
       return askOnce({
         request,
         store,
         room,
         outside: outside(ANSWER),
         task: questions,
+        taskFrom,
         call: ANSWER,
         cancelled: () => mine.stopped,
         ...(host.readFile ? { readFile: host.readFile } : {}),

@@ -116,28 +116,63 @@ export type RunSummary = {
 
 export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
 
+/** Of one role in a trace: its mean reward, whether all it said was legal, and how many records it made. */
+export type TraceRoleRow = readonly [reward: number | null, legal: boolean, records: number];
+
 export type TraceSummary = {
   id: string;
+  /** The question's id in its task. */
+  query: string;
   step: number;
   phase: Trace['phase'];
   question: string;
   answer: string;
   status: Trace['status'];
+  /** What the task is scored by. */
+  score: number;
   f1: number;
   em: number;
   /** Mean of the records' rewards. */
   reward: number;
   legal: boolean;
+  /** Whether a tool or another node failed. */
+  failed: boolean;
+  records: number;
+  /** Written by its roles. */
+  tokens: number;
+  roles: Record<string, TraceRoleRow>;
 };
+
+/** A row of a list, with what a person put on the trace and, grouped by question, the size of the group it begins. */
+export type TraceRow = TraceSummary & { tags?: string[]; group?: number };
+
+export type TraceOrder = 'newest' | 'oldest' | 'query' | 'best' | 'worst' | 'most-reward' | 'least-reward' | 'longest';
 
 export type TraceFilter = {
   step?: number;
+  /** First and last step. */
+  from?: number;
+  to?: number;
   phase?: Trace['phase'];
   text?: string;
+  query?: string;
+  /** In which this role spoke; `legal` and `reward` are then the role's. */
+  role?: string;
   legal?: boolean;
+  /** Whether a tool or another node failed. */
+  failed?: boolean;
+  dropped?: boolean;
+  /** Least and most. */
+  reward?: readonly [number, number];
+  score?: readonly [number, number];
+  tag?: string;
+  order?: TraceOrder;
   offset?: number;
   limit?: number;
 };
+
+/** What a person wrote on a trace or on one record of it. */
+export type Note = { trace: string; record?: string; text: string; tags: string[]; at: string };
 
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
@@ -173,7 +208,8 @@ export type ControllerApi = {
   stop(run: string): Promise<void>;
   jobs(): Promise<Job[]>;
 
-  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceSummary[] }>;
+  /** Of a run, or of the questions asked one by one where the run is `-questions`; so with all that follows. */
+  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceRow[] }>;
   trace(run: string, id: string): Promise<Trace>;
   /** Runs a trace on from one of its records, once for each change; all are kept as its forks. */
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
@@ -181,7 +217,11 @@ export type ControllerApi = {
   forks(run: string, trace: string): Promise<Trace[]>;
   /** A finished trace with the rewards that a workflow's rules give it now. */
   tryRewards(workflow: Workflow, cast: Cast, trace: Trace): Promise<Trace>;
-  /** Runs one question; the trace streams through onText and is returned whole. */
+  /** Every note of a run, the latest of each trace and record. */
+  notes(run: string): Promise<Note[]>;
+  /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */
+  note(run: string, note: Omit<Note, 'at'>): Promise<void>;
+  /** Runs one question; the trace streams through onText, is kept and returned whole. */
   runQuestion(request: {
     workflow: string | Workflow;
     cast: string | Cast;

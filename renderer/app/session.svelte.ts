@@ -29,6 +29,7 @@ type TextListener = (event: { record: string; text: string }) => void;
 
 const MEMORY_EVERY_MS = 3_000;
 const INFO_STAYS_MS = 6_000;
+const SINGLE_KEPT = 20;
 
 /** The sentence of a failure, without a class name in front. */
 export function sentence(failure: unknown): string {
@@ -51,7 +52,7 @@ export class Session {
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
   readonly jobs = new SvelteMap<string, Job>();
-  /** Traces of single questions asked in this page, by id. */
+  /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new SvelteMap<string, Trace>();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
@@ -80,6 +81,11 @@ export class Session {
       this.attempt(async (api) => (this.turns = await api.turns())),
     ]);
     this.#watchMemory(api);
+  }
+
+  keepSingle(trace: Trace): void {
+    this.singleTraces.set(trace.id, trace);
+    for (const old of [...this.singleTraces.keys()].slice(0, -SINGLE_KEPT)) this.singleTraces.delete(old);
   }
 
   fail(reason: string): void {

@@ -5,8 +5,19 @@ export function saveFolder(folder: string, files: readonly { name: string; bytes
   save(`${folder}.zip`, zip(files.map(({ name, bytes }) => ({ name: `${folder}/${name}`, bytes }))));
 }
 
-export function saveText(name: string, text: string): void {
-  save(name, new Blob([text], { type: 'application/json' }));
+export function saveText(name: string, text: string, type = 'application/json'): void {
+  save(name, new Blob([text], { type }));
+}
+
+/** Lines need not be joined in memory first. */
+export function saveLines(name: string, lines: readonly string[]): void {
+  save(
+    name,
+    new Blob(
+      lines.flatMap((line) => [line, '\n']),
+      { type: 'application/jsonl' },
+    ),
+  );
 }
 
 function save(name: string, content: Blob): void {

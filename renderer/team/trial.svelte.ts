@@ -18,6 +18,7 @@ export class Trial {
   /** What each node of the drawing said, by node; inside a group, by the group and the node. */
   readonly said = new SvelteMap<string, string>();
   readonly #session: Session;
+  #asked = 0;
 
   constructor(session: Session) {
     this.#session = session;
@@ -39,15 +40,14 @@ export class Trial {
     this.running = true;
     const { question, task, run } = asked;
     const model = modelOf(forRun(cast));
-    const seed = this.#session.singleTraces.size + 1;
+    const seed = (this.#asked += 1);
     const trace = await this.#session.attempt((api) =>
       api.runQuestion({ workflow, cast: forRun(cast), model, task, question, seed, ...(run ? { run } : {}) }),
     );
     this.running = false;
     if (!trace) return void (this.question = null);
-    const id = `${trace.id}-${seed}`;
-    this.#session.singleTraces.set(id, { ...trace, id });
-    this.trace = { ...trace, id };
+    this.#session.keepSingle(trace);
+    this.trace = trace;
     // What was streamed may lack what a tool gave or a service said at once.
     for (const record of trace.records)
       if (record.text !== undefined) this.said.set(record.node, record.text.slice(0, SHOWN));

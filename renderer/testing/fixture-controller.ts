@@ -2,11 +2,11 @@
  * A controller with a fixed past, for looking at screens and for their tests: one finished run, one running, traces of
  * every kind. It computes nothing and is never part of the product's build.
  */
-import type { ControllerApi, ControllerEvents, Job, RunSummary, TraceSummary } from '../../workflows/protocol.ts';
+import type { ControllerApi, ControllerEvents, Job, Note, RunSummary } from '../../workflows/protocol.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { presetCast } from '../../workflows/train/cast.ts';
-import { listed } from '../traces/single-questions.ts';
+import { ordered, page, passes, summarise } from '../../workflows/workspace/trace-list.ts';
 import { sampleWorkflow } from './sample-workflow.ts';
 
 const steps = 60;
@@ -235,6 +235,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     events.onJob({ ...job, movedAt: Date.now() });
   };
   let saved = { ...sampleWorkflow };
+  let notes: Note[] = [];
   return {
     device: async () => ({
       kind: 'wasm',
@@ -314,7 +315,15 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     resume: move('running'),
     stop: move('stopped'),
     jobs: async () => [job],
-    traces: async (_, filter) => listed(traces, filter) satisfies { total: number; rows: TraceSummary[] },
+    traces: async (_, filter) => {
+      const rows = traces.map(summarise).filter((row) => passes(row, filter));
+      return page(ordered(rows, filter.order), filter);
+    },
+    notes: async () => notes,
+    note: async (_, { trace, record, ...note }) => {
+      notes = notes.filter((one) => one.trace !== trace || one.record !== record);
+      notes.push({ trace, ...(record === undefined ? {} : { record }), ...note, at: '2026-11-21T14:02:00Z' });
+    },
     trace: async (_, id) => {
       const found = traces.find((trace) => trace.id === id);
       if (!found) throw new Error(`No such trace: ${id}`);

@@ -3,6 +3,7 @@
  * many draws of one record say together about how much the outcome hung on it.
  */
 import type { ForkChange, Trace, TraceRecord } from '../../workflows/schema/trace.ts';
+import { outcomeOf } from '../../workflows/train/summary.ts';
 import type { Scene } from '../graph/scene.ts';
 import { traceScene, type TraceCard } from './trace-scene.ts';
 
@@ -41,12 +42,6 @@ export function forkScene(original: Trace, fork: Trace): Scene<TraceCard> {
     ],
     wires: [...own.wires, ...old.wires.filter(({ to }) => gone(to))],
   };
-}
-
-/** The number a trace is judged by: its task's own metric. */
-export function outcomeOf({ score, status }: Pick<Trace, 'score' | 'status'>): number | null {
-  if (status === 'dropped') return null;
-  return score.f1 ?? Object.values(score)[0] ?? null;
 }
 
 export type Draw = { readonly id: string; readonly text: string; readonly outcome: number | null };

@@ -5,7 +5,6 @@ import { diffAt, stateBefore } from './state-diff.ts';
 import { available, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
 import { auditOf, forkScene, freshSeeds, parsedOutputs, standings } from './forks.ts';
 import { passing, testMatrixAt } from './test-matrix.ts';
-import { filterOf, missingPages, noFilters, PAGE, rowAt } from './trace-list.ts';
 import { detailOf, ring, traceScene } from './trace-scene.ts';
 
 function record(
@@ -206,27 +205,5 @@ describe('token colours', () => {
   it('show blanks', () => {
     expect(visible(' b\n')).toBe('·b↵');
     expect(visible('')).toBe('∅');
-  });
-});
-
-describe('trace list', () => {
-  it('asks only for what is filtered and missing', () => {
-    expect(filterOf(noFilters, 2)).toEqual({ offset: 2 * PAGE, limit: PAGE });
-    expect(filterOf({ text: ' x ', step: 0, phase: 'eval', legality: 'illegal' }, 0)).toEqual({
-      offset: 0,
-      limit: PAGE,
-      text: 'x',
-      step: 0,
-      phase: 'eval',
-      legal: false,
-    });
-    expect(missingPages(50, 250, 100_000, new Set([1]))).toEqual([0, 2]);
-    expect(missingPages(0, 30, 0, new Set())).toEqual([]);
-    expect(missingPages(0, 500, 120, new Set())).toEqual([0, 1]);
-  });
-  it('finds a row in its page', () => {
-    const row = { id: 'x' } as never;
-    expect(rowAt(new Map([[1, [row]]]), PAGE)).toBe(row);
-    expect(rowAt(new Map(), 3)).toBeUndefined();
   });
 });

@@ -7,7 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { openNodeStore } from '../../workflows/workspace/store.node.ts';
-import { listTraces, readTrace } from '../../workflows/workspace/traces.ts';
+import { listTraces } from '../../workflows/workspace/trace-index.ts';
+import { readTrace } from '../../workflows/workspace/traces.ts';
 import { root, runTerminal } from '../program.ts';
 
 const nano = existsSync(path.join(root, 'models/nano/model.safetensors'));

@@ -1,16 +1,20 @@
 /**
- * A trace of a run, changed at one record and run on from there: with the run's own workflow, cast and questions, and with
- * the weights that stood nearest to those which spoke then. The forks are kept beside the run's traces.
+ * A trace changed at one record and run on from there: with the workflow, cast and questions it was run with, and with the
+ * weights that stood nearest to those which spoke then. The forks are kept beside the traces.
  */
 import { UserError } from '../../engine/errors.ts';
 import { settleRewards } from '../rewards/javascript.ts';
 import type { Outside } from '../run/answering.ts';
 import { runForks } from '../run/runner.ts';
+import type { Cast } from '../schema/cast.ts';
 import type { RunConfig } from '../schema/run.ts';
 import { forkChangeSchema, type ForkChange, type Trace } from '../schema/trace.ts';
+import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
 import { newForkIds, readAnyTrace, writeFork } from '../workspace/forks.ts';
-import { listCheckpoints } from '../workspace/runs.ts';
+import { QUESTIONS } from '../workspace/layout.ts';
+import { askedWith } from '../workspace/questions.ts';
+import { listCheckpoints, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import type { EngineRoom } from './engine-room.ts';
 import { withTeam } from './team.ts';
@@ -18,9 +22,20 @@ import { withTeam } from './team.ts';
 /** Most forks made at once. */
 const changesMax = 64;
 
+/** What a trace was run with. */
+export type Origin = {
+  workflow: Workflow;
+  cast: Cast;
+  task: RunConfig['task'];
+  seed: number;
+  web: boolean;
+  /** The checkpoint nearest to the weights that spoke; null for untrained ones. */
+  weights: { run: string; step: number } | null;
+};
+
 export type Forking = {
-  request: { trace: string; record: string; changes: readonly ForkChange[] };
-  config: RunConfig;
+  request: { run: string; trace: string; record: string; changes: readonly ForkChange[] };
+  origin: Origin;
   store: Store;
   room: EngineRoom;
   task: Task;
@@ -30,8 +45,8 @@ export type Forking = {
 };
 
 export async function forkTrace({
-  request: { trace, record, changes },
-  config,
+  request: { run, trace, record, changes },
+  origin: { workflow, cast, seed, web, weights },
   store,
   room,
   task,
@@ -45,17 +60,15 @@ export async function forkTrace({
     const checked = forkChangeSchema.safeParse(change);
     if (!checked.success) throw new UserError(`Not a change of a record: ${checked.error.issues[0].message}`);
   }
-  const parent = await readAnyTrace(store, config.id, trace);
-  const query = [...task.train, ...task.heldOut].find(({ id }) => id === parent.query.id);
+  const parent = await readAnyTrace(store, run, trace);
+  const known = [...task.train, ...task.heldOut].find(({ id }) => id === parent.query.id);
+  const query = known ?? (run === QUESTIONS ? parent.query : undefined);
   if (query === undefined)
     throw new UserError(
       `The task ${task.name} no longer has the question ${parent.query.id} of this trace, so it cannot be run again`,
     );
-  const { workflow, cast, settings } = config;
-  const step = await weightsFor(store, config.id, parent);
-  const weights = step === 0 ? null : { run: config, step };
-  const ids = await newForkIds(store, config.id, trace, changes.length);
-  const seating = { store, room, cast, seed: settings.seed, prefix: 'fork', weights, outside, call };
+  const ids = await newForkIds(store, run, trace, changes.length);
+  const seating = { store, room, cast, seed, prefix: 'fork', weights, outside, call };
   const forks = await withTeam(seating, (generate) =>
     runForks(
       {
@@ -63,10 +76,10 @@ export async function forkTrace({
         cast,
         query,
         task,
-        seed: settings.seed,
+        seed,
         generate,
         cancelled,
-        ...(config.web === true && outside?.web !== undefined ? { web: outside.web } : {}),
+        ...(web && outside?.web !== undefined ? { web: outside.web } : {}),
       },
       parent,
       record,
@@ -76,10 +89,23 @@ export async function forkTrace({
   const settled = await Promise.all(forks.map((fork) => settleRewards(workflow, cast, fork)));
   const done = settled.map((fork, i): Trace => ({
     ...fork,
-    fork: { of: trace, record, change: changes[i], weights: step },
+    fork: { of: trace, record, change: changes[i], weights: weights?.step ?? 0 },
   }));
-  for (const fork of done) await writeFork(store, config.id, fork);
+  for (const fork of done) await writeFork(store, run, fork);
   return done;
+}
+
+/** What a trace of a run, or a question asked by itself, was run with. Throws a UserError where that is no longer kept. */
+export async function originOf(store: Store, run: string, trace: string): Promise<Origin> {
+  if (run === QUESTIONS) return askedWith(store, trace);
+  const config = await readRun(store, run);
+  const step = await weightsFor(store, run, await readAnyTrace(store, run, trace));
+  return {
+    ...config,
+    seed: config.settings.seed,
+    web: config.web === true,
+    weights: step === 0 ? null : { run, step },
+  };
 }
 
 /**

@@ -1,4 +1,4 @@
-/** One question to one team: a run of a single query whose trace is shown and not kept. */
+/** One question to one team: a run of a single query, kept with what it was asked with. */
 import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
@@ -8,6 +8,7 @@ import type { RunConfig } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
 import { resolveCast } from '../train/cast.ts';
+import { keepQuestion } from '../workspace/questions.ts';
 import { checkpointStep, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { methodFor } from './compose.ts';
@@ -20,6 +21,8 @@ export type Asking = {
   store: Store;
   room: EngineRoom;
   task: Task;
+  /** How that task is loaded again. */
+  taskFrom: RunConfig['task'];
   outside?: Outside;
   readFile?: (path: string) => Promise<Uint8Array>;
   /** Name of the engine's calls, by which they can be cancelled. */
@@ -32,6 +35,7 @@ export async function askOnce({
   store,
   room,
   task,
+  taskFrom,
   outside,
   readFile,
   call,
@@ -42,7 +46,7 @@ export async function askOnce({
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
   const cast =
     from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
-  const weights = from ? await checkpointOf(store, from, request.step) : null;
+  const weights = from ? { run: from.id, step: await checkpointStep(store, from.id, request.step) } : null;
   const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
   const query = known ?? { id: 'question', question: request.question, answers: [] };
   const seating = { store, room, cast, seed: request.seed, prefix: 'question', weights, outside, call };
@@ -61,10 +65,7 @@ export async function askOnce({
       cancelled,
     }),
   );
-  return settleRewards(workflow, cast, trace);
-}
-
-/** The checkpoint of a step; the newest where none is named. */
-async function checkpointOf(store: Store, run: RunConfig, named?: number): Promise<{ run: RunConfig; step: number }> {
-  return { run, step: await checkpointStep(store, run.id, named) };
+  const { seed, web = false } = request;
+  const asked = { workflow, cast, task: taskFrom, seed, web, weights };
+  return keepQuestion(store, asked, await settleRewards(workflow, cast, trace));
 }

@@ -9,7 +9,8 @@ import type { Trace } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import { textOf } from '../workspace/layout.ts';
 import type { Store } from '../workspace/store.ts';
-import { readThinTraces, traceSteps } from '../workspace/traces.ts';
+import { traceSteps } from '../workspace/trace-index.ts';
+import { readThinTraces } from '../workspace/traces.ts';
 import { selectOutputs, type Filter } from './select.ts';
 
 const message = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });

@@ -14,6 +14,11 @@ export function scoreOf({ score }: Pick<Trace, 'score'>): number {
   return score['passed'] ?? score['number'] ?? score['f1'] ?? 0;
 }
 
+/** The score of a trace that came to an end and was scored at all. */
+export function outcomeOf(trace: Pick<Trace, 'score' | 'status'>): number | null {
+  return trace.status === 'dropped' || Object.keys(trace.score).length === 0 ? null : scoreOf(trace);
+}
+
 export function roleRecords(traces: readonly Trace[]): TraceRecord[] {
   return traces.flatMap((trace) =>
     trace.records.filter((record) => record.kind === 'role' && record.text !== undefined),

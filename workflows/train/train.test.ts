@@ -7,7 +7,8 @@ import { tuneSchema, type StepMetrics } from '../schema/run.ts';
 import { listCheckpoints, readMetrics } from '../workspace/runs.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
 import type { Store } from '../workspace/store.ts';
-import { listTraces, readTrace } from '../workspace/traces.ts';
+import { listTraces } from '../workspace/trace-index.ts';
+import { readTrace } from '../workspace/traces.ts';
 import { configOf, task, toyEngine } from './test-support.ts';
 import { train, type Wish } from './train.ts';
 

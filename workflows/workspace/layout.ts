@@ -2,30 +2,41 @@ import { UserError } from '../../engine/errors.ts';
 import { placeOf, reasonOf } from '../schema/migrate.ts';
 import type { Store } from './store.ts';
 
+/** Stands where a run's id would for questions asked one by one; no run's id begins with a hyphen. */
+export const QUESTIONS = '-questions';
+
+const runFolder = (id: string): string => (id === QUESTIONS ? 'questions' : `runs/${id}`);
+
 /** Where things stand in a workspace. One place for every path, so that the format can be read off one screen. */
 export const paths = {
   workflow: (name: string) => `workflows/${name}.troupe.json`,
   models: () => 'models',
   model: (name: string) => `models/${name}`,
   runs: () => 'runs',
-  run: (id: string) => `runs/${id}`,
-  config: (id: string) => `runs/${id}/run.json`,
-  state: (id: string) => `runs/${id}/state.json`,
+  run: runFolder,
+  config: (id: string) => `${runFolder(id)}/run.json`,
+  state: (id: string) => `${runFolder(id)}/state.json`,
   /** Held by the process that trains the run. */
-  claim: (id: string) => `runs/${id}/training`,
-  metrics: (id: string) => `runs/${id}/metrics.jsonl`,
-  traces: (id: string) => `runs/${id}/traces`,
-  traceLines: (id: string, step: number) => `runs/${id}/traces/${number(step)}.jsonl`,
-  traceTokens: (id: string, step: number) => `runs/${id}/traces/${number(step)}.tokens.safetensors`,
-  traceIndex: (id: string, step: number) => `runs/${id}/traces/${number(step)}.index.json`,
-  forks: (id: string) => `runs/${id}/forks`,
-  fork: (id: string, step: number, fork: number) => `runs/${id}/forks/${number(step)}-${number(fork)}.json`,
+  claim: (id: string) => `${runFolder(id)}/training`,
+  metrics: (id: string) => `${runFolder(id)}/metrics.jsonl`,
+  traces: (id: string) => `${runFolder(id)}/traces`,
+  traceLines: (id: string, step: number) => `${runFolder(id)}/traces/${number(step)}.jsonl`,
+  traceTokens: (id: string, step: number) => `${runFolder(id)}/traces/${number(step)}.tokens.safetensors`,
+  traceIndex: (id: string, step: number) => `${runFolder(id)}/traces/${number(step)}.index.json`,
+  /** The indexes of up to 64 steps that end with this one. */
+  traceBlock: (id: string, step: number) => `${runFolder(id)}/traces/${number(step)}.block.json`,
+  forks: (id: string) => `${runFolder(id)}/forks`,
+  fork: (id: string, step: number, fork: number) => `${runFolder(id)}/forks/${number(step)}-${number(fork)}.json`,
+  /** Notes and tags on traces, one line a change. */
+  notes: (id: string) => `${runFolder(id)}/notes.jsonl`,
+  /** What a single question was asked with. */
+  asked: (question: number) => `questions/asked/${number(question)}.json`,
   /** Indexes of large corpora, by the hash of the corpus. */
   indexes: () => 'indexes',
   study: (name: string) => `studies/${name}`,
   studyCells: (name: string) => `studies/${name}/cells.json`,
-  checkpoints: (id: string) => `runs/${id}/checkpoints`,
-  checkpoint: (id: string, step: number) => `runs/${id}/checkpoints/${number(step)}`,
+  checkpoints: (id: string) => `${runFolder(id)}/checkpoints`,
+  checkpoint: (id: string, step: number) => `${runFolder(id)}/checkpoints/${number(step)}`,
 } as const;
 
 /** Six digits, so that names sort as numbers. */

@@ -6,7 +6,8 @@ import { traceSchema, type Trace, type TraceRecord } from '../schema/trace.ts';
 import { bytesOf, paths } from './layout.ts';
 import { openNodeStore } from './store.node.ts';
 import type { Store } from './store.ts';
-import { dropTracesAfter, listTraces, readTrace, traceSteps, writeTraces } from './traces.ts';
+import { listTraces, readIndex, traceSteps } from './trace-index.ts';
+import { dropTracesAfter, readTrace, writeTraces } from './traces.ts';
 
 function record(id: string, ids: number[], extra: Partial<TraceRecord> = {}): TraceRecord {
   return {
@@ -124,6 +125,65 @@ describe('traces on disk', () => {
     });
   });
 
+  it('are filtered by role, failure, bounds and question, and ordered', async () => {
+    const tool = record('t#0', [], { kind: 'tool', role: undefined, reward: undefined, error: 'no host' });
+    await writeTraces(store, 'r', 1, [
+      trace(1, 'train', 1, [record('a#0', [1, 2], { role: 'asker', reward: -1, legal: false }), record('b#0', [1])]),
+      trace(1, 'train', 2, [record('b#0', [1], { reward: 1 }), tool], { score: { f1: 1 } }),
+    ]);
+    await writeTraces(store, 'r', 2, [trace(2, 'train', 1, [record('b#0', [1])], { score: { f1: 0 } })]);
+    const ids = async (filter: Parameters<typeof listTraces>[2]) =>
+      (await listTraces(store, 'r', filter)).rows.map(({ id }) => id);
+    expect(await ids({ role: 'asker' })).toEqual(['1-train-q1']);
+    expect(await ids({ role: 'solver', legal: true })).toEqual(['2-train-q1', '1-train-q1', '1-train-q2']);
+    expect(await ids({ role: 'asker', legal: true })).toEqual([]);
+    expect(await ids({ role: 'asker', reward: [-2, -0.5] })).toEqual(['1-train-q1']);
+    expect(await ids({ failed: true })).toEqual(['1-train-q2']);
+    expect(await ids({ score: [0.6, 1] })).toEqual(['1-train-q2']);
+    expect(await ids({ from: 2 })).toEqual(['2-train-q1']);
+    expect(await ids({ to: 1 })).toEqual(['1-train-q1', '1-train-q2']);
+    expect(await ids({ order: 'best' })).toEqual(['1-train-q2', '1-train-q1', '2-train-q1']);
+    expect(await ids({ order: 'longest' })).toEqual(['1-train-q1', '2-train-q1', '1-train-q2']);
+    const { rows } = await listTraces(store, 'r', { order: 'query' });
+    expect(rows.map(({ id, group }) => [id, group])).toEqual([
+      ['2-train-q1', 2],
+      ['1-train-q1', undefined],
+      ['1-train-q2', 1],
+    ]);
+    expect((await listTraces(store, 'r', { order: 'query', offset: 1 })).rows[0].group).toBeUndefined();
+  });
+
+  it('are listed the same from blocks, from indexes and where either is damaged', async () => {
+    for (let step = 0; step < 70; step++)
+      await writeTraces(store, 'r', step, [trace(step, 'train', step % 3, [record('a#0', [1])])]);
+    const expected = await listTraces(store, 'r', { limit: 100 });
+    expect(expected.total).toBe(70);
+    const block = paths.traceBlock('r', 63);
+    expect(await store.stat(block)).not.toBeNull();
+    const anew = () => listTraces(openNodeStore(folder), 'r', { limit: 100 });
+    expect(await anew()).toEqual(expected);
+    for (const text of ['{', '{"steps":[1],"columns":{}}', '[]', 'null']) {
+      await store.write(block, bytesOf(text));
+      expect(await anew(), text).toEqual(expected);
+    }
+    await store.write(block, bytesOf('{}'));
+    await store.write(paths.traceIndex('r', 5), bytesOf('[{"id":"5-train-q2","legal":true}]'));
+    expect(await anew()).toEqual(expected);
+    expect(await readIndex(store, 'r', 5)).toMatchObject([{ id: '5-train-q2', records: 2 }]);
+    await dropTracesAfter(store, 'r', 40);
+    expect(await store.stat(block)).toBeNull();
+    expect((await listTraces(store, 'r', {})).total).toBe(41);
+  });
+
+  it('open though their index was lost to something else', async () => {
+    const whole = trace(1, 'train', 0, [record('a#0', [7, 8])]);
+    const other = trace(1, 'train', 1, [record('a#0', [9])]);
+    await writeTraces(store, 'r', 1, [whole, other]);
+    await store.write(paths.traceIndex('r', 1), bytesOf('{"a": 1}'));
+    expect(await readTrace(store, 'r', whole.id)).toEqual(whole);
+    expect(await readTrace(store, 'r', other.id)).toEqual(other);
+  });
+
   it('beyond a checkpoint are forgotten', async () => {
     for (const step of [0, 1, 2]) await writeTraces(store, 'r', step, [trace(step, 'train', 0, [])]);
     await dropTracesAfter(store, 'r', 1);
@@ -139,7 +199,6 @@ describe('traces on disk', () => {
 
   it.each([
     ['cut lines', (step: number) => [paths.traceLines('r', step), '{"troupe":"tr'] as const],
-    ['an index of something else', (step: number) => [paths.traceIndex('r', step), '{"a": 1}'] as const],
     [
       'tokens that are no safetensors',
       (step: number) => [paths.traceTokens('r', step), 'hello, this is not it'] as const,

@@ -1,40 +1,16 @@
 /**
  * Traces on disk: per step one file of thin traces (JSON lines), one safetensors file with the token-level numbers of all
- * their records end to end, and an index for lists, with each trace's place in the lines. A list reads indexes alone; a
- * trace reads its own bytes. Each file is written whole, once the step is over.
+ * their records end to end, and an index for lists (`trace-index.ts`), with each trace's place in the lines. A trace reads
+ * its own bytes of both. Each file is written whole, once the step is over.
  */
 import { z } from 'zod';
 import { openSafetensors, readFloats, readInts, type SafetensorsFile } from '../../engine/formats/safetensors.ts';
 import { writeSafetensors } from '../../engine/formats/safetensors-write.ts';
 import { UserError } from '../../engine/errors.ts';
-import type { TraceFilter, TraceSummary } from '../protocol.ts';
 import { recordSchema, traceSchema, type Trace, type TraceRecord, type TraceTokens } from '../schema/trace.ts';
-import { bytesOf, jsonBytes, parseAs, paths, stepOf, textOf } from './layout.ts';
+import { bytesOf, parseAs, paths, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
-import { page, passes, summarise } from './trace-list.ts';
-
-const placeSchema = z.object({
-  offset: z.int().min(0),
-  length: z
-    .int()
-    .min(0)
-    .max(2 ** 30),
-});
-const rowSchema = z.object({
-  id: z.string(),
-  step: z.int(),
-  phase: z.enum(['train', 'eval', 'run']),
-  question: z.string(),
-  answer: z.string(),
-  status: z.enum(['done', 'dropped']),
-  f1: z.number(),
-  em: z.number(),
-  reward: z.number(),
-  legal: z.boolean(),
-  place: placeSchema,
-});
-const indexSchema = z.array(rowSchema);
-type IndexRow = TraceSummary & { place: z.infer<typeof placeSchema> };
+import { forgetRows, readIndex, traceSteps, writeIndex, type Place } from './trace-index.ts';
 
 /** In a thin record, where its tokens stand in the step's arrays. */
 const range = z.tuple([z.int().min(0), z.int().min(0)]);
@@ -46,19 +22,19 @@ type Thin = z.infer<typeof thinSchema>;
 type Span = NonNullable<Thin['span']>;
 
 const measured = ['logprobs', 'entropy', 'oldLogprobs', 'values', 'advantages', 'returns'] as const;
+type Measured = (typeof measured)[number];
 
 export async function writeTraces(store: Store, run: string, step: number, traces: readonly Trace[]): Promise<void> {
   const kept = collect(traces);
   const lines = kept.thin.map((trace) => bytesOf(`${JSON.stringify(trace)}\n`));
   let offset = 0;
-  const index = traces.map((trace, i): IndexRow => {
-    const place = { offset, length: lines[i].length };
-    offset += place.length;
-    return { ...summarise(trace), place };
+  const places = lines.map(({ length }): Place => {
+    offset += length;
+    return { offset: offset - length, length };
   });
   await store.write(paths.traceTokens(run, step), tokenFile(kept));
   await store.write(paths.traceLines(run, step), joined(lines));
-  await store.write(paths.traceIndex(run, step), jsonBytes(index));
+  await writeIndex(store, run, step, traces, places);
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array {
@@ -71,7 +47,7 @@ function joined(parts: readonly Uint8Array[]): Uint8Array {
   return whole;
 }
 
-type Kept = { thin: object[]; promptIds: number[]; ids: number[]; arrays: Record<(typeof measured)[number], number[]> };
+type Kept = { thin: object[]; promptIds: number[]; ids: number[]; arrays: Record<Measured, number[]> };
 
 function collect(traces: readonly Trace[]): Kept {
   const kept: Kept = {
@@ -109,37 +85,14 @@ function tokenFile(kept: Kept): Uint8Array {
   return writeSafetensors([ints('promptIds', kept.promptIds), ints('ids', kept.ids), ...floats]);
 }
 
-async function indexOf(store: Store, run: string, step: number): Promise<IndexRow[]> {
-  return parseAs(indexSchema, await store.read(paths.traceIndex(run, step)), paths.traceIndex(run, step));
-}
-
-/** Newest step first. */
-export async function listTraces(
-  store: Store,
-  run: string,
-  filter: TraceFilter,
-): Promise<{ total: number; rows: TraceSummary[] }> {
-  const steps = await traceSteps(store, run);
-  const wanted = steps.filter((step) => filter.step === undefined || step === filter.step).reverse();
-  const rows: TraceSummary[] = [];
-  for (const step of wanted)
-    for (const { place: _, ...row } of await indexOf(store, run, step)) if (passes(row, filter)) rows.push(row);
-  return page(rows, filter);
-}
-
-export async function traceSteps(store: Store, run: string): Promise<number[]> {
-  const names = await store.list(paths.traces(run));
-  return names.filter((name) => /^\d+\.index\.json$/.test(name)).map(stepOf);
-}
-
 export async function readTrace(store: Store, run: string, id: string): Promise<Trace> {
   const step = stepOf(id);
-  const index = (await traceSteps(store, run)).includes(step) ? await indexOf(store, run, step) : [];
+  const index = (await traceSteps(store, run)).includes(step) ? await readIndex(store, run, step) : [];
   const row = index.find((each) => each.id === id);
   if (!row) throw new UserError(`No such trace in run ${run}: ${id}; list them first`);
   const line = await store.readRange(paths.traceLines(run, step), row.place.offset, row.place.length);
   const stored = parseAs(storedSchema, line, paths.traceLines(run, step));
-  const columns = await readColumns(await openTokens(store, paths.traceTokens(run, step)));
+  const columns = await readColumns(await openTokens(store, paths.traceTokens(run, step)), stored.records);
   return { ...stored, records: stored.records.map((record) => thick(record, columns)) };
 }
 
@@ -160,34 +113,71 @@ async function openTokens(store: Store, path: string): Promise<SafetensorsFile> 
   return openSafetensors({ name: path, size, read: (offset, length) => store.readRange(path, offset, length) });
 }
 
-type Columns = { promptIds: Int32Array; ids: Int32Array } & Record<(typeof measured)[number], Float32Array>;
+type Columns = {
+  /** Where what was read begins in the step's arrays. */
+  from: Record<keyof Span, number>;
+  promptIds: Int32Array;
+  ids: Int32Array;
+} & Record<Measured, Float32Array>;
 
-async function readColumns(file: SafetensorsFile): Promise<Columns> {
-  const floats = await Promise.all(measured.map(async (name) => [name, await readFloats(file, name)] as const));
+/** A trace's own part of the step's arrays: its records stand end to end in them. */
+async function readColumns(file: SafetensorsFile, records: readonly Thin[]): Promise<Columns> {
+  const spans = records.flatMap(({ span }) => span ?? []);
+  const around = (of: keyof Span): [number, number] => [
+    Math.min(...spans.map((span) => span[of][0])),
+    Math.max(...spans.map((span) => span[of][1])),
+  ];
+  if (spans.length === 0) return noColumns();
+  const [prompt, response] = [around('prompt'), around('response')];
+  const floats = await Promise.all(
+    measured.map(async (name) => [name, await readFloats(part(file, name, response), name)] as const),
+  );
   return {
-    promptIds: await readInts(file, 'promptIds'),
-    ids: await readInts(file, 'ids'),
-    ...(Object.fromEntries(floats) as Record<(typeof measured)[number], Float32Array>),
+    from: { prompt: prompt[0], response: response[0] },
+    promptIds: await readInts(part(file, 'promptIds', prompt), 'promptIds'),
+    ids: await readInts(part(file, 'ids', response), 'ids'),
+    ...(Object.fromEntries(floats) as Record<Measured, Float32Array>),
   };
+}
+
+function noColumns(): Columns {
+  const none = Object.fromEntries(measured.map((name) => [name, new Float32Array(0)])) as Record<
+    Measured,
+    Float32Array
+  >;
+  return { from: { prompt: 0, response: 0 }, promptIds: new Int32Array(0), ids: new Int32Array(0), ...none };
+}
+
+/** The file as if its array held only these elements; beyond its end there are none. */
+function part(file: SafetensorsFile, name: string, [from, to]: readonly [number, number]): SafetensorsFile {
+  const entry = file.entries.get(name);
+  if (entry === undefined || entry.bytes !== 4 * entry.elements) return file;
+  const start = Math.min(from, entry.elements);
+  const elements = Math.max(0, Math.min(to, entry.elements) - start);
+  const own = { ...entry, elements, shape: [elements], offset: entry.offset + 4 * start, bytes: 4 * elements };
+  return { ...file, entries: new Map(file.entries).set(name, own) };
 }
 
 function thick(record: Thin, columns: Columns): TraceRecord {
   const { span, pieces, ...rest } = record;
   if (!span || !pieces) return rest;
-  const part = (name: (typeof measured)[number]) => [...columns[name].subarray(...span.response)];
+  const own = (name: 'ids' | 'promptIds' | Measured, of: keyof Span): number[] => {
+    const [from, to] = span[of];
+    return [...columns[name].subarray(from - columns.from[of], to - columns.from[of])];
+  };
   const has = (numbers: number[]) => numbers.length > 0 && !numbers.some(Number.isNaN);
   const optional = Object.fromEntries(
     measured
       .slice(2)
-      .map((name) => [name, part(name)] as const)
+      .map((name) => [name, own(name, 'response')] as const)
       .filter(([, numbers]) => has(numbers)),
   );
   const tokens: TraceTokens = {
-    promptIds: [...columns.promptIds.subarray(...span.prompt)],
-    ids: [...columns.ids.subarray(...span.response)],
+    promptIds: own('promptIds', 'prompt'),
+    ids: own('ids', 'response'),
     pieces,
-    logprobs: part('logprobs'),
-    entropy: part('entropy'),
+    logprobs: own('logprobs', 'response'),
+    entropy: own('entropy', 'response'),
     ...optional,
   };
   const whole =
@@ -203,6 +193,7 @@ function thick(record: Thin, columns: Columns): TraceRecord {
 
 /** A resumed run forgets what lies beyond its checkpoint. */
 export async function dropTracesAfter(store: Store, run: string, step: number): Promise<void> {
+  forgetRows(store, run, step + 1);
   for (const name of await store.list(paths.traces(run)))
     if (stepOf(name) > step) await store.remove(`${paths.traces(run)}/${name}`);
 }
