@@ -5,7 +5,7 @@
  */
 import { BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
 import { connect, type Wire } from '../engine/wire.ts';
-import type { ControllerApi, ControllerEvents } from '../workflows/protocol.ts';
+import type { ControllerApi, ControllerEvents, DownloadApi } from '../workflows/protocol.ts';
 import { serveServices, type Services } from '../workflows/run/services.port.ts';
 import { serveStore } from '../workflows/workspace/store.port.ts';
 import type { Store } from '../workflows/workspace/store.ts';
@@ -34,6 +34,7 @@ const deaf: ControllerEvents = {
   onStep: () => {},
   onText: () => {},
   onTurns: () => {},
+  onDownload: () => {},
   onNotice: () => {},
 };
 
@@ -47,9 +48,16 @@ function controllerOver(port: MessagePortMain): ControllerApi {
   });
 }
 
+/** What the main process answers for the controller: the folder, services elsewhere, models on their way here. */
+type HostPlaces = {
+  store: Store;
+  services: Services;
+  openDownloads: (onDownload: ControllerEvents['onDownload']) => DownloadApi;
+};
+
 export async function openHostWindow(
   preload: string,
-  { store, services }: { store: Store; services: Services },
+  { store, services, openDownloads }: HostPlaces,
   onFailure: (reason: string) => void,
 ): Promise<HostWindow> {
   const window = new BrowserWindow({
@@ -76,7 +84,7 @@ export async function openHostWindow(
   const send = (type: 'troupe-store' | 'troupe-client', ...ports: MessagePortMain[]): void =>
     window.webContents.postMessage(type, null, ports);
   const storage = new MessageChannelMain();
-  serveStore(store, wireOf(storage.port1));
+  serveStore(store, wireOf(storage.port1), openDownloads);
   const elsewhere = new MessageChannelMain();
   serveServices(services, wireOf(elsewhere.port1));
   send('troupe-store', storage.port2, elsewhere.port2);

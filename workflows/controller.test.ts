@@ -62,6 +62,7 @@ function hostOf(store: Store) {
         reason: 'the only one',
       }),
       inspect: async () => info,
+      plan: async () => null,
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
@@ -121,6 +122,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: (waiting) => (turns = waiting),
+      onDownload: () => {},
       onNotice: ({ text }) => notices.push(text),
     });
   const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
@@ -131,6 +133,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: () => {},
+      onDownload: () => {},
       onNotice: () => {},
     });
     await alone.begin(config);

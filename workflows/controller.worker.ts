@@ -41,7 +41,7 @@ async function blobOf(store: Store, path: string): Promise<FileRef> {
   return { kind: 'blob', blob: new Blob(parts) };
 }
 
-function hostOf(store: Store, services: Services | null): Host {
+function hostOf(store: Store, desktop: { downloads?: Host['downloads']; services?: Services }): Host {
   // Workers are built into assets/, one level below the pages; models/ stands beside the pages.
   const nano = new URL(import.meta.env.DEV ? '/models/nano/' : '../models/nano/', self.location.href);
   return {
@@ -58,7 +58,8 @@ function hostOf(store: Store, services: Services | null): Host {
     },
     remembered: rememberedDevice(store),
     screens: true,
-    ...(services === null ? {} : { outside: { network: { post: services.post } }, keys: services }),
+    ...(desktop.services ? { outside: { network: { post: desktop.services.post } }, keys: desktop.services } : {}),
+    ...(desktop.downloads ? { downloads: desktop.downloads } : {}),
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };
 }
@@ -74,8 +75,10 @@ const tellAll = Object.fromEntries(
 let controller: Promise<ControllerApi> | null = null;
 
 async function open(port: MessagePort | null, services: MessagePort | null): Promise<ControllerApi> {
-  const store = port ? connectStore(webWire(port)) : await openOpfsStore();
-  return createController(hostOf(store, services && connectServices(webWire(services))), tellAll);
+  if (!port) return createController(hostOf(await openOpfsStore(), {}), tellAll);
+  const { store, downloads } = connectStore(webWire(port));
+  const desktop = { downloads, ...(services ? { services: connectServices(webWire(services)) } : {}) };
+  return createController(hostOf(store, desktop), tellAll);
 }
 
 /** A client's calls wait until the controller stands. */

@@ -9,6 +9,7 @@ import type { DeviceInfo } from '../../engine/protocol.ts';
 import type {
   ControllerApi,
   ControllerEvents,
+  Download,
   Job,
   ModelEntry,
   RunSummary,
@@ -54,6 +55,12 @@ export class Session {
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new SvelteMap<string, Trace>();
+  /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
+  arrivals = $state.raw<(string | null)[]>([]);
+  /** Models on their way here, by name; null where this place downloads none. */
+  downloads = $state.raw<readonly Download[] | null>(null);
+  /** A model file that waits for the Models screen. */
+  droppedModel = $state.raw<File | null>(null);
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();
@@ -64,6 +71,7 @@ export class Session {
     onStep: (run, metrics) => this.#stepDone(run, metrics),
     onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
     onTurns: (turns) => (this.turns = turns),
+    onDownload: (download) => this.#downloadMoved(download),
     onNotice: (notice) => this.notify(notice.level, notice.text),
   };
 
@@ -78,6 +86,7 @@ export class Session {
       this.refreshModels(),
       this.refreshRuns(),
       this.refreshJobs(),
+      this.refreshDownloads(),
       this.attempt(async (api) => (this.turns = await api.turns())),
     ]);
     this.#watchMemory(api);
@@ -119,6 +128,12 @@ export class Session {
     location.hash = routeHash(route);
   }
 
+  /** Begins a team on the Team screen: an empty one, or one from a file's text. */
+  bringTeam(text: string | null): void {
+    this.arrivals = [...this.arrivals, text];
+    if (this.route.screen !== 'team') this.go({ screen: 'team', workflow: null });
+  }
+
   followAddress(): void {
     this.route = parseRoute(location.hash);
   }
@@ -149,6 +164,20 @@ export class Session {
     await this.attempt(async (api) => {
       for (const job of await api.jobs()) this.jobs.set(job.run, job);
     });
+  }
+
+  refreshDownloads(): Promise<unknown> {
+    return this.attempt(async (api) => (this.downloads = await api.downloads()));
+  }
+
+  /** One that is done is a model and no download any more. */
+  #downloadMoved(download: Download): void {
+    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    this.downloads =
+      download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (download.state !== 'done') return;
+    this.notify('info', words.models.download.done(download.name));
+    void this.refreshModels();
   }
 
   #jobMoved(job: Job): void {

@@ -10,6 +10,7 @@ export type ShortcutAction =
   | 'undo'
   | 'redo'
   | 'save'
+  | 'new-team'
   | `go-${Screen}`
   | 'add-node'
   | 'connect'
@@ -43,6 +44,7 @@ export const shortcuts: readonly Shortcut[] = [
   { action: 'go-traces', keys: ['alt+3'], where: null },
   { action: 'go-training', keys: ['alt+4'], where: null },
   { action: 'go-models', keys: ['alt+5'], where: null },
+  { action: 'new-team', keys: ['alt+n'], where: null },
   { action: 'save', keys: ['mod+s'], where: 'team' },
   { action: 'undo', keys: ['mod+z'], where: 'team' },
   { action: 'redo', keys: ['mod+shift+z', 'mod+y'], where: 'team' },

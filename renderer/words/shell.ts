@@ -2,6 +2,7 @@
 export const shellWords = {
   product: 'Troupe',
   skip: 'Skip to content',
+  drop: 'Drop a team file (.troupe.json) or a model (.gguf)',
   nav: { label: 'Places', home: 'Home', team: 'Team', traces: 'Traces', training: 'Training', models: 'Models' },
   header: {
     find: 'Find anything',
@@ -75,6 +76,7 @@ export const shellWords = {
       'go-traces': 'Go to Traces',
       'go-training': 'Go to Training',
       'go-models': 'Go to Models',
+      'new-team': 'Begin a new team',
       save: 'Save the team',
       undo: 'Undo',
       redo: 'Redo',
