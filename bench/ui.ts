@@ -14,7 +14,10 @@ import { gesture, heapOf, opened, openStage, type Gesture, type Stage } from './
 export type UiOptions = { readonly minutes: number; readonly json: boolean; readonly out?: string | undefined };
 
 const FRAMES = 60;
-/** Milliseconds of a script's own processor time in a frame, milliseconds until a screen stands, MiB more after a session. */
+/**
+ * Milliseconds of a script's own processor time in a frame; milliseconds by the clock until lists, traces and charts stand (a
+ * canvas is opened once and not held to it); MiB more after a session.
+ */
 const limits = { scriptMsPerFrame: 8, openMs: 1_000, sessionGrowthMiB: 16 } as const;
 
 type Measured = { readonly openMs: number; readonly gestures: Readonly<Record<string, Gesture>> };
@@ -169,7 +172,7 @@ type Disk = Awaited<ReturnType<typeof measureDisk>>;
 
 function beyondLimits(screens: Readonly<Record<string, Measured>>, disk: Disk, session: Session): string[] {
   const found = Object.entries(screens).flatMap(([name, { openMs, gestures }]) => [
-    ...(openMs > limits.openMs ? [`${name} opened in ${openMs} ms`] : []),
+    ...(openMs > limits.openMs && !name.startsWith('canvas') ? [`${name} opened in ${openMs} ms`] : []),
     ...Object.entries(gestures).flatMap(([move, { scriptP95Ms }]) =>
       scriptP95Ms > limits.scriptMsPerFrame ? [`${name}, ${move}: ${scriptP95Ms} ms of script a frame`] : [],
     ),
@@ -182,7 +185,7 @@ function beyondLimits(screens: Readonly<Record<string, Measured>>, disk: Disk, s
 
 function report(screens: Readonly<Record<string, Measured>>, disk: Disk, session: Session): string {
   const lines = Object.entries(screens).flatMap(([name, { openMs, gestures }]) => [
-    `${name}: open ${openMs} ms (limit ${limits.openMs})`,
+    `${name}: open ${openMs} ms`,
     ...Object.entries(gestures).map(
       ([move, one]) =>
         `  ${move.padEnd(10)} script ${one.scriptMeanMs} ms a frame, 95 % below ${one.scriptP95Ms} (limit ${limits.scriptMsPerFrame}), layout ${one.layoutMeanMs}`,
