@@ -62,9 +62,11 @@ function hostOf(store: Store) {
         reason: 'the only one',
       }),
       inspect: async () => info,
+      plan: async () => null,
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
+      memory: toy.memory,
       // One number serves all policies, so a new one begins with the number of an untrained one.
       createPolicy: async ({ policy }: { policy: string }) => {
         policies.add(policy);
@@ -122,6 +124,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: (waiting) => (turns = waiting),
+      onDownload: () => {},
       onNotice: ({ text }) => notices.push(text),
     });
   const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
@@ -132,6 +135,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: () => {},
+      onDownload: () => {},
       onNotice: () => {},
     });
     await alone.begin(config);
@@ -296,11 +300,14 @@ describe('jobs', () => {
       seed: 1,
       steps: 1,
     };
+    const planned = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    expect(await controller.runs()).toEqual([]);
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);
     const frozen = (await controller.run(run)).config;
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
+    expect({ ...planned, id: run, created: frozen.created }).toEqual(frozen);
     const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
     await controller.settled(tuned.run);
     expect((await controller.run(tuned.run)).config.settings).toMatchObject({
@@ -387,7 +394,11 @@ describe('jobs', () => {
       const { config: frozen, checkpoints } = await controller.run('b');
       expect(frozen.from).toEqual({ run: 'r', step: 2, weights: { team: 'team' } });
       expect(frozen.title).toBe('Echo, shared, from step 2');
-      expect(checkpoints).toEqual([2, 4]);
+      expect(checkpoints).toMatchObject([
+        { step: 2, eval: { n: 3 } },
+        { step: 4, eval: { n: 3 } },
+      ]);
+      expect(checkpoints[0].bytes).toBeGreaterThan(0);
       expect((await controller.traces('b', { step: 2 })).total).toBe(0);
       expect((await controller.traces('b', { step: 3 })).total).toBeGreaterThan(0);
       await controller.branch({ run: 'b', step: 4, steps: 6, id: 'c' });

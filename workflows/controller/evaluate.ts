@@ -6,7 +6,7 @@ import { webOf, type Outside } from '../run/answering.ts';
 import { runBatch } from '../run/runner.ts';
 import type { TrainRequest } from '../protocol.ts';
 import type { Cast } from '../schema/cast.ts';
-import type { Evaluation, RunConfig } from '../schema/run.ts';
+import type { Evaluation } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
@@ -35,7 +35,7 @@ export type EvaluationRequest = {
   seed: number;
 };
 
-type Team = { workflow: Workflow; cast: Cast; checkpoint: { run: RunConfig; step: number } | null };
+type Team = { workflow: Workflow; cast: Cast; checkpoint: { run: string; step: number } | null };
 
 export async function evaluateTeam(
   {
@@ -96,5 +96,5 @@ async function teamOf(
   const [run, at] = request.checkpoint.split('@');
   const config = await readRun(store, run);
   const step = await checkpointStep(store, run, at === undefined ? undefined : Number(at));
-  return { workflow: config.workflow, cast: config.cast, checkpoint: { run: config, step } };
+  return { workflow: config.workflow, cast: config.cast, checkpoint: { run, step } };
 }

@@ -46,7 +46,7 @@ export async function askOnce({
   const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
   const cast =
     from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
-  const weights = from ? await checkpointOf(store, from, request.step) : null;
+  const weights = from ? { run: from.id, step: await checkpointStep(store, from.id, request.step) } : null;
   const known = [...task.train, ...task.heldOut].find((query) => query.question.trim() === request.question.trim());
   const query = known ?? { id: 'question', question: request.question, answers: [] };
   const seating = { store, room, cast, seed: request.seed, prefix: 'question', weights, outside, call };
@@ -75,9 +75,4 @@ export async function askOnce({
     weights: weights && { run: weights.run.id, step: weights.step },
   };
   return keepQuestion(store, asked, await settleRewards(workflow, cast, trace));
-}
-
-/** The checkpoint of a step; the newest where none is named. */
-async function checkpointOf(store: Store, run: RunConfig, named?: number): Promise<{ run: RunConfig; step: number }> {
-  return { run, step: await checkpointStep(store, run.id, named) };
 }

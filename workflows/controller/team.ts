@@ -6,8 +6,7 @@ import type { EngineApi } from '../../engine/protocol.ts';
 import { answering, type Outside } from '../run/answering.ts';
 import type { Generate } from '../run/runner.ts';
 import type { Cast } from '../schema/cast.ts';
-import type { RunConfig } from '../schema/run.ts';
-import { policyFiles } from '../workspace/runs.ts';
+import { policyFiles, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import { seatedCast } from './branch.ts';
 import type { EngineRoom } from './engine-room.ts';
@@ -20,7 +19,7 @@ export type Seating = {
   /** What its policies are called in the engine: "question/team". */
   prefix: string;
   /** The checkpoint whose weights speak; null for untrained ones. */
-  weights: { run: RunConfig; step: number } | null;
+  weights: { run: string; step: number } | null;
   outside?: Outside | undefined;
   /** Name of the engine's calls, by which they can be cancelled. */
   call?: string;
@@ -35,11 +34,12 @@ export async function withTeam<T>(
 ): Promise<T> {
   const nameOf = (policy: string) => `${prefix}/${policy}`;
   const policies = Object.keys(cast.policies);
-  await room.seat(weights ? seatedCast(weights.run) : cast, seed, nameOf, () => {});
+  const run = weights && (await readRun(store, weights.run));
+  await room.seat(run ? seatedCast(run) : cast, seed, nameOf, () => {});
   try {
     const engine = await room.engine();
-    for (const policy of weights ? policies : []) {
-      const files = await policyFiles(store, weights!.run, weights!.step, policy);
+    for (const policy of run ? policies : []) {
+      const files = await policyFiles(store, run!, weights!.step, policy);
       if (Object.keys(files).length > 0) await engine.importPolicy(nameOf(policy), files);
     }
     const speak: Generate = (policy, requests) =>

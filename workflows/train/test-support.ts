@@ -144,6 +144,7 @@ export function toyEngine(): EngineApi {
     generate: async (_policy: string, requests: readonly GenerateRequest[]) => requests.map(say),
     update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) =>
       update(records, step),
+    memory: async () => ({ usedBytes: 1, peakBytes: 1, parts: {} }),
     forget: async () => kept.clear(),
     /** Whatever was said, the weight itself stands as its log-probability. */
     score: async (_policy: string, items: readonly { ids: readonly number[] }[]) =>
