@@ -30,7 +30,7 @@ export type Origin = {
   seed: number;
   web: boolean;
   /** The checkpoint nearest to the weights that spoke; null for untrained ones. */
-  weights: { run: RunConfig; step: number } | null;
+  weights: { run: string; step: number } | null;
 };
 
 export type Forking = {
@@ -97,18 +97,14 @@ export async function forkTrace({
 
 /** What a trace of a run, or a question asked by itself, was run with. Throws a UserError where that is no longer kept. */
 export async function originOf(store: Store, run: string, trace: string): Promise<Origin> {
-  if (run === QUESTIONS) {
-    const asked = await askedWith(store, trace);
-    const { weights } = asked;
-    return { ...asked, weights: weights && { run: await readRun(store, weights.run), step: weights.step } };
-  }
+  if (run === QUESTIONS) return askedWith(store, trace);
   const config = await readRun(store, run);
   const step = await weightsFor(store, run, await readAnyTrace(store, run, trace));
   return {
     ...config,
     seed: config.settings.seed,
     web: config.web === true,
-    weights: step === 0 ? null : { run: config, step },
+    weights: step === 0 ? null : { run, step },
   };
 }
 

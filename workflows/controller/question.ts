@@ -66,13 +66,6 @@ export async function askOnce({
     }),
   );
   const { seed, web = false } = request;
-  const asked = {
-    workflow,
-    cast,
-    task: taskFrom,
-    seed,
-    web,
-    weights: weights && { run: weights.run.id, step: weights.step },
-  };
+  const asked = { workflow, cast, task: taskFrom, seed, web, weights };
   return keepQuestion(store, asked, await settleRewards(workflow, cast, trace));
 }

@@ -6,7 +6,7 @@ import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { readAnyTrace } from '../workspace/forks.ts';
 import { QUESTIONS } from '../workspace/layout.ts';
-import { listCheckpoints, readRun } from '../workspace/runs.ts';
+import { listCheckpoints } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
 import type { EngineRoom } from './engine-room.ts';
 import type { Origin } from './fork.ts';
@@ -29,8 +29,8 @@ export async function scoreRecord({
   const found = (await readAnyTrace(store, run, trace)).records.find(({ id }) => id === record);
   if (found?.tokens === undefined || found.policy === undefined || found.tokens.ids.length === 0)
     throw new UserError(`No tokens were kept for the record ${record}; choose what a role said`);
-  const of = run === QUESTIONS ? (weights?.run ?? null) : await readRun(store, run);
-  const steps = of === null ? [] : await listCheckpoints(store, of.id);
+  const of = run === QUESTIONS ? (weights?.run ?? null) : run;
+  const steps = of === null ? [] : await listCheckpoints(store, of);
   if (step !== 0 && !steps.includes(step))
     throw new UserError(`There is no checkpoint of step ${step}; there are 0, ${steps.join(', ')}`);
   const from = step === 0 ? null : { run: of!, step };
