@@ -93,7 +93,7 @@ export async function begin(controller: Controller, workflow: string, options: T
 export type Chosen = (option: string) => boolean;
 
 /** What a branch takes over as it is, since its score would otherwise mean something else. */
-const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
+const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
 
 export async function branch(
   controller: Controller,

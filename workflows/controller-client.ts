@@ -35,6 +35,7 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   trace: true,
   forkTrace: true,
   forks: true,
+  scoreRecord: true,
   notes: true,
   note: true,
   runQuestion: true,

@@ -271,6 +271,13 @@ export type ControllerApi = DownloadApi & {
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
+  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one number a token. */
+  scoreRecord(request: {
+    run: string;
+    trace: string;
+    record: string;
+    step: number;
+  }): Promise<{ logprobs: number[]; entropy: number[] }>;
   /** Every note of a run, the latest of each trace and record. */
   notes(run: string): Promise<Note[]>;
   /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */

@@ -350,6 +350,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       const rows = traces.map(summarise).filter((row) => passes(row, filter));
       return page(ordered(rows, filter.order), filter);
     },
+    scoreRecord: async () => ({ logprobs: [-0.02, -0.1, -3.2, -0.21, -0.03, -0.001], entropy: [0, 0, 0, 0, 0, 0] }),
     notes: async () => notes,
     note: async (_, { trace, record, ...note }) => {
       notes = notes.filter((one) => one.trace !== trace || one.record !== record);
