@@ -10,12 +10,13 @@ export type ValueKind = (typeof valueKinds)[number];
 
 /** Every series a rule can read: a role's or a node's port, as it is written in a choice. */
 export function seriesOf(workflow: Workflow): { id: string; series: Series }[] {
-  return workflow.nodes.flatMap((node) =>
-    portsOf(workflow, node).outputs.map((port) => ({
-      id: node.kind === 'role' ? `${node.role}.${port.name}` : `${node.id}.${port.name}`,
-      series: node.kind === 'role' ? { role: node.role, port: port.name } : { node: node.id, port: port.name },
-    })),
+  const all = workflow.nodes.flatMap((node) =>
+    portsOf(workflow, node).outputs.map((port): Series =>
+      node.kind === 'role' ? { role: node.role, port: port.name } : { node: node.id, port: port.name },
+    ),
   );
+  // A role that several nodes play is one series.
+  return [...new Map(all.map((series) => [seriesId(series), series]))].map(([id, series]) => ({ id, series }));
 }
 
 export function seriesId(series: Series): string {

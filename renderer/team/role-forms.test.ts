@@ -10,9 +10,20 @@ import { previewOf } from './preview.ts';
 import { addRule, changeRule, received, removeRule, seriesOf, valueKinds, valueOfKind } from './reward-forms.ts';
 import { takesSettings, toolFields } from './tool-form.ts';
 import { nodeOfRecord } from './trial.svelte.ts';
+import { templateNames, templateWorkflow } from '../../workflows/templates/index.ts';
 import { parseWorkflow } from '../../workflows/schema/migrate.ts';
 
 const cast = sharedCast(sampleWorkflow, { model: 'nano', method: { kind: 'full' } });
+
+describe('series of a rule', () => {
+  it('name a role once, however many nodes play it', () => {
+    for (const name of templateNames) {
+      const ids = seriesOf(templateWorkflow(name)).map(({ id }) => id);
+      expect(new Set(ids).size, name).toBe(ids.length);
+    }
+    expect(seriesOf(templateWorkflow('m-ask')).map(({ id }) => id)).toContain('answerer.answer');
+  });
+});
 
 describe('completion', () => {
   it('offers ports inside braces and ways to show a list behind a bar', () => {

@@ -35,6 +35,7 @@ export const homeWords = {
     yours: 'yours',
     recent: 'Recent runs',
     noRuns: 'No runs yet.',
+    loading: 'Reading what is there…',
     columns: {
       run: 'Run',
       team: 'Team',

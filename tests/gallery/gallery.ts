@@ -1,0 +1,184 @@
+/**
+ * `npm run gallery`: pictures of every place and its main states, light and dark, into docs/gallery, with a page that shows
+ * them. What is seen is the real workbench: it trains the first team until there is something to see.
+ */
+import { mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { chromium, type Page } from '@playwright/test';
+import { words } from '../../renderer/words.ts';
+import { root, startProgram } from '../program.ts';
+
+const folder = join(root, 'docs/gallery');
+const themes = ['light', 'dark'] as const;
+const size = { width: 1280, height: 800 };
+const mostBytes = 6_000_000;
+
+type Shot = { name: string; about: string; set: (page: Page) => Promise<unknown> };
+
+const go = (page: Page, place: string): Promise<void> =>
+  page.evaluate((hash) => void (location.hash = hash), `#/${place}`);
+const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).click();
+const tree = (page: Page): Promise<void> => page.getByRole('treeitem').first().waitFor();
+const closed = (page: Page): Promise<void> => page.keyboard.press('Escape');
+
+async function trained(page: Page, steps: number): Promise<void> {
+  await page.waitForFunction(
+    ([label, least]) => {
+      const bar = document.querySelector(`[role=progressbar][aria-label="${label}"]`)?.parentElement?.textContent ?? '';
+      return Number(/step (\d+) of/.exec(bar)?.[1] ?? 0) >= Number(least);
+    },
+    [words.training.progress, String(steps)],
+    { timeout: 400_000 },
+  );
+}
+
+async function firstTrace(page: Page): Promise<void> {
+  await go(page, 'traces');
+  await page.getByRole('listbox', { name: words.traces.list }).getByRole('option').first().click();
+  for (let visited = 0; visited < 12; visited++) {
+    if (await page.getByText(words.traces.tokens.title, { exact: true }).isVisible()) break;
+    await page.getByRole('button', { name: words.traces.next }).click();
+  }
+}
+
+async function dropDamaged(page: Page): Promise<void> {
+  await go(page, 'home');
+  await page.evaluate(() => {
+    const held = new DataTransfer();
+    held.items.add(new File(['{"troupe":"workflow","version":99}'], 'team.troupe.json'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: held, bubbles: true, cancelable: true }));
+  });
+  await page.getByRole('alert').first().waitFor();
+}
+
+async function chat(page: Page): Promise<void> {
+  await page.getByRole('button', { name: words.models.chatWith('nano') }).click();
+  await page.getByRole('textbox', { name: words.models.message }).fill('Question: Where does Mira live?');
+  await press(page, words.models.send);
+  await page.getByText(/tokens\/s/).waitFor({ timeout: 120_000 });
+}
+
+const shots: readonly Shot[] = [
+  {
+    name: 'home-first',
+    about: 'Home, the first time',
+    set: async (page) => {
+      await page.getByRole('heading', { name: words.home.steps.each[0].what }).waitFor();
+      await page.getByRole('link', { name: words.home.open('QD-Answer') }).waitFor();
+    },
+  },
+  { name: 'home', about: 'Home', set: (page) => press(page, words.home.steps.close) },
+  {
+    name: 'team',
+    about: 'Team: a drawn workflow, its outline and its cast',
+    set: async (page) => {
+      await go(page, 'team/qd-answer');
+      await tree(page);
+    },
+  },
+  { name: 'team-role', about: 'Team: one role', set: (page) => page.getByRole('treeitem').nth(1).click() },
+  {
+    name: 'palette',
+    about: 'Find anything',
+    set: async (page) => {
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox', { name: words.palette.title }).fill('answer');
+    },
+  },
+  {
+    name: 'shortcuts',
+    about: 'Keyboard shortcuts, each with keys of your own',
+    set: async (page) => {
+      await closed(page);
+      await page.getByRole('button', { name: words.header.shortcuts }).click();
+    },
+  },
+  {
+    name: 'team-large',
+    about: 'Team: a larger workflow',
+    set: async (page) => {
+      await closed(page);
+      await go(page, 'team/m-ask');
+      await tree(page);
+    },
+  },
+  {
+    name: 'team-empty',
+    about: 'Team: an empty canvas',
+    set: async (page) => {
+      await press(page, words.team.newTeam);
+      await page.waitForURL(/#\/team\/team/);
+    },
+  },
+  { name: 'training-setup', about: 'Training: setting up a run', set: (page) => go(page, 'training') },
+  {
+    name: 'training',
+    about: 'Training: a run under way',
+    set: async (page) => {
+      await go(page, 'home');
+      await press(page, words.home.first);
+      await page.locator('dl.gain').waitFor({ timeout: 240_000 });
+      await trained(page, 14);
+    },
+  },
+  {
+    name: 'training-paused',
+    about: 'Training: paused, nothing lost',
+    set: async (page) => {
+      await press(page, words.training.pause);
+      await page.getByText(words.training.paused).waitFor({ timeout: 120_000 });
+    },
+  },
+  { name: 'traces', about: 'Traces: one answer, step by step, token by token', set: firstTrace },
+  { name: 'home-runs', about: 'Home, with a run to go on with', set: (page) => go(page, 'home') },
+  { name: 'models', about: 'Models: what is here and what fits', set: (page) => go(page, 'models') },
+  { name: 'models-chat', about: 'Models: trying one out', set: chat },
+  { name: 'refused', about: 'A file from a newer Troupe is refused in a sentence', set: dropDamaged },
+];
+
+async function take(page: Page, name: string): Promise<void> {
+  await page.mouse.move(640, 790);
+  for (const theme of themes) {
+    await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
+    await page.waitForTimeout(500);
+    await page.screenshot({ path: join(folder, `${name}-${theme}.png`) });
+  }
+}
+
+function indexPage(): string {
+  const rows = shots.map(
+    ({ name, about }) =>
+      `## ${about}\n\n![${about}, light](${name}-light.png)\n\n![${about}, dark](${name}-dark.png)\n`,
+  );
+  return `# What it looks like\n\nPictures of the real workbench after a short training of the first team on this project's test machine; made anew by\n\`npm run gallery\`.\n\n${rows.join('\n')}`;
+}
+
+await rm(folder, { recursive: true, force: true });
+await mkdir(folder, { recursive: true });
+const program = startProgram(['scripts/start.mjs', '--browser', '--port', '0']);
+const asRoot = process.platform === 'linux' && process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+const browser = await chromium.launch({
+  ...(process.env.CHROMIUM_PATH
+    ? { executablePath: process.env.CHROMIUM_PATH }
+    : { executablePath: '/usr/bin/chromium' }),
+  args: ['--headless=new', ...asRoot],
+});
+try {
+  const [, address] = await program.printed(/Open (http:\/\/127\.0\.0\.1:\d+\/)/);
+  const page = await browser.newPage({ viewport: size });
+  await page.goto(address);
+  for (const { name, set } of shots) {
+    await set(page);
+    await take(page, name);
+    console.log(`docs/gallery/${name}`);
+  }
+  await writeFile(join(folder, 'README.md'), indexPage());
+  const sizes = await Promise.all((await readdir(folder)).map(async (name) => (await stat(join(folder, name))).size));
+  const bytes = sizes.reduce((sum, one) => sum + one, 0);
+  console.log(`${sizes.length} files, ${(bytes / 1e6).toFixed(1)} MB`);
+  if (bytes > mostBytes)
+    throw new Error(`The gallery has ${bytes} bytes; at most ${mostBytes} are kept: make it smaller`);
+} finally {
+  await browser.close();
+  await program.stop();
+}
