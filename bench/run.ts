@@ -16,7 +16,10 @@ npm run bench -- decode|kernels|train [--device webgpu] [--weights f16,q8,q4] [-
   decode   tokens/s of the hand-written WebGPU trunk and of the plain tfjs trunk, side by side on one adapter;
            with --weights also on weights less exact than float32
   kernels  its single kernels against the tfjs operations they replace
-  train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side`;
+  train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side
+
+npm run pack-bench -- FOLDER puts decode, kernels and train into one folder for a machine without a package registry:
+node FOLDER/run.mjs decode`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
