@@ -108,7 +108,7 @@ export async function branch(
     );
   const [run, at] = named.split('@');
   const { checkpoints } = await controller.run(run);
-  const step = at === undefined ? checkpoints.at(-1) : Number(at);
+  const step = at === undefined ? checkpoints.at(-1)?.step : Number(at);
   if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet; let it train a few steps first`);
   const request: BranchRequest = {
     run,

@@ -26,7 +26,7 @@ await build({
   entryPoints: [path.join(root, 'bench/run.ts')],
   outfile: path.join(folder, 'run.mjs'),
   ...{ bundle: true, platform: 'node', format: 'esm', target: 'node20', minify: true, legalComments: 'inline' },
-  external: ['webgpu'],
+  external: ['webgpu', './ui.ts'],
   // Some of what is bundled asks for Node's modules the old way.
   banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
   logLevel: 'error',

@@ -11,10 +11,12 @@ import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
 import { forkTrace, originOf } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
+import { openDownloadApi } from './controller/downloads.ts';
 import { openJobs } from './controller/jobs.ts';
 import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
+import { scoreRecord } from './controller/score.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
@@ -148,6 +150,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     saveWorkflow: (workflow) => saveWorkflow(store, workflow),
     tasks: async () => taskSummaries(),
     models: () => listModels(host, room),
+    ...openDownloadApi(host, events.onDownload),
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
     chat: (model, messages, record) => chat(model, messages, record),
@@ -159,6 +162,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
     },
+    plan: (request) => compose(request),
     train: async (request) => {
       const config = await compose(request);
       await writeRun(store, config);
@@ -198,6 +202,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
         call: ANSWER,
         cancelled: () => mine.stopped,
       });
+    },
+    scoreRecord: async (request) => {
+      await checkKept(request.run);
+      return scoreRecord({ request, origin: await originOf(store, request.run, request.trace), store, room });
     },
     notes: async (run) => {
       await checkKept(run);

@@ -116,9 +116,24 @@ export type RunSummary = {
   state: JobState;
   before: Evaluation | null;
   latest: Evaluation | null;
+  seed: number;
+  /** What was set that decides what a run costs; the method is the first trained policy's. */
+  trained: { method: Method['kind']; policies: number; queries: number };
+  /** What the last step cost; the engine's highest memory so far. */
+  measured?: { device: string; peakBytes: number; stepMs: number };
+  /** Where a branch began. */
+  from?: { run: string; step: number };
 };
 
-export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
+/** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
+export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
+
+export type RunDetail = {
+  config: RunConfig;
+  state: JobState;
+  metrics: StepMetrics[];
+  checkpoints: CheckpointSummary[];
+};
 
 /** Of one role in a trace: its mean reward, whether all it said was legal, and how many records it made. */
 export type TraceRoleRow = readonly [reward: number | null, legal: boolean, records: number];
@@ -181,7 +196,45 @@ export type Note = { trace: string; record?: string; text: string; tags: string[
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
-export type ControllerApi = {
+export type DownloadState = 'listing' | 'running' | 'waiting' | 'checking' | 'paused' | 'failed' | 'done';
+
+/** A model on its way here. */
+export type Download = {
+  /** The name it will have. */
+  name: string;
+  repo: string;
+  endpoint: string;
+  state: DownloadState;
+  /** The file that is being fetched. */
+  file: string;
+  doneBytes: number;
+  /** 0 while unknown. */
+  totalBytes: number;
+  /** Over the last ten seconds. */
+  bytesPerSecond: number;
+  /** null while unknown. */
+  etaMs: number | null;
+  movedAt: number;
+  /** Why it waits or failed. */
+  note?: string;
+};
+
+/** `repo`: "owner/name", "owner/name/file.gguf", "@revision" behind either. */
+export type DownloadRequest = { repo: string; endpoint?: string; name?: string };
+
+/** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
+export type DownloadApi = {
+  /** Those under way and those left unfinished; null where this place cannot download. */
+  downloads(): Promise<Download[] | null>;
+  download(request: DownloadRequest): Promise<Download>;
+  /** Keeps what has come. */
+  pauseDownload(name: string): Promise<void>;
+  resumeDownload(name: string): Promise<Download>;
+  /** Ends it and throws away what has come. */
+  cancelDownload(name: string): Promise<void>;
+};
+
+export type ControllerApi = DownloadApi & {
   device(): Promise<DeviceInfo>;
   devices(measure: boolean): Promise<DeviceReport[]>;
   memory(): Promise<{ usedBytes: number; peakBytes: number }>;
@@ -200,6 +253,8 @@ export type ControllerApi = {
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
+  /** The configuration that `train` would freeze, every default filled in; nothing is written. */
+  plan(request: TrainRequest): Promise<RunConfig>;
   train(request: TrainRequest): Promise<{ run: string }>;
   branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
@@ -216,6 +271,13 @@ export type ControllerApi = {
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
+  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one number a token. */
+  scoreRecord(request: {
+    run: string;
+    trace: string;
+    record: string;
+    step: number;
+  }): Promise<{ logprobs: number[]; entropy: number[] }>;
   /** Every note of a run, the latest of each trace and record. */
   notes(run: string): Promise<Note[]>;
   /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */
@@ -252,6 +314,7 @@ export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
   onText(event: { record: string; text: string }): void;
+  onDownload(download: Download): void;
   /** All turns that wait for a person now. */
   onTurns(turns: Turn[]): void;
   /** A sentence for the person that belongs to no job: a device lost, a model that could not be read. */

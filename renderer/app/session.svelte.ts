@@ -9,6 +9,7 @@ import type { DeviceInfo } from '../../engine/protocol.ts';
 import type {
   ControllerApi,
   ControllerEvents,
+  Download,
   Job,
   ModelEntry,
   RunSummary,
@@ -19,7 +20,10 @@ import type {
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
+import { JobNews, type News } from './job-news.ts';
 import { foremost } from './job-status.ts';
+import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
+import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
@@ -51,9 +55,19 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  /** A person's own keys for shortcuts. */
+  ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
+  readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new Map<string, Trace>();
+  /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
+  arrivals = $state.raw<(string | null)[]>([]);
+  /** Models on their way here, by name; null where this place downloads none. */
+  downloads = $state.raw<readonly Download[] | null>(null);
+  /** A model file that waits for the Models screen. */
+  droppedModel = $state.raw<File | null>(null);
+  readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();
@@ -64,13 +78,17 @@ export class Session {
     onStep: (run, metrics) => this.#stepDone(run, metrics),
     onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
     onTurns: (turns) => (this.turns = turns),
+    onDownload: (download) => this.#downloadMoved(download),
     onNotice: (notice) => this.notify(notice.level, notice.text),
   };
 
   /** Takes a connected client and fills the shared lists; each list may fail alone. */
   async open(api: ControllerApi): Promise<void> {
     this.api = api;
-    setInterval(() => (this.now = Date.now()), 1_000);
+    setInterval(() => {
+      this.now = Date.now();
+      this.#news.still(this.jobs.values(), this.now).forEach((news) => this.#tell(news));
+    }, 1_000);
     void this.attempt(async () => (this.device = await api.device()));
     await Promise.all([
       this.refreshWorkflows(),
@@ -78,6 +96,7 @@ export class Session {
       this.refreshModels(),
       this.refreshRuns(),
       this.refreshJobs(),
+      this.refreshDownloads(),
       this.attempt(async (api) => (this.turns = await api.turns())),
     ]);
     this.#watchMemory(api);
@@ -111,12 +130,23 @@ export class Session {
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
   }
 
+  setOwnKeys(own: OwnKeys): void {
+    this.ownKeys = own;
+    remember('keys', Object.keys(own).length === 0 ? null : own);
+  }
+
   dismiss(id: number): void {
     this.notices = this.notices.filter((notice) => notice.id !== id);
   }
 
   go(route: Route): void {
     location.hash = routeHash(route);
+  }
+
+  /** Begins a team on the Team screen: an empty one, or one from a file's text. */
+  bringTeam(text: string | null): void {
+    this.arrivals = [...this.arrivals, text];
+    if (this.route.screen !== 'team') this.go({ screen: 'team', workflow: null });
   }
 
   followAddress(): void {
@@ -151,11 +181,39 @@ export class Session {
     });
   }
 
+  refreshDownloads(): Promise<unknown> {
+    return this.attempt(async (api) => (this.downloads = await api.downloads()));
+  }
+
+  /** One that is done is a model and no download any more. */
+  #downloadMoved(download: Download): void {
+    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    this.downloads =
+      download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (download.state !== 'done') return;
+    this.notify('info', words.models.download.done(download.name));
+    void this.refreshModels();
+  }
+
   #jobMoved(job: Job): void {
     const before = this.jobs.get(job.run);
     this.jobs.set(job.run, job);
     if (before?.state !== job.state) void this.refreshRuns();
+    const news = this.#news.moved(job, Date.now());
+    if (news) this.#tell(news);
     if (job.state === 'failed' && before?.state !== 'failed' && job.error) this.notify('error', job.error);
+  }
+
+  /** In the page, and by the system where nobody looks at the page and the person has asked for it. */
+  #tell({ level, run, text }: News): void {
+    // Why a run failed is told anyway.
+    if (level !== 'error') this.notify(level, text);
+    if (document.hasFocus() || !('Notification' in globalThis) || Notification.permission !== 'granted') return;
+    const shown = new Notification(words.product, { body: text, tag: run });
+    shown.onclick = () => {
+      window.focus();
+      this.go({ screen: 'training', run });
+    };
   }
 
   #stepDone(run: string, metrics: StepMetrics): void {

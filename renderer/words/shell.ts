@@ -2,6 +2,7 @@
 export const shellWords = {
   product: 'Troupe',
   skip: 'Skip to content',
+  drop: 'Drop a team file (.troupe.json) or a model (.gguf)',
   nav: { label: 'Places', home: 'Home', team: 'Team', traces: 'Traces', training: 'Training', models: 'Models' },
   header: {
     find: 'Find anything',
@@ -42,6 +43,15 @@ export const shellWords = {
       failed: 'failed',
     },
   },
+  news: {
+    done: (title: string, steps: number, time: string) => `${title} is done: ${steps} steps in ${time}.`,
+    failed: (title: string, step: number) => `${title} failed after step ${step}.`,
+    paused: (title: string, step: number) => `${title} was paused after step ${step}: its device or engine went away.`,
+    stalled: (title: string, time: string) => `${title} has not moved for ${time}.`,
+    ask: 'Tell me when it ends',
+    granted: 'You will be told when a long run ends or stalls, also while you look elsewhere.',
+    denied: 'Notifications are blocked for this page; allow them in the browser’s settings.',
+  },
   notice: { dismiss: 'Dismiss', region: 'Messages', saved: 'Saved' },
   turn: {
     title: (policy: string, node: string) => `Your turn as ${policy}, at ${node}`,
@@ -55,10 +65,18 @@ export const shellWords = {
   },
   palette: {
     title: 'Find anything',
-    placeholder: 'Screens, teams, runs, actions',
+    placeholder: 'Actions, teams, nodes, runs, traces, models',
     none: 'Nothing fits.',
     results: 'Results',
-    kinds: { screen: 'place', action: 'action', workflow: 'team', run: 'run', model: 'model' },
+    kinds: {
+      screen: 'place',
+      action: 'action',
+      workflow: 'team',
+      run: 'run',
+      model: 'model',
+      node: 'node',
+      trace: 'trace',
+    },
   },
   shortcuts: {
     title: 'Keyboard shortcuts',
@@ -67,6 +85,12 @@ export const shellWords = {
     what: 'What it does',
     where: 'Where',
     everywhere: 'everywhere',
+    change: (action: string) => `Change the keys: ${action}`,
+    press: 'Press the new keys, or Escape',
+    reset: (action: string) => `Put back: ${action}`,
+    resetAll: 'Put all back',
+    taken: (keys: string, action: string) => `${keys} already means “${action}”; choose other keys.`,
+    changed: (action: string, keys: string) => `${action}: ${keys}`,
     actions: {
       palette: 'Find anything',
       help: 'Show these shortcuts',
@@ -75,6 +99,7 @@ export const shellWords = {
       'go-traces': 'Go to Traces',
       'go-training': 'Go to Training',
       'go-models': 'Go to Models',
+      'new-team': 'Begin a new team',
       save: 'Save the team',
       undo: 'Undo',
       redo: 'Redo',

@@ -52,7 +52,7 @@ describe.skipIf(absent)(`a device that is lost ${absent ?? ''}`, () => {
         places: { store, bundled, refOf: async (inside) => ({ kind: 'path', path: path.join(folder, name, inside) }) },
       },
       {
-        ...{ onJob() {}, onText() {}, onTurns() {} },
+        ...{ onJob() {}, onDownload() {}, onText() {}, onTurns() {} },
         onStep: (_run, { step }) => void (steps = step),
         onNotice: ({ text }) => void notices.push(text),
       },
