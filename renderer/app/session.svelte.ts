@@ -55,6 +55,8 @@ export class Session {
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new Map<string, Trace>();
+  /** Weights to ask a team with once it is shown: "RUN@STEP", chosen at a checkpoint. */
+  tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
   readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
