@@ -9,13 +9,21 @@ import '../engine/device/register.node.ts';
 import { UserError } from '../engine/errors.ts';
 import { parameterShapes, type ModelConfig } from '../engine/formats/config.ts';
 import { makeTrunk, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
-import type { Trunk, Weights } from '../engine/model/trunk.ts';
+import type { ForwardWeights, Trunk, Weights } from '../engine/model/trunk.ts';
+import type { WeightPrecision } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
 import { cacheMemory } from '../engine/webgpu/fast-cache.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
+import { packedBytes } from '../engine/webgpu/packed-weights.ts';
 import { describeMachine, saveResults } from './results.ts';
 
-export type DecodeOptions = { readonly device: string; readonly json: boolean; readonly out?: string | undefined };
+export type DecodeOptions = {
+  readonly device: string;
+  /** What the hand-written trunk samples with. */
+  readonly weights: readonly string[];
+  readonly json: boolean;
+  readonly out?: string | undefined;
+};
 
 /** MiniMind2-Small, without ends: every sequence runs to its length. */
 const CONFIG: ModelConfig = {
@@ -33,7 +41,21 @@ const TURNS = 2;
 /** Positions of the cache that generation opens: prompt and response, in steps of 64. */
 const CAPACITY = 64;
 
-type Rate = { readonly trunk: TrunkKind; readonly batch: number; readonly tokensPerSecond: number };
+type Subject = { readonly name: string; readonly trunk: TrunkKind; readonly weights: WeightPrecision };
+type Rate = Subject & { readonly batch: number; readonly tokensPerSecond: number };
+
+const PRECISIONS: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
+
+/** The hand-written trunk with each kind of weights, float32 first, and the plain one. */
+function subjectsOf(weights: readonly string[]): Subject[] {
+  const wrong = weights.find((kind) => !PRECISIONS.some((known) => known === kind));
+  if (wrong !== undefined) throw new UserError(`There are no ${wrong} weights; choose of ${PRECISIONS.join(', ')}`);
+  const chosen = PRECISIONS.filter((kind) => kind === 'f32' || weights.includes(kind));
+  return [
+    ...chosen.map((kind): Subject => ({ name: `fast ${kind}`, trunk: 'fast', weights: kind })),
+    { name: 'tfjs', trunk: 'tfjs', weights: 'f32' },
+  ];
+}
 
 export async function benchDecode(options: DecodeOptions): Promise<void> {
   if (options.device !== 'webgpu')
@@ -45,17 +67,19 @@ export async function benchDecode(options: DecodeOptions): Promise<void> {
   const weights = randomWeights();
   const trunks = { fast: trunkOf('fast'), tfjs: trunkOf('tfjs') };
   const rates: Rate[] = [];
+  const subjects = subjectsOf(options.weights);
   for (const { batch, tokens } of BATCHES) {
-    for (const trunk of ['fast', 'tfjs'] as const) await decodeSeconds(trunks[trunk], weights, device, batch, 2);
-    // By turns, so that a passing load falls on both; the best of each.
-    const best = { fast: Infinity, tfjs: Infinity };
+    const seconds = (subject: Subject, count: number): Promise<number> =>
+      decodeSeconds(trunks[subject.trunk], usingOf(subject, weights), device, batch, count);
+    for (const subject of subjects) await seconds(subject, 2);
+    // By turns, so that a passing load falls on all; the best of each.
+    const best = subjects.map(() => Infinity);
     for (let turn = 0; turn < TURNS; turn++)
-      for (const trunk of ['fast', 'tfjs'] as const)
-        best[trunk] = Math.min(best[trunk], await decodeSeconds(trunks[trunk], weights, device, batch, tokens));
-    for (const trunk of ['fast', 'tfjs'] as const) {
-      const tokensPerSecond = (batch * (tokens - 1)) / best[trunk];
-      rates.push({ trunk, batch, tokensPerSecond });
-      say(`batch ${String(batch).padStart(2)}  ${trunk}  ${tokensPerSecond.toPrecision(3)} tokens/s`);
+      for (const [i, subject] of subjects.entries()) best[i] = Math.min(best[i], await seconds(subject, tokens));
+    for (const [i, subject] of subjects.entries()) {
+      const tokensPerSecond = (batch * (tokens - 1)) / best[i];
+      rates.push({ ...subject, batch, tokensPerSecond });
+      say(`batch ${String(batch).padStart(2)}  ${subject.name.padEnd(8)}  ${tokensPerSecond.toPrecision(3)} tokens/s`);
     }
   }
   const dispatchesPerToken = await countDispatches(trunks.fast, weights, device);
@@ -65,6 +89,12 @@ export async function benchDecode(options: DecodeOptions): Promise<void> {
     adapter: { name, features },
     ...{ model: CONFIG, prompt: PROMPT, rates, dispatchesPerToken },
     bytes: BATCHES.map(({ batch }) => ({ batch, weights: 4 * parameters(), ...cacheMemory(CONFIG, batch, CAPACITY) })),
+    packed: Object.fromEntries(
+      PRECISIONS.map((kind) => [
+        kind,
+        packedBytes(CONFIG, kind, activeGpu().device.limits.maxStorageBufferBindingSize),
+      ]),
+    ),
   };
   const file = await saveResults('decode', machine, name, measured, options.out);
   say(`written to ${file}`);
@@ -100,9 +130,15 @@ function randomWeights(): Weights {
   );
 }
 
+const usingOf = ({ weights: rollout }: Subject, weights: Weights): ForwardWeights => ({
+  weights,
+  adapter: null,
+  rollout,
+});
+
 async function run(
   trunk: Trunk,
-  weights: Weights,
+  using: ForwardWeights,
   device: Device,
   batch: number,
   maxTokens: number,
@@ -113,7 +149,7 @@ async function run(
     promptIds: Array.from({ length: PROMPT }, (__, t) => (i * 131 + t * 17) % CONFIG.vocab),
     sampling: { temperature: 0.8, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: i },
   }));
-  await generate({ trunk, using: { weights, adapter: null }, tokenizer: null }, orders, {
+  await generate({ trunk, using, tokenizer: null }, orders, {
     onToken,
     yieldToEvents: () => device.yieldToEvents(),
   });
@@ -122,13 +158,13 @@ async function run(
 /** From the first token of the first sequence to its last; all are of one length. */
 async function decodeSeconds(
   trunk: Trunk,
-  weights: Weights,
+  using: ForwardWeights,
   device: Device,
   batch: number,
   tokens: number,
 ): Promise<number> {
   const times: number[] = [];
-  await run(trunk, weights, device, batch, tokens, (record) => {
+  await run(trunk, using, device, batch, tokens, (record) => {
     if (record === 'r0') times.push(performance.now());
   });
   return (times.at(-1)! - times[0]) / 1000;
@@ -138,7 +174,7 @@ async function decodeSeconds(
 async function countDispatches(trunk: Trunk, weights: Weights, device: Device): Promise<number> {
   const counted = async (tokens: number): Promise<number> => {
     const before = activeGpu().dispatches;
-    await run(trunk, weights, device, 1, tokens, () => {});
+    await run(trunk, { weights, adapter: null }, device, 1, tokens, () => {});
     return activeGpu().dispatches - before;
   };
   return ((await counted(12)) - (await counted(4))) / 8;
@@ -146,6 +182,6 @@ async function countDispatches(trunk: Trunk, weights: Weights, device: Device): 
 
 function ratio(rates: readonly Rate[], batch: number): number {
   const of = (trunk: TrunkKind): number =>
-    rates.find((rate) => rate.trunk === trunk && rate.batch === batch)!.tokensPerSecond;
+    rates.find((rate) => rate.trunk === trunk && rate.weights === 'f32' && rate.batch === batch)!.tokensPerSecond;
   return Number((of('fast') / of('tfjs')).toFixed(2));
 }

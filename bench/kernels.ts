@@ -13,6 +13,7 @@ import { attentionKernel } from '../engine/webgpu/kernels/attention.ts';
 import { gatedKernel } from '../engine/webgpu/kernels/gated.ts';
 import { linearKernel } from '../engine/webgpu/kernels/linear.ts';
 import { writeStep } from '../engine/webgpu/step.ts';
+import { formatOf } from '../engine/webgpu/weight-format.ts';
 import { describeMachine, saveResults } from './results.ts';
 
 export type KernelOptions = { readonly device: string; readonly json: boolean; readonly out?: string | undefined };
@@ -78,14 +79,14 @@ function subjects(rows: number, tuning: Tuning): Subject[] {
   return [
     {
       ...{ name: `linear ${wide} to ${hidden}`, rows },
-      kernel: linearKernel({ columns: wide, parts: [hidden], bias: false, accumulate: true, rank: 0, adapters: 0 }, tuning, rows), // prettier-ignore
+      kernel: linearKernel({ columns: wide, parts: [hidden], bias: false, accumulate: true, rank: 0, adapters: 0 }, formatOf('f32'), tuning, rows), // prettier-ignore
       shapes: [[rows, wide], [hidden, wide], [rows, hidden]], // prettier-ignore
       plain: ([x, w, y]) => tf.add(y, nt(x, w)),
       ...{ flops: 2 * rows * wide * hidden, bytes: 4 * wide * hidden },
     },
     {
       ...{ name: `gated ${hidden} to ${wide}`, rows },
-      kernel: gatedKernel({ columns: hidden, outputs: wide, rank: 0, adapters: 0 }, tuning, rows),
+      kernel: gatedKernel({ columns: hidden, outputs: wide, rank: 0, adapters: 0 }, formatOf('f32'), tuning, rows),
       shapes: [[rows, hidden], [wide, hidden], [wide, hidden], [rows, wide]], // prettier-ignore
       plain: ([x, gate, up]) => {
         const g = nt(x, gate);

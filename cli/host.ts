@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { filesAt } from '../engine/formats/folder.node.ts';
 import type { DeviceChoice, FileSet } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
+import { openDownloads } from '../workflows/download/downloads.node.ts';
 import type { Host } from '../workflows/controller/host.ts';
 import { rememberedDevice } from '../workflows/workspace/remembered.ts';
 import '../workflows/tools/sandbox/register.node.ts';
@@ -27,6 +28,14 @@ export async function terminalHost(workspace: string, device: DeviceChoice): Pro
     },
     remembered: rememberedDevice(store),
     readFile: readUserFile,
+    downloads: (onDownload) =>
+      openDownloads({
+        store,
+        folder: workspace,
+        onDownload,
+        ...(process.env.HF_TOKEN ? { token: process.env.HF_TOKEN } : {}),
+        ...(process.env.HF_ENDPOINT ? { endpoint: process.env.HF_ENDPOINT } : {}),
+      }),
     outside: terminalOutside(),
     software: { troupe: '0.1.0', node: process.version, platform: `${process.platform}-${process.arch}` },
   };

@@ -3,15 +3,16 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import { UserError } from '../engine/errors.ts';
+import { Cancelled, UserError } from '../engine/errors.ts';
 import { filesAt } from '../engine/formats/folder.node.ts';
 import type { ChatMessage, ModelInfo } from '../engine/protocol.ts';
-import { megabytes, table } from './output.ts';
+import type { Download } from '../workflows/protocol.ts';
+import { bar, duration, megabytes, table } from './output.ts';
 import { runAt } from './place.ts';
 import { withSession, type Common } from './session.ts';
 
 export function addModels(program: Command): void {
-  const models = program.command('models').description('list, add, inspect, chat with and export models');
+  const models = program.command('models').description('list, add, download, inspect, chat with and export models');
   const common = (command: Command) =>
     command
       .option('--device <kind>', 'auto, webgpu, wasm or cpu', 'auto')
@@ -25,6 +26,14 @@ export function addModels(program: Command): void {
       .argument('<path>', 'Hugging Face folder or .gguf file')
       .option('--name <name>', 'name to keep it under'),
   ).action(add);
+  common(
+    models
+      .command('download')
+      .description('fetch a model into the workspace; one that was interrupted goes on')
+      .argument('<model>', 'owner/name or owner/name/file.gguf, with @revision where wanted')
+      .option('--name <name>', 'name to keep it under')
+      .option('--endpoint <address>', 'Hugging Face-compatible endpoint (HF_ENDPOINT, else https://huggingface.co)'),
+  ).action(download);
   common(
     models
       .command('inspect')
@@ -95,6 +104,44 @@ async function add(named: string, options: Common & { name?: string }): Promise<
     output.emit({ event: 'done', model: entry });
     return 0;
   });
+}
+
+type DownloadOptions = Common & { name?: string; endpoint?: string };
+
+async function download(repo: string, options: DownloadOptions): Promise<void> {
+  let hear = (_download: Download): void => {};
+  await withSession(options, { onDownload: (download) => hear(download) }, async ({ controller, output }) => {
+    const { name, endpoint } = options;
+    const left = (await controller.downloads())?.find((one) => (name ? one.name === name : one.repo === repo));
+    const request = { repo, ...(name ? { name } : {}), ...(endpoint ? { endpoint } : {}) };
+    let lines = 0;
+    const ended = new Promise<Download>((settle) => {
+      hear = (moved) => {
+        output.emit({ event: 'download', ...moved });
+        output.progress(progressOf(moved), lines++ % 40 === 0);
+        if (moved.state === 'done' || moved.state === 'failed' || moved.state === 'paused') settle(moved);
+      };
+    });
+    const begun = left ? await controller.resumeDownload(left.name) : await controller.download(request);
+    const interrupt = (): void => void controller.pauseDownload(begun.name);
+    process.once('SIGINT', interrupt);
+    const end = await ended;
+    process.off('SIGINT', interrupt);
+    if (end.state === 'paused') throw new Cancelled('The download (what has come is kept; the same command goes on)');
+    if (end.state === 'failed') throw new UserError(end.note ?? 'The download failed');
+    const info = await controller.inspectModel(begun.name);
+    output.say(`added ${begun.name}\n${table([heading, row(begun.name, info)])}`);
+    output.emit({ event: 'done', model: { name: begun.name, bundled: false, info } });
+    return 0;
+  });
+}
+
+function progressOf({ name, state, doneBytes, totalBytes, bytesPerSecond, etaMs, note }: Download): string {
+  const rate = bytesPerSecond > 0 ? `${megabytes(bytesPerSecond)}/s` : '';
+  const left = etaMs === null || etaMs === 0 ? '' : `${duration(etaMs)} left`;
+  const sizes =
+    totalBytes > 0 ? `${bar(doneBytes, totalBytes)} ${megabytes(doneBytes)} of ${megabytes(totalBytes)}` : '';
+  return [name, sizes, state === 'running' ? '' : state, rate, left, note ?? ''].filter(Boolean).join('  ');
 }
 
 async function inspect(named: string, options: Common): Promise<void> {

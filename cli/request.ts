@@ -3,6 +3,7 @@ import path from 'node:path';
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { UserError } from '../engine/errors.ts';
+import type { WeightPrecision } from '../engine/protocol.ts';
 import type { Controller } from '../workflows/controller.ts';
 import type { BranchRequest, TrainRequest } from '../workflows/protocol.ts';
 import type { Cast, Method } from '../workflows/schema/cast.ts';
@@ -17,6 +18,8 @@ export type TrainOptions = Common & {
   rank?: number;
   alpha?: number;
   cast: string;
+  weights?: string;
+  memory?: number;
   steps?: number;
   queries?: number;
   samples?: number;
@@ -76,6 +79,8 @@ export async function begin(controller: Controller, workflow: string, options: T
     taskOptions: taskOptionsOf(options),
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
+    ...(options.weights === undefined ? {} : { weights: options.weights as WeightPrecision }),
+    ...(options.memory === undefined ? {} : { memoryGiB: options.memory }),
     ...searchOf(options),
     ...(options.allowWeb === true ? { web: true } : {}),
     ...lengths(options),
@@ -88,7 +93,7 @@ export async function begin(controller: Controller, workflow: string, options: T
 export type Chosen = (option: string) => boolean;
 
 /** What a branch takes over as it is, since its score would otherwise mean something else. */
-const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
+const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
 
 export async function branch(
   controller: Controller,

@@ -42,6 +42,7 @@ export async function withSession(
       onStep: () => {},
       onText: () => {},
       onTurns: () => {},
+      onDownload: () => {},
       // What makes a job fail is said once, where the command ends.
       onNotice: ({ level, text }) => level !== 'error' && output.warn(text),
       ...events,

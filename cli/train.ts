@@ -22,6 +22,8 @@ export function addTrain(program: Command): void {
     .option('--rank <n>', 'LoRA rank', whole)
     .option('--alpha <n>', 'LoRA alpha', Number)
     .option('--cast <name>', 'shared, separate, a cast of the workflow, or a .json file', 'shared')
+    .option('--weights <kind>', 'weights that tokens are sampled with: f32, f16, q8 or q4 (WebGPU only; default: f32)')
+    .option('--memory <GiB>', 'device memory it may take at most (WebGPU only)', Number)
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)
     .option('--samples <n>', 'answers to each question in a step, for the group estimators', whole)

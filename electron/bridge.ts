@@ -15,6 +15,8 @@ export function bridge(kind: WindowKind): void {
     ipcRenderer.send(type, typeof reason === 'string' ? reason.slice(0, maxReason) : undefined);
   });
   for (const type of shellMessages[kind]) {
-    ipcRenderer.on(type, (event) => window.postMessage({ type }, location.origin, event.ports as MessagePort[]));
+    ipcRenderer.on(type, (event, news: unknown) =>
+      window.postMessage({ type, ...(news ? { news } : {}) }, location.origin, event.ports as MessagePort[]),
+    );
   }
 }

@@ -5,7 +5,7 @@
  */
 import { BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
 import { connect, type Wire } from '../engine/wire.ts';
-import type { ControllerApi, ControllerEvents } from '../workflows/protocol.ts';
+import type { ControllerApi, ControllerEvents, DownloadApi } from '../workflows/protocol.ts';
 import { serveStore } from '../workflows/workspace/store.port.ts';
 import type { Store } from '../workflows/workspace/store.ts';
 import { origin } from './pages.ts';
@@ -33,6 +33,7 @@ const deaf: ControllerEvents = {
   onStep: () => {},
   onText: () => {},
   onTurns: () => {},
+  onDownload: () => {},
   onNotice: () => {},
 };
 
@@ -49,6 +50,7 @@ function controllerOver(port: MessagePortMain): ControllerApi {
 export async function openHostWindow(
   preload: string,
   store: Store,
+  openDownloads: (onDownload: ControllerEvents['onDownload']) => DownloadApi,
   onFailure: (reason: string) => void,
 ): Promise<HostWindow> {
   const window = new BrowserWindow({
@@ -75,7 +77,7 @@ export async function openHostWindow(
   const send = (type: 'troupe-store' | 'troupe-client', port: MessagePortMain): void =>
     window.webContents.postMessage(type, null, [port]);
   const storage = new MessageChannelMain();
-  serveStore(store, wireOf(storage.port1));
+  serveStore(store, wireOf(storage.port1), openDownloads);
   send('troupe-store', storage.port2);
   const own = new MessageChannelMain();
   send('troupe-client', own.port2);

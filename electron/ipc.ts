@@ -1,7 +1,8 @@
 /**
  * What crosses between a page and the main process: the one contract. Pages have no Node, no `ipcRenderer` and no global of
  * ours; they post a message to their own window, and the preload script of that window passes on exactly these.
- * Ports travel beside the message; what is spoken over them is the controller's and the store's own protocol.
+ * Ports travel beside the message; what is spoken over them is the controller's and the store's own protocol. News is the
+ * one message with a content, in the shape of renderer/app/news.ts.
  */
 
 /** What a page of each kind may say. */
@@ -10,9 +11,9 @@ export type PageMessages = {
   host: 'troupe-host-ready' | 'troupe-host-failed';
 };
 
-/** What each kind is told, always together with one port. */
+/** What each kind is told, together with one port; news comes without. */
 export type ShellMessages = {
-  screen: 'troupe-port';
+  screen: 'troupe-port' | 'troupe-news';
   host: 'troupe-store' | 'troupe-client';
 };
 
@@ -24,7 +25,7 @@ export const pageMessages: { readonly [kind in WindowKind]: readonly PageMessage
 };
 
 export const shellMessages: { readonly [kind in WindowKind]: readonly ShellMessages[kind][] } = {
-  screen: ['troupe-port'],
+  screen: ['troupe-port', 'troupe-news'],
   host: ['troupe-store', 'troupe-client'],
 };
 

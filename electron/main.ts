@@ -4,14 +4,20 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { app, dialog, session, type BrowserWindow } from 'electron';
+import { app, crashReporter, dialog, session, shell, type BrowserWindow } from 'electron';
+import type { News } from '../renderer/app/news.ts';
+import { words } from '../renderer/words.ts';
+import { openDownloads } from '../workflows/download/downloads.node.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
+import { keepReport, watchSession, type Watch } from './crash-report.ts';
+import { openDocuments } from './documents.ts';
 import { openHostWindow, type HostWindow } from './host-window.ts';
-import { setMenu } from './menu.ts';
+import { filesNamed } from './open-files.ts';
 import { registerScheme, servePages } from './protocol.ts';
 import { denyByDefault, guardEveryPage } from './security.ts';
 import { movingJobs, settleJobs, within } from './settle.ts';
-import { openWindow } from './window.ts';
+import { hasFeed, watchUpdates } from './updates.ts';
+import { openWindow, type ScreenWindow } from './window.ts';
 
 const settleLimitMs = 120_000;
 /** A controller that has never answered is still opening its device, and nothing can run yet. */
@@ -19,7 +25,12 @@ const firstAnswerMs = 1_000;
 const pages = join(__dirname, '../renderer');
 
 let host: HostWindow | null = null;
-let window: BrowserWindow | null = null;
+let screen: ScreenWindow | null = null;
+let watch: Watch | null = null;
+/** What was told, and which files were named, before there was a window. */
+const early: News[] = [];
+let named: string[] = filesNamed(process.argv, process.cwd());
+let openFiles: ((paths: readonly string[]) => Promise<void>) | null = null;
 let answered = false;
 let ending: 'no' | 'settling' | 'settled' = 'no';
 
@@ -30,16 +41,26 @@ function chooseSwitches(): void {
   if (!app.commandLine.hasSwitch('enable-features')) app.commandLine.appendSwitch('enable-features', 'Vulkan');
 }
 
-function fail(reason: string): void {
+const crashes = (): string => join(app.getPath('userData'), 'crashes');
+
+function fail(reason: string, details?: string): void {
   if (ending !== 'no') return;
   console.error(reason);
-  if (!process.env.CI)
-    dialog.showErrorBox(
-      'Troupe cannot go on',
-      `${reason}. What was trained is kept up to its last step; start Troupe again to resume.`,
-    );
+  keepReport(crashes(), { what: reason, ...(details === undefined ? {} : { details }) });
+  watch?.end();
+  if (!process.env.CI) dialog.showErrorBox(words.desktop.crash.title, words.desktop.crash.detail(reason));
   ending = 'settled';
   app.exit(1);
+}
+
+function failWith(failure: unknown): void {
+  if (failure instanceof Error) fail(failure.message, failure.stack);
+  else fail(String(failure));
+}
+
+function tell(news: News): void {
+  if (screen && !screen.window.isDestroyed()) screen.tell(news);
+  else early.push(news);
 }
 
 /** Closing the window while something trains asks first. */
@@ -48,11 +69,12 @@ async function mayClose(target: BrowserWindow): Promise<boolean> {
     ? await within(movingJobs(host.controller), answered ? 10_000 : firstAnswerMs, []).catch(() => [])
     : [];
   if (!jobs.length) return true;
+  const text = words.desktop.closing;
   const { response } = await dialog.showMessageBox(target, {
     type: 'question',
-    message: `Training runs: ${jobs.map((job) => `${job.title}, step ${job.step} of ${job.steps}`).join('; ')}`,
-    detail: 'It can be paused and resumed later from this very step.',
-    buttons: ['Pause and quit', 'Keep training'],
+    message: text.message(jobs.map((job) => text.job(job.title, job.step, job.steps)).join('; ')),
+    detail: text.detail,
+    buttons: [text.quit, text.keep],
     defaultId: 0,
     cancelId: 1,
   });
@@ -60,14 +82,20 @@ async function mayClose(target: BrowserWindow): Promise<boolean> {
 }
 
 function show(): void {
-  if (window && !window.isDestroyed()) {
-    if (window.isMinimized()) window.restore();
-    window.focus();
+  if (screen && !screen.window.isDestroyed()) {
+    if (screen.window.isMinimized()) screen.window.restore();
+    screen.window.focus();
     return;
   }
   if (!host) return;
-  window = openWindow(join(__dirname, 'preload.cjs'), join(app.getPath('userData'), 'window.json'), host.addClient);
-  const shown = window;
+  screen = openWindow(join(__dirname, 'preload.cjs'), join(app.getPath('userData'), 'window.json'), host.addClient);
+  for (const news of early.splice(0)) screen.tell(news);
+  const shown = screen.window;
+  shown.webContents.on('render-process-gone', (_event, { reason, exitCode }) => {
+    if (ending !== 'no' || reason === 'clean-exit') return;
+    keepReport(crashes(), { what: `the page's process ended: ${reason}`, details: `exit code ${exitCode}` });
+    shown.webContents.reload();
+  });
   shown.on('close', (event) => {
     if (ending !== 'no') return;
     event.preventDefault();
@@ -80,7 +108,7 @@ function settleThenQuit(event: Electron.Event): void {
   event.preventDefault();
   if (ending === 'settling') return;
   ending = 'settling';
-  window?.setTitle('Troupe: saving …');
+  screen?.window.setTitle(words.desktop.closing.saving);
   void within(settleJobs(host.controller, settleLimitMs), answered ? settleLimitMs : firstAnswerMs, !answered)
     .catch(() => false)
     .then((settled) => {
@@ -90,15 +118,52 @@ function settleThenQuit(event: Electron.Event): void {
     });
 }
 
+/** A file that the system opens, now or before the window stands. */
+function openNamed(paths: readonly string[]): void {
+  if (openFiles) void openFiles(paths).catch(failWith);
+  else named = [...named, ...paths];
+}
+
+async function lookForUpdates(): Promise<void> {
+  if (!app.isPackaged || !hasFeed(process.resourcesPath)) return;
+  const { autoUpdater } = await import('electron-updater');
+  const text = words.desktop.update;
+  watchUpdates(autoUpdater, async (version) => {
+    const options = {
+      message: text.message(version),
+      detail: text.detail,
+      buttons: [text.take, text.later],
+      cancelId: 1,
+    };
+    return (await dialog.showMessageBox(options)).response === 0;
+  });
+}
+
 async function start(): Promise<void> {
-  setMenu();
+  watch = watchSession(crashes());
+  if (watch.earlier) tell({ kind: 'notice', level: 'warning', text: words.desktop.crash.before(watch.earlier) });
+  const documents = openDocuments(
+    tell,
+    () => screen?.window ?? null,
+    () => void shell.openPath(crashes()),
+  );
   denyByDefault(session.defaultSession);
   servePages(session.defaultSession, pages);
   const workspace = process.env.TROUPE_WORKSPACE || join(app.getPath('documents'), 'Troupe');
   await mkdir(workspace, { recursive: true });
-  host = await openHostWindow(join(__dirname, 'host-preload.cjs'), openNodeStore(workspace), fail);
+  const store = openNodeStore(workspace);
+  const token = process.env.HF_TOKEN;
+  host = await openHostWindow(
+    join(__dirname, 'host-preload.cjs'),
+    store,
+    (onDownload) => openDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
+    fail,
+  );
   void host.controller.jobs().then(() => (answered = true));
   show();
+  openFiles = documents.open;
+  openNamed(named);
+  await lookForUpdates();
 }
 
 if (process.env.TROUPE_PROFILE) app.setPath('userData', process.env.TROUPE_PROFILE);
@@ -106,17 +171,26 @@ if (!app.requestSingleInstanceLock()) {
   console.error('Troupe is already open; its window was brought to the front.');
   app.exit(0);
 } else {
+  // Chromium's own dumps stay here too: there is no address to send them to.
+  crashReporter.start({ uploadToServer: false });
   chooseSwitches();
   registerScheme();
   // Chromium cannot sandbox when root runs it; `npm start` then passes --no-sandbox.
   if (!app.commandLine.hasSwitch('no-sandbox')) app.enableSandbox();
   guardEveryPage();
-  app.on('second-instance', show);
+  app.on('second-instance', (_event, argv, folder) => {
+    show();
+    openNamed(filesNamed(argv, folder));
+  });
+  app.on('open-file', (event, path) => {
+    event.preventDefault();
+    openNamed([path]);
+  });
   app.on('activate', show);
   app.on('before-quit', settleThenQuit);
   app.on('window-all-closed', () => app.quit());
-  void app
-    .whenReady()
-    .then(start)
-    .catch((failure: unknown) => fail(failure instanceof Error ? failure.message : String(failure)));
+  app.on('quit', () => watch?.end());
+  process.on('uncaughtException', failWith);
+  process.on('unhandledRejection', failWith);
+  void app.whenReady().then(start).catch(failWith);
 }

@@ -4,6 +4,7 @@
  * for the person.
  */
 import { isOutOfMemory } from './device/out-of-memory.ts';
+import { nextTurn } from './device/device.ts';
 import { Cancelled, UserError } from './errors.ts';
 
 /** Work that takes callers in while it runs. */
@@ -64,6 +65,8 @@ export class Calls<S extends Session> {
     try {
       return await result;
     } catch (error) {
+      // Where a call failed because its device is gone, that is told first.
+      await nextTurn();
       throw readable(error);
     } finally {
       if (call !== undefined) this.#forget(call);

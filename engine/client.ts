@@ -31,6 +31,7 @@ const CALLS = [
   'open',
   'devices',
   'inspect',
+  'plan',
   'loadModel',
   'unloadModel',
   'createPolicy',

@@ -10,6 +10,7 @@ import { Calls } from './calls.ts';
 import { loadBaseModel, type BaseModel } from './model/base-model.ts';
 import { exportPolicy, importPolicy } from './model/checkpoint.ts';
 import { makePolicy, type BasePolicy } from './model/make-policy.ts';
+import { planFor } from './model/choose-trunk.ts';
 import { estimateMemory, tokensThatFit } from './model/memory.ts';
 import { checkIds, encodeExample, encodePrompt } from './prompts.ts';
 import type {
@@ -41,6 +42,7 @@ export function createEngine(events: EngineEvents): EngineApi {
     open: (choice, remembered) => state.calls.exclusive(() => state.open(choice, remembered)),
     devices: (measure) => state.calls.exclusive(() => state.devices(measure)),
     inspect: async (files) => modelInfo(await openModel(files)),
+    plan: async (files, load) => planFor((await openModel(files)).config, load),
     loadModel: (model, files, call) => state.calls.exclusive(() => state.loadModel(model, files, call), call),
     unloadModel: (model) => state.calls.exclusive(() => state.unloadModel(model)),
     createPolicy: (spec) => state.calls.exclusive(() => state.createPolicy(spec)),

@@ -84,6 +84,9 @@ export type TrainMethod =
       readonly layers?: readonly number[];
     };
 
+/** How exact the copy of the weights is that tokens are sampled with; training always takes the float32 ones. */
+export type WeightPrecision = 'f32' | 'f16' | 'q8' | 'q4';
+
 export type PolicySpec = {
   readonly policy: string;
   readonly model: string;
@@ -91,6 +94,8 @@ export type PolicySpec = {
   /** A frozen policy acts and is never updated; it holds no trainable weights. */
   readonly frozen: boolean;
   readonly seed: number;
+  /** 'f32' when absent. Others need a device with hand-written kernels. */
+  readonly rollout?: WeightPrecision;
 };
 
 export type PolicyInfo = {
@@ -248,6 +253,31 @@ export type MemoryReport = {
   readonly parts: Readonly<Record<string, number>>;
 };
 
+/** What a run will ask of the device. */
+export type MemoryLoad = {
+  /** Every policy's method; null for a frozen one. */
+  readonly policies: readonly (TrainMethod | null)[];
+  readonly rollout: WeightPrecision;
+  /** Most sequences sampled at once, and positions of the longest. */
+  readonly sequences: number;
+  readonly positions: number;
+  readonly tokenBudget: number;
+  /** What it may take. */
+  readonly mostBytes: number;
+};
+
+/** Known before anything is loaded; an upper bound. */
+export type MemoryPlan = {
+  /** Bytes by part, while sampling and, where a policy learns, while training. */
+  readonly parts: {
+    readonly rollout: Readonly<Record<string, number>>;
+    readonly training?: Readonly<Record<string, number>>;
+  };
+  readonly peakBytes: number;
+  /** The largest micro-batch, in tokens, with which it all fits; null where none does. */
+  readonly tokenBudget: number | null;
+};
+
 // ---- the engine ----------------------------------------------------------------------------------------------
 
 /** What a client may call. Every call rejects with a `UserError` sentence for bad input. Long ones take a `call` id that `cancel` ends. */
@@ -258,6 +288,8 @@ export type EngineApi = {
   devices(measure: boolean): Promise<DeviceReport[]>;
 
   inspect(files: FileSet): Promise<ModelInfo>;
+  /** Null where the device or the model has no hand-written kernels: then nothing is planned. */
+  plan(files: FileSet, load: MemoryLoad): Promise<MemoryPlan | null>;
   loadModel(model: string, files: FileSet, call?: string): Promise<ModelInfo>;
   unloadModel(model: string): Promise<void>;
 

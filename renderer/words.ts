@@ -1,4 +1,5 @@
 /** Every sentence and label a person reads, a table for each place. Functions where a value belongs inside. */
+import { desktopWords } from './words/desktop.ts';
 import { homeWords } from './words/home.ts';
 import { modelsWords } from './words/models.ts';
 import { shellWords } from './words/shell.ts';
@@ -13,4 +14,5 @@ export const words = {
   ...trainingWords,
   ...tracesWords,
   ...modelsWords,
+  desktop: desktopWords,
 } as const;

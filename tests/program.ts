@@ -12,8 +12,12 @@ export type Program = {
   stop(): Promise<void>;
 };
 
-export function startProgram(args: readonly string[], env: Readonly<Record<string, string | undefined>> = {}): Program {
-  const child = spawn(process.execPath, [...args], {
+export function startProgram(
+  args: readonly string[],
+  env: Readonly<Record<string, string | undefined>> = {},
+  program = process.execPath,
+): Program {
+  const child = spawn(program, [...args], {
     cwd: root,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

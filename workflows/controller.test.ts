@@ -62,6 +62,7 @@ function hostOf(store: Store) {
         reason: 'the only one',
       }),
       inspect: async () => info,
+      plan: async () => null,
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
@@ -77,6 +78,7 @@ function hostOf(store: Store) {
       },
       generate: guarded(toy.generate as never),
       forget: guarded(toy.forget as never),
+      score: guarded(toy.score as never),
       sft: guarded(toy.sft as never),
       exportPolicy: guarded(toy.exportPolicy as never),
       importPolicy: guarded(toy.importPolicy as never),
@@ -122,6 +124,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: (waiting) => (turns = waiting),
+      onDownload: () => {},
       onNotice: ({ text }) => notices.push(text),
     });
   const lines = async () => (await readMetrics(store, 'r')).map(({ timing: _, ...rest }) => rest);
@@ -132,6 +135,7 @@ describe('jobs', () => {
       onStep: () => {},
       onText: () => {},
       onTurns: () => {},
+      onDownload: () => {},
       onNotice: () => {},
     });
     await alone.begin(config);
@@ -352,6 +356,14 @@ describe('jobs', () => {
     const [said] = await fork({ kind: 'text', text: trace.query.answers[0] });
     expect(said).toMatchObject({ id: `${trace.id}.fork-1`, score: { f1: 1 }, fork: { of: trace.id, weights: 2 } });
     expect(said.records[1].reward).toBe(1);
+    const scored = await controller.scoreRecord({ run: 'r', trace: trace.id, record: 'solve#0', step: 2 });
+    expect(scored.logprobs).toHaveLength(trace.records[1].tokens!.ids.length);
+    const later = await controller.scoreRecord({ run: 'r', trace: trace.id, record: 'solve#0', step: 4 });
+    expect(later.logprobs).not.toEqual(scored.logprobs);
+    const unknown = { run: 'r', trace: trace.id, record: 'solve#0', step: 77 };
+    await expect(controller.scoreRecord(unknown)).rejects.toThrow('no checkpoint of step 77');
+    const silent = { run: 'r', trace: trace.id, record: trace.records[0].id, step: 0 };
+    await expect(controller.scoreRecord(silent)).rejects.toThrow('No tokens were kept');
     const drawn = await fork({ kind: 'seed', seed: 1 }, { kind: 'seed', seed: 2 });
     expect(drawn.map(({ id }) => id)).toEqual([`${trace.id}.fork-2`, `${trace.id}.fork-3`]);
     const other = open();

@@ -11,9 +11,12 @@ import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
 import { forkTrace, originOf } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
+import { openDownloadApi } from './controller/downloads.ts';
 import { openJobs } from './controller/jobs.ts';
+import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
+import { scoreRecord } from './controller/score.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
@@ -94,7 +97,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     const info = await room.inspect(request.model);
     const id = await runId(request.id, workflow.name, request.cast);
     const taskPath = questions.name === request.task ? undefined : request.task;
-    return composeRun({
+    const config = composeRun({
       request,
       workflow,
       task: questions,
@@ -105,6 +108,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
       software: host.software,
       id,
     });
+    const memory = await checkMemory(config, room, request.memoryGiB);
+    if (memory !== null) events.onNotice({ level: 'info', text: memory });
+    return config;
   };
 
   /** A branch, written with all it begins with. */
@@ -144,6 +150,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     saveWorkflow: (workflow) => saveWorkflow(store, workflow),
     tasks: async () => taskSummaries(),
     models: () => listModels(host, room),
+    ...openDownloadApi(host, events.onDownload),
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
     chat: (model, messages, record) => chat(model, messages, record),
@@ -195,6 +202,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
         call: ANSWER,
         cancelled: () => mine.stopped,
       });
+    },
+    scoreRecord: async (request) => {
+      await checkKept(request.run);
+      return scoreRecord({ request, origin: await originOf(store, request.run, request.trace), store, room });
     },
     notes: async (run) => {
       await checkKept(run);

@@ -38,7 +38,7 @@ async function blobOf(store: Store, path: string): Promise<FileRef> {
   return { kind: 'blob', blob: new Blob(parts) };
 }
 
-function hostOf(store: Store): Host {
+function hostOf(store: Store, downloads?: Host['downloads']): Host {
   // Workers are built into assets/, one level below the pages; models/ stands beside the pages.
   const nano = new URL(import.meta.env.DEV ? '/models/nano/' : '../models/nano/', self.location.href);
   return {
@@ -55,6 +55,7 @@ function hostOf(store: Store): Host {
     },
     remembered: rememberedDevice(store),
     screens: true,
+    ...(downloads ? { downloads } : {}),
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };
 }
@@ -70,7 +71,9 @@ const tellAll = Object.fromEntries(
 let controller: Promise<ControllerApi> | null = null;
 
 async function open(port: MessagePort | null): Promise<ControllerApi> {
-  return createController(hostOf(port ? connectStore(webWire(port)) : await openOpfsStore()), tellAll);
+  if (!port) return createController(hostOf(await openOpfsStore()), tellAll);
+  const { store, downloads } = connectStore(webWire(port));
+  return createController(hostOf(store, downloads), tellAll);
 }
 
 /** A client's calls wait until the controller stands. */

@@ -128,7 +128,14 @@ describe('files that are not what they should be', () => {
         places: { store, bundled: {}, refOf: async (inside) => ({ kind: 'path', path: inside }) },
         readFile: () => readFile(path.join(folder, paths.workflow('own-team'))),
       },
-      { onJob() {}, onStep() {}, onText() {}, onTurns() {}, onNotice: ({ text }) => notices.push(text) },
+      {
+        onJob() {},
+        onStep() {},
+        onText() {},
+        onTurns() {},
+        onDownload() {},
+        onNotice: ({ text }) => notices.push(text),
+      },
     );
   });
   afterAll(() => rm(folder, { recursive: true, force: true }));

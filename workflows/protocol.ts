@@ -2,7 +2,7 @@
  * What a screen may ask of the controller and what the controller tells it: types only. A screen never waits for a number;
  * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
  */
-import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo } from '../engine/protocol.ts';
+import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo, WeightPrecision } from '../engine/protocol.ts';
 import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
@@ -38,6 +38,10 @@ export type TrainRequest = {
   method?: Method;
   /** `shared`, `separate`, a cast kept in the workflow, or a cast itself. */
   cast: string | Cast;
+  /** How exact the weights are that every policy samples with, in place of the cast's own. */
+  weights?: WeightPrecision;
+  /** What it may take of the device's memory; without, whatever there is. */
+  memoryGiB?: number;
   seed: number;
   steps?: number;
   queries?: number;
@@ -192,7 +196,45 @@ export type Note = { trace: string; record?: string; text: string; tags: string[
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
-export type ControllerApi = {
+export type DownloadState = 'listing' | 'running' | 'waiting' | 'checking' | 'paused' | 'failed' | 'done';
+
+/** A model on its way here. */
+export type Download = {
+  /** The name it will have. */
+  name: string;
+  repo: string;
+  endpoint: string;
+  state: DownloadState;
+  /** The file that is being fetched. */
+  file: string;
+  doneBytes: number;
+  /** 0 while unknown. */
+  totalBytes: number;
+  /** Over the last ten seconds. */
+  bytesPerSecond: number;
+  /** null while unknown. */
+  etaMs: number | null;
+  movedAt: number;
+  /** Why it waits or failed. */
+  note?: string;
+};
+
+/** `repo`: "owner/name", "owner/name/file.gguf", "@revision" behind either. */
+export type DownloadRequest = { repo: string; endpoint?: string; name?: string };
+
+/** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
+export type DownloadApi = {
+  /** Those under way and those left unfinished; null where this place cannot download. */
+  downloads(): Promise<Download[] | null>;
+  download(request: DownloadRequest): Promise<Download>;
+  /** Keeps what has come. */
+  pauseDownload(name: string): Promise<void>;
+  resumeDownload(name: string): Promise<Download>;
+  /** Ends it and throws away what has come. */
+  cancelDownload(name: string): Promise<void>;
+};
+
+export type ControllerApi = DownloadApi & {
   device(): Promise<DeviceInfo>;
   devices(measure: boolean): Promise<DeviceReport[]>;
   memory(): Promise<{ usedBytes: number; peakBytes: number }>;
@@ -229,6 +271,13 @@ export type ControllerApi = {
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
+  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one number a token. */
+  scoreRecord(request: {
+    run: string;
+    trace: string;
+    record: string;
+    step: number;
+  }): Promise<{ logprobs: number[]; entropy: number[] }>;
   /** Every note of a run, the latest of each trace and record. */
   notes(run: string): Promise<Note[]>;
   /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */
@@ -265,6 +314,7 @@ export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
   onText(event: { record: string; text: string }): void;
+  onDownload(download: Download): void;
   /** All turns that wait for a person now. */
   onTurns(turns: Turn[]): void;
   /** A sentence for the person that belongs to no job: a device lost, a model that could not be read. */

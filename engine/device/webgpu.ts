@@ -44,6 +44,7 @@ export async function openWebGpu(reason: string, found?: AdapterReport): Promise
   const gpu = await requestDevice(adapter);
   const backend = await registerGuest(gpu, adapter.info);
   let fault: Error | null = null;
+  let closed = false;
   gpu.addEventListener('uncapturederror', (event) => {
     const { error } = event as GPUUncapturedErrorEvent;
     fault ??= isMemoryError(error) ? new OutOfMemory(0, `GPU memory of ${name}`) : new Error(`GPU: ${error.message}`);
@@ -75,10 +76,11 @@ export async function openWebGpu(reason: string, found?: AdapterReport): Promise
     },
     onLost: (lost) => {
       void gpu.lost.then((info) => {
-        if (info.reason !== 'destroyed') lost(info.message || 'the GPU device was lost');
+        if (!closed) lost(info.message || 'the GPU device was lost');
       });
     },
     close: async () => {
+      closed = true;
       tf.removeBackend('webgpu');
       gpu.destroy();
     },

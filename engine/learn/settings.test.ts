@@ -14,9 +14,9 @@ describe('defaults', () => {
       }
   });
 
-  it('fall with size; adapters take ten times as much, critics too, within their limits', () => {
+  it('fall with size; adapters take twenty times as much, critics ten times, within their limits', () => {
     expect([1e6, 26e6, 135e6, 5e8].map((n) => defaultRates(n, 'full').lr)).toEqual([3e-4, 3e-5, 1e-5, 1e-6]);
-    expect(defaultRates(135e6, 'lora')).toEqual({ lr: expect.closeTo(1e-4, 10), criticLr: expect.closeTo(1e-3, 10) });
+    expect(defaultRates(135e6, 'lora')).toEqual({ lr: expect.closeTo(2e-4, 10), criticLr: expect.closeTo(1e-3, 10) });
     expect(defaultRates(1e6, 'lora').lr).toBe(1e-3);
   });
 

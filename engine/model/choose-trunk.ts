@@ -4,8 +4,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
+import type { MemoryLoad, MemoryPlan } from '../protocol.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
+import { planMemory } from '../webgpu/memory-plan.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
 import type { Trunk } from './trunk.ts';
 
@@ -23,6 +25,13 @@ export function useTrunk(kind: TrunkKind): TrunkKind {
 export function makeTrunk(config: ModelConfig): Trunk {
   const gpu = handWrittenGpu();
   return gpu && fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+}
+
+/** What a run on this model will take of the open device, or null where it would not run on hand-written kernels. */
+export function planFor(config: ModelConfig, load: MemoryLoad): MemoryPlan | null {
+  const gpu = handWrittenGpu();
+  if (!gpu || !fastTrunkFits(gpu, config)) return null;
+  return planMemory(config, load, gpu.device.limits.maxStorageBufferBindingSize);
 }
 
 /** The device for hand-written kernels, or null where there is none or plain operations are wanted. */

@@ -3,6 +3,7 @@
  * are cut from it on demand and kept until the variable changes.
  */
 import * as tf from '@tensorflow/tfjs';
+import { UserError } from '../errors.ts';
 import { disposeMoments } from '../learn/moments.ts';
 import type { PolicySpec } from '../protocol.ts';
 import type { BaseModel } from './base-model.ts';
@@ -24,11 +25,14 @@ export class BasePolicy implements Policy {
   readonly trainable: Trainable | null;
   moments: Moments | null = null;
   #named: Record<string, tf.Tensor> | null = null;
+  /** The same record until the weights change. */
+  #using: ForwardWeights | null = null;
 
   constructor(spec: PolicySpec, base: BaseModel) {
     this.spec = spec;
     this.base = base;
     this.trunk = base.trunk;
+    checkRollout(spec, base.trunk);
     this.trainable = spec.frozen ? null : makeTrainable(spec, base);
   }
 
@@ -41,10 +45,8 @@ export class BasePolicy implements Policy {
   }
 
   using(named?: Named): ForwardWeights {
-    if (!this.trainable) return this.reference();
-    const current = named ?? this.#current();
-    if (this.spec.method.kind === 'full') return { weights: current as Weights, adapter: null };
-    return { weights: this.base.weights, adapter: adapterOf(this.spec.method, this.base, current) };
+    if (named && this.trainable) return this.#with(named);
+    return (this.#using ??= this.trainable ? this.#with(this.#current()) : this.#rolledOut(this.reference()));
   }
 
   reference(): ForwardWeights {
@@ -60,6 +62,7 @@ export class BasePolicy implements Policy {
   changed(): void {
     if (this.#named) tf.dispose(this.#named);
     this.#named = null;
+    this.#using = null;
   }
 
   dispose(): void {
@@ -85,6 +88,17 @@ export class BasePolicy implements Policy {
     return this.#named && tf.getBackend() === 'wasm' ? (this.trainable?.size ?? 0) * 4 : 0;
   }
 
+  #with(named: Named): ForwardWeights {
+    const { method } = this.spec;
+    if (method.kind === 'full') return this.#rolledOut({ weights: named as Weights, adapter: null });
+    return this.#rolledOut({ weights: this.base.weights, adapter: adapterOf(method, this.base, named) });
+  }
+
+  #rolledOut(using: ForwardWeights): ForwardWeights {
+    const { rollout } = this.spec;
+    return rollout === undefined ? using : { ...using, rollout };
+  }
+
   #current(): Record<string, tf.Tensor> {
     if (!this.#named) {
       this.#named = this.cut();
@@ -92,6 +106,15 @@ export class BasePolicy implements Policy {
     }
     return this.#named;
   }
+}
+
+function checkRollout({ policy, rollout = 'f32' }: PolicySpec, trunk: Trunk): void {
+  if (!['f32', 'f16', 'q8', 'q4'].includes(rollout))
+    throw new UserError(`There are no ${String(rollout)} weights; use f32, f16, q8 or q4`);
+  if (rollout !== 'f32' && !trunk.packs)
+    throw new UserError(
+      `The policy ${policy} is to sample with ${rollout} weights, which takes WebGPU and a model its kernels fit; choose the device webgpu, or weights f32`,
+    );
 }
 
 function makeTrainable(spec: PolicySpec, base: BaseModel): Trainable {

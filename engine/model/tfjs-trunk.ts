@@ -32,6 +32,7 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
     config,
     drawing: null,
     mixes: false,
+    packs: false,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using, slots) => prefill(config, rope, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(config, rope, asOurs(cache), ids),

@@ -5,6 +5,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
+import type { WeightPrecision } from '../protocol.ts';
 import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
 /**
@@ -30,7 +31,12 @@ export type Adapter = {
 };
 
 /** What one forward runs with: base or own weights, and perhaps an adapter. */
-export type ForwardWeights = { readonly weights: Weights; readonly adapter: Adapter | null };
+export type ForwardWeights = {
+  readonly weights: Weights;
+  readonly adapter: Adapter | null;
+  /** How exact the weights are that a cache's steps read; 'f32' when absent. `forward` takes the weights themselves. */
+  readonly rollout?: WeightPrecision;
+};
 
 /** Preallocated keys and values of `slots` sequences, `capacity` positions each. A slot runs with what its prompt ran with. */
 export interface Cache {
@@ -59,6 +65,8 @@ export interface Trunk {
   readonly drawing: Drawing | null;
   /** Whether slots of one cache may run with different adapters, all on the same weights. */
   readonly mixes: boolean;
+  /** Whether caches may run on weights less exact than float32. */
+  readonly packs: boolean;
   /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes. */
   openCache(slots: number, capacity: number, voices?: readonly ForwardWeights[]): Cache;
   /**

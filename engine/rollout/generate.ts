@@ -148,5 +148,5 @@ export class Rollout {
 
 /** Whether sequences that run with `b` may share a cache with one that runs with `a`. */
 function sitTogether(trunk: Trunk, a: ForwardWeights, b: ForwardWeights): boolean {
-  return a.weights === b.weights && (trunk.mixes || a.adapter === b.adapter);
+  return a.weights === b.weights && a.rollout === b.rollout && (trunk.mixes || a.adapter === b.adapter);
 }

@@ -5,9 +5,9 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
-import { headWeight, type Adapter, type Weights } from '../model/trunk.ts';
+import type { Adapter, Weights } from '../model/trunk.ts';
 import type { Bound, Gpu, Step } from './gpu.ts';
-import type { Kernel, Tuning } from './kernel.ts';
+import type { Kernel, Rows, Tuning } from './kernel.ts';
 import { attentionKernel } from './kernels/attention.ts';
 import { copyKeysKernel } from './kernels/copy-keys.ts';
 import { drawKernel } from './kernels/draw.ts';
@@ -19,16 +19,11 @@ import { rmsNormKernel } from './kernels/rms-norm.ts';
 import { rotateKernel } from './kernels/rotate.ts';
 import { packLowRank, type LowRank } from './low-rank.ts';
 import { bindParts } from './matrix-parts.ts';
+import type { PackedWeights } from './packed-weights.ts';
+import { formatOf } from './weight-format.ts';
 import type { Intermediate, LowRankWidths, Workspace } from './workspace.ts';
 
 export type LayerBuffers = { readonly k: GPUBuffer; readonly v: GPUBuffer }; // [slots, kvHeads, capacity, headDim]
-
-/** q, k and v of every layer on one another: what one product reads. */
-export type PackedWeights = { readonly layers: readonly PackedQkv[]; dispose(): void };
-type PackedQkv = {
-  readonly weight: tf.Tensor1D; // [q + k + v, hidden]
-  readonly bias: tf.Tensor1D | null; // [q + k + v]
-};
 
 /** The adapters that rows of a step may have, side by side, by layer. */
 export type PackedAdapters = {
@@ -37,22 +32,6 @@ export type PackedAdapters = {
   dispose(): void;
 };
 type PackedLayer = Readonly<Record<'qkv' | 'o' | 'gated' | 'down', LowRank | null>>;
-
-export function packWeights(gpu: Gpu, config: ModelConfig, weights: Weights): PackedWeights {
-  const layers = Array.from({ length: config.layers }, (_, layer) => {
-    const of = (what: string): tf.Tensor1D =>
-      tf.keep(
-        gpu.concat(
-          ['q', 'k', 'v'].map((name) => weightOf(weights, `model.layers.${layer}.self_attn.${name}_proj.${what}`)),
-        ),
-      );
-    return { weight: of('weight'), bias: config.attentionBias ? of('bias') : null };
-  });
-  const dispose = (): void => {
-    for (const { weight, bias } of layers) tf.dispose(bias ? [weight, bias] : [weight]);
-  };
-  return { layers, dispose };
-}
 
 export function packAdapters(gpu: Gpu, config: ModelConfig, adapters: readonly Adapter[]): PackedAdapters {
   const { hidden, intermediate } = config;
@@ -95,8 +74,8 @@ export type PlanInputs = {
   readonly layers: readonly LayerBuffers[];
   readonly capacity: number;
   readonly rope: GPUBuffer; // [capacity, headDim / 2] of cos and sin
-  /** How many rows a step will have: products are cut for that many at once. */
-  readonly rows: number;
+  /** The rows a step will have: products are cut for them. */
+  readonly rows: Rows;
 };
 
 /** Token ids in `workspace.ids` to final hidden states in `workspace.states`, in order. */
@@ -117,16 +96,17 @@ export function decoderPlan(inputs: PlanInputs): Step[] {
 }
 
 /** Hidden states in `workspace.states` to drawn tokens in `workspace.ids` and `workspace.numbers`. */
-export function drawPlan({ gpu, config, tuning, weights, workspace, rows }: PlanInputs): Step[] {
+export function drawPlan({ gpu, config, tuning, packed, workspace, rows }: PlanInputs): Step[] {
   const { hidden: columns, vocab } = config;
   const { step, ids, states, records, numbers } = workspace;
-  const head = bindParts(gpu, headWeight(config, weights), columns);
+  if (rows === 'prompts') throw new Error('nothing is drawn from a step of prompts');
+  const { head, headFormat: format } = packed;
   const parts = head.map(({ part }) => part);
   return [
     ...head.map(({ part, bound }) =>
-      gpu.bind(headTilesKernel({ columns, vocab, part }, tuning, rows), [step, states, bound, records]),
+      gpu.bind(headTilesKernel({ columns, vocab, part, format }, tuning, rows), [step, states, bound, records]),
     ),
-    gpu.bind(drawKernel({ columns, vocab, parts }, tuning), [
+    gpu.bind(drawKernel({ columns, vocab, parts, format }, tuning), [
       ...[step, states, ...head.map(({ bound }) => bound), records, ids, numbers],
     ]),
   ];
@@ -142,6 +122,7 @@ export function copyPlan({ gpu, config, tuning, workspace, capacity, layers }: P
 function layerSteps(inputs: PlanInputs, layer: number): Step[] {
   const { gpu, config, tuning, weights, workspace, capacity, rope, rows } = inputs;
   const packed = inputs.packed.layers[layer];
+  const { format } = inputs.packed;
   const low = inputs.adapters.layers[layer];
   const { hidden, intermediate, heads, kvHeads, headDim, rmsEps } = config;
   const [q, kv] = [heads * headDim, kvHeads * headDim];
@@ -162,7 +143,8 @@ function layerSteps(inputs: PlanInputs, layer: number): Step[] {
     parts: readonly number[],
     own: LowRank | null,
     how: { bias: boolean; accumulate: boolean },
-  ) => linearKernel({ columns, parts, rank: own?.rank ?? 0, adapters: own?.adapters ?? 0, ...how }, tuning, rows);
+  ) =>
+    linearKernel({ columns, parts, rank: own?.rank ?? 0, adapters: own?.adapters ?? 0, ...how }, format, tuning, rows);
   const shape = { heads, kvHeads, headDim, capacity };
   const norms = config.qkNorm ? [weight('self_attn.q_norm'), weight('self_attn.k_norm')] : [];
   const { k, v } = inputs.layers[layer];
@@ -171,36 +153,36 @@ function layerSteps(inputs: PlanInputs, layer: number): Step[] {
     ...shrink(low.qkv, hidden, 'normed', 'lowQkv'),
     bind(
       linear(hidden, [q, kv, kv], low.qkv, { bias: packed.bias !== null, accumulate: false }),
-      ...[of('normed'), gpu.bufferOf(packed.weight)],
-      ...[...(packed.bias ? [gpu.bufferOf(packed.bias)] : []), ...added(low.qkv, 'lowQkv'), of('qkv')],
+      ...[of('normed'), packed.qkv, ...(packed.bias ? [packed.bias] : []), ...added(low.qkv, 'lowQkv'), of('qkv')],
     ),
     bind(rotateKernel({ ...shape, normEps: config.qkNorm ? rmsEps : null }, tuning), rope, of('qkv'), of('q'), k, v, ...norms), // prettier-ignore
     bind(attentionKernel(shape, tuning), of('q'), k, v, of('attended')),
     ...shrink(low.o, q, 'attended', 'lowO'),
     bind(
       linear(q, [hidden], low.o, { bias: false, accumulate: true }),
-      ...[of('attended'), weight('self_attn.o_proj'), ...added(low.o, 'lowO'), of('x')],
+      ...[of('attended'), packed.o, ...added(low.o, 'lowO'), of('x')],
     ),
     norm('post_attention_layernorm'),
     ...shrink(low.gated, hidden, 'normed', 'lowGated'),
     bind(
       gatedKernel(
         { columns: hidden, outputs: intermediate, rank: low.gated?.rank ?? 0, adapters: low.gated?.adapters ?? 0 },
+        format,
         tuning,
         rows,
       ),
-      ...[of('normed'), weight('mlp.gate_proj'), weight('mlp.up_proj'), ...added(low.gated, 'lowGated'), of('gated')],
+      ...[of('normed'), packed.gate, packed.up, ...added(low.gated, 'lowGated'), of('gated')],
     ),
     ...shrink(low.down, intermediate, 'gated', 'lowDown'),
     bind(
       linear(intermediate, [hidden], low.down, { bias: false, accumulate: true }),
-      ...[of('gated'), weight('mlp.down_proj'), ...added(low.down, 'lowDown'), of('x')],
+      ...[of('gated'), packed.down, ...added(low.down, 'lowDown'), of('x')],
     ),
   ];
 }
 
 /** u = x Aᵀ of all adapters, the layers of a group side by side: few columns, so none is left out for rows of another. */
-function shrinkKernel(low: LowRank, columns: number, tuning: Tuning, rows: number): Kernel {
+function shrinkKernel(low: LowRank, columns: number, tuning: Tuning, rows: Rows): Kernel {
   const shape = { columns, parts: [widthOf(low)], bias: false, accumulate: false, rank: 0, adapters: 0 };
-  return linearKernel(shape, tuning, rows);
+  return linearKernel(shape, formatOf('f32'), tuning, rows);
 }

@@ -8,15 +8,26 @@ import { OutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
-import { copyPlan, decoderPlan, drawPlan, packAdapters, packWeights } from './decoder-plan.ts';
-import type { PackedAdapters, PackedWeights, PlanInputs } from './decoder-plan.ts';
+import { copyPlan, decoderPlan, drawPlan, packAdapters } from './decoder-plan.ts';
+import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
 import type { Gpu, Step } from './gpu.ts';
-import type { Tuning } from './kernel.ts';
+import type { Rows, Tuning } from './kernel.ts';
 import { tileFor } from './kernels/product-loop.ts';
+import type { PackedWeights, Packs } from './packed-weights.ts';
+import type { PrefixStore, SlotPlace } from './prefix-store.ts';
 import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
 
 /** Most rows of one step of a prompt: enough to keep a device busy, few enough to keep intermediates small. */
 export const PASS_ROWS = 256;
+
+/** What all caches of a trunk stand on. */
+export type Ground = {
+  readonly gpu: Gpu;
+  readonly config: ModelConfig;
+  readonly tuning: Tuning;
+  readonly packs: Packs;
+  readonly prefixes: PrefixStore;
+};
 
 /** What stands on one set of weights and adapters. */
 type Compiled = {
@@ -49,13 +60,12 @@ export class FastCache implements Cache {
   readonly #voices: (number | null)[];
   readonly #adapters: Adapter[] = [];
   #weights: { readonly own: Weights; readonly packed: PackedWeights } | null = null;
+  readonly #packs: Packs;
   #compiled: Compiled | null = null;
 
   /** `voices`: what its slots will run with, as far as that is known; others cost a plan anew when they turn up. */
   constructor(
-    gpu: Gpu,
-    config: ModelConfig,
-    tuning: Tuning,
+    { gpu, config, tuning, packs }: Ground,
     slots: number,
     capacity: number,
     voices: readonly ForwardWeights[] = [],
@@ -71,6 +81,7 @@ export class FastCache implements Cache {
     this.#gpu = gpu;
     this.#config = config;
     this.#tuning = tuning;
+    this.#packs = packs;
     for (const { adapter } of voices) this.#numberOf(adapter);
     this.#layers = Array.from({ length: config.layers }, () => ({
       k: tf.keep(gpu.allocate([size])),
@@ -80,16 +91,23 @@ export class FastCache implements Cache {
   }
 
   /** These slots run with these weights from now on; all slots of a cache share them, adapters apart. */
-  runWith(slots: Int32Array, { weights, adapter }: ForwardWeights): void {
-    if (this.#weights && this.#weights.own !== weights) throw new Error('a cache whose slots run on other weights');
-    this.#weights ??= { own: weights, packed: packWeights(this.#gpu, this.#config, weights) };
-    const voice = this.#numberOf(adapter);
+  runWith(slots: Int32Array, using: ForwardWeights): void {
+    const packed = this.#packs.of(using);
+    if (this.#weights && this.#weights.packed !== packed) throw new Error('a cache whose slots run on other weights');
+    this.#weights ??= { own: using.weights, packed };
+    const voice = this.#numberOf(using.adapter);
     for (const slot of slots) this.#voices[this.places[slot]] = voice;
   }
 
   /** Where a slot's keys lie and which adapter it has. */
   seat(slot: number): { readonly slot: number; readonly adapter: number | null } {
     return { slot: this.places[slot], adapter: this.#voices[this.places[slot]] };
+  }
+
+  /** Where a slot's keys and values lie. */
+  placeOf(slot: number): SlotPlace {
+    const layers = this.#layers.map(({ k, v }) => ({ k: this.#gpu.bufferOf(k), v: this.#gpu.bufferOf(v) }));
+    return { layers, slot: this.places[slot], capacity: this.capacity };
   }
 
   /** The workspace, with room for steps of `rows` rows. */
@@ -104,17 +122,26 @@ export class FastCache implements Cache {
     return workspace;
   }
 
-  /** What a step of `rows` rows runs. */
+  /** What a step of prompts runs, of `rows` rows. */
+  promptPlans(rows: number): Plans {
+    return this.#plansFor(this.workspace(rows), this.#tuning.stages ? 'prompts' : rows);
+  }
+
+  /** What a step of `rows` rows runs, one for each slot. */
   plans(rows: number): Plans {
-    const workspace = this.workspace(rows);
+    return this.#plansFor(this.workspace(rows), rows);
+  }
+
+  #plansFor(workspace: Workspace, rows: Rows): Plans {
     const { adapters, plans } = this.#compiled!;
-    const tile = tileFor(this.#tuning, rows).rows;
+    const { staged, rows: tile } = tileFor(this.#tuning, rows);
     const known = plans.get(tile);
     if (known) return known;
     const gpu = this.#gpu;
     const { own: weights, packed } = this.#weights!;
     const inputs: PlanInputs = {
-      ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace, rows },
+      ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace },
+      rows: staged ? 'prompts' : tile,
       capacity: this.capacity,
       layers: this.#layers.map(({ k, v }) => ({ k: gpu.bufferOf(k), v: gpu.bufferOf(v) })),
       rope: gpu.bufferOf(this.#rope),
@@ -137,9 +164,10 @@ export class FastCache implements Cache {
 
   dispose(): void {
     this.#forget();
-    this.#weights?.packed.dispose();
     for (const { k, v } of this.#layers) tf.dispose([k, v]);
     this.#rope.dispose();
+    // Else the pool would keep what training wants the room of.
+    this.#gpu.trim();
   }
 
   #numberOf(adapter: Adapter | null): number | null {

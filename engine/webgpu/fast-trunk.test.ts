@@ -9,7 +9,9 @@ import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
 import type { Adapter, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { makeFastTrunk } from './fast-trunk.ts';
 import { activeGpu } from './gpu.ts';
-import { SOFTWARE_TUNING } from './kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING } from './kernel.ts';
+import { packed } from './kernels/packed-testing.ts';
+import { unpackedReference } from './kernels/pack-weights.ts';
 import { largestDifference, someNumbers } from './testing.ts';
 
 const adapter = await findAdapter();
@@ -64,12 +66,17 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
   let weights: Record<string, tf.Tensor>;
   let plain: Trunk;
   let fast: Trunk;
+  /** Keeps nothing of prompts from call to call. */
+  let forgetful: Trunk;
+  const someTrunk = (prefixBytes?: number): Trunk =>
+    makeFastTrunk(activeGpu(), CONFIG, { ...SOFTWARE_TUNING, outputs: 2, rows: [2] }, undefined, prefixBytes);
 
   beforeAll(async () => {
     device = await openDevice('webgpu');
     weights = someWeights();
     plain = makeTfjsTrunk(CONFIG);
-    fast = makeFastTrunk(activeGpu(), CONFIG, { ...SOFTWARE_TUNING, outputs: 2, rows: [2] });
+    fast = someTrunk();
+    forgetful = someTrunk(0);
   });
   afterAll(() => device.close());
 
@@ -102,10 +109,64 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
   it.each(['base', 'adapter'])("gives the plain trunk's states: %s", { timeout: 300_000 }, async (kind) => {
     const using: ForwardWeights = { weights, adapter: kind === 'base' ? null : someAdapter() };
     const wanted = await walk(plain, using);
+    await walk(fast, using); // what is packed stays
     const before = tf.memory().numTensors;
     const got = await walk(fast, using);
     expect(tf.memory().numTensors).toBe(before);
     for (const [i, states] of wanted.entries()) expect(largestDifference(got[i], states)).toBeLessThan(2e-4);
+  });
+
+  it('gives them, and each prompt its own bits, as cut for a GPU', { timeout: 300_000 }, async () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const trunk = makeFastTrunk(activeGpu(), CONFIG, { ...GPU_TUNING, rows: [2] }, undefined, 0);
+    const wanted = await walk(plain, using);
+    for (const [i, states] of (await walk(trunk, using)).entries())
+      expect(largestDifference(states, wanted[i])).toBeLessThan(2e-4);
+    const prompts = [Array.from({ length: 50 }, (_, t) => (t * 13) % 101), [4, 5, 6], [9]];
+    const together = await statesOf(trunk, prompts, using);
+    for (const [row, own] of prompts.entries()) expect((await statesOf(trunk, [own], using))[0]).toEqual(together[row]);
+    trunk.dispose();
+  });
+
+  /** What the trunk's linear layers read after packing. */
+  async function asPacked(precision: 'f16' | 'q8' | 'q4'): Promise<Record<string, tf.Tensor>> {
+    const entries = Object.entries(weights).map(async ([name, tensor]): Promise<[string, tf.Tensor]> => {
+      if (!name.includes('proj.weight')) return [name, tensor];
+      const [rows, columns] = tensor.shape as [number, number];
+      const words = await packed(precision, [(await tensor.data()) as Float32Array], columns);
+      return [name, tf.tensor2d(unpackedReference(precision, words, rows, columns), [rows, columns])];
+    });
+    return Object.fromEntries(await Promise.all(entries));
+  }
+
+  it.each(['f16', 'q8', 'q4'] as const)(
+    'samples with %s weights as if they were all',
+    { timeout: 300_000 },
+    async (rollout) => {
+      const wanted = await walk(plain, { weights: await asPacked(rollout), adapter: someAdapter() });
+      const got = await walk(fast, { weights, adapter: someAdapter(), rollout });
+      for (const [i, states] of wanted.entries()) expect(largestDifference(got[i], states)).toBeLessThan(2e-4);
+      const exact = await walk(fast, { weights, adapter: someAdapter() });
+      expect(largestDifference(got[0], exact[0])).toBeGreaterThan(1e-5);
+    },
+  );
+
+  it('packs weights once, and forgets what was packed of weights that are gone', () => {
+    const own = someWeights();
+    const other = someTrunk();
+    const runWith = (using: ForwardWeights): number => {
+      const cache = other.openCache(2, 8);
+      other.prefill(cache, someBatch([3, 2]), using).dispose();
+      cache.dispose();
+      return tf.memory().numTensors;
+    };
+    const before = runWith({ weights, adapter: null });
+    const more = runWith({ weights: own, adapter: null, rollout: 'q8' });
+    expect(more).toBeGreaterThan(before);
+    expect(runWith({ weights: own, adapter: null, rollout: 'q8' })).toBe(more);
+    tf.dispose(own);
+    expect(runWith({ weights, adapter: null })).toBe(before - Object.keys(own).length);
+    other.dispose();
   });
 
   it('gives a sequence the same bits alone and in a batch', { timeout: 300_000 }, async () => {
@@ -123,25 +184,82 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     expect(await states([300, 5, 33, 1, 2, 3, 4, 9, 11], 0)).toEqual(await states([300], 0));
   });
 
+  /** Of each prompt its last state, and that after one more token. */
+  async function statesOf(trunk: Trunk, some: readonly number[][], using: ForwardWeights): Promise<Float32Array[]> {
+    const length = Math.max(...some.map((own) => own.length));
+    const ids = new Int32Array(some.length * length);
+    some.forEach((own, row) => ids.set(own, row * length));
+    const cache = trunk.openCache(some.length, 64, [using]);
+    const lengths = Int32Array.from(some, (own) => own.length);
+    const hidden = [trunk.prefill(cache, { ids, batch: some.length, length, lengths }, using)];
+    hidden.push(step(trunk, cache, some.map(() => 42)) as tf.Tensor2D); // prettier-ignore
+    const all = await Promise.all(hidden.map((each) => each.data()));
+    tf.dispose(hidden);
+    cache.dispose();
+    return some.map((_, row) => Float32Array.of(...all.flatMap((each) => [...each.slice(row * 32, row * 32 + 32)])));
+  }
+
+  const disposeAdapter = ({ layers }: Adapter): void => {
+    for (const { a, b } of Object.values(layers)) tf.dispose([a, b]);
+  };
+
   it('gives prompts that begin alike the bits they have alone', { timeout: 300_000 }, async () => {
     const using: ForwardWeights = { weights, adapter: null };
     const prompt = (own: number[]): number[] => [...Array.from({ length: 30 }, (_, t) => (t * 13) % 101), ...own];
     const prompts = [prompt([1, 2]), prompt([1, 2]), prompt([3]), prompt([3, 4, 5]), [9]];
-    const states = async (some: number[][]): Promise<Float32Array[]> => {
-      const length = Math.max(...some.map((own) => own.length));
-      const ids = new Int32Array(some.length * length);
-      some.forEach((own, row) => ids.set(own, row * length));
-      const cache = fast.openCache(some.length, 64);
-      const lengths = Int32Array.from(some, (own) => own.length);
-      const hidden = [fast.prefill(cache, { ids, batch: some.length, length, lengths }, using)];
-      hidden.push(step(fast, cache, some.map(() => 42)) as tf.Tensor2D); // prettier-ignore
-      const all = await Promise.all(hidden.map((each) => each.data()));
-      tf.dispose(hidden);
-      cache.dispose();
-      return some.map((_, row) => Float32Array.of(...all.flatMap((each) => [...each.slice(row * 32, row * 32 + 32)])));
-    };
-    const together = await states(prompts);
-    for (const [row, own] of prompts.entries()) expect((await states([own]))[0]).toEqual(together[row]);
+    const together = await statesOf(forgetful, prompts, using);
+    for (const [row, own] of prompts.entries())
+      expect((await statesOf(forgetful, [own], using))[0]).toEqual(together[row]);
+  });
+
+  it('changes no bit of prompts whose beginnings earlier calls computed', { timeout: 300_000 }, async () => {
+    const history = Array.from({ length: 40 }, (_, t) => (t * 19) % 101);
+    const calls = [
+      [[...history.slice(0, 20), 5], [...history.slice(0, 20), 6, 7]],
+      [history, [...history.slice(0, 30), 8]],
+      [[...history, ...history.slice(0, 10)], history, [3]],
+    ]; // prettier-ignore
+    // In the smallest, what one call keeps does not last until the next.
+    for (const [prefixBytes, reused] of [
+      [undefined, 3],
+      [12_000, null],
+      [4_000, 0],
+    ] as const) {
+      const trunk = someTrunk(prefixBytes);
+      const own = someAdapter(7);
+      const voices: ForwardWeights[] = [
+        { weights, adapter: null },
+        { weights, adapter: own },
+        { weights, adapter: null, rollout: 'f16' },
+      ];
+      let saved = 0;
+      for (const prompts of calls)
+        for (const using of voices) {
+          const { dispatches } = activeGpu();
+          const wanted = await statesOf(forgetful, prompts, using);
+          const without = activeGpu().dispatches - dispatches;
+          expect(await statesOf(trunk, prompts, using)).toEqual(wanted);
+          // The third call's first prompts both go on from the second's: one wave instead of two.
+          if (activeGpu().dispatches - dispatches - without < without) saved++;
+        }
+      if (reused !== null) expect(saved).toBe(reused);
+      trunk.dispose();
+      disposeAdapter(own);
+    }
+  });
+
+  it('computes again what other weights computed', { timeout: 300_000 }, async () => {
+    const prompt = Array.from({ length: 40 }, (_, t) => (t * 7) % 101);
+    const trunk = someTrunk();
+    const [before, after] = [someAdapter(1), someAdapter(2)];
+    await statesOf(trunk, [prompt], { weights, adapter: before });
+    disposeAdapter(before);
+    const tensors = tf.memory().numTensors;
+    const got = await statesOf(trunk, [prompt], { weights, adapter: after });
+    expect(got).toEqual(await statesOf(forgetful, [prompt], { weights, adapter: after }));
+    expect(tf.memory().numTensors).toBe(tensors); // the stretch of the old adapter made way for one of the new
+    disposeAdapter(after);
+    trunk.dispose();
   });
 
   it('runs every slot with its own adapter, and gives it the bits it has alone', { timeout: 300_000 }, async () => {

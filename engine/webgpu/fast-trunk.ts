@@ -4,14 +4,17 @@
  * sequences, and their gradients, are the training pass's.
  */
 import * as tf from '@tensorflow/tfjs';
+import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
-import { FastCache, PASS_ROWS } from './fast-cache.ts';
+import { FastCache, PASS_ROWS, type Ground } from './fast-cache.ts';
 import type { Copy, Gpu, Step } from './gpu.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
+import { Packs } from './packed-weights.ts';
+import { PREFIX_BYTES, PrefixStore } from './prefix-store.ts';
 import { promptWaves, type PromptNode } from './prompt-tree.ts';
 import { cutFor, type Cut } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
@@ -33,20 +36,24 @@ export function fastTrunkFits({ device: { limits } }: Gpu, config: ModelConfig):
   );
 }
 
-/** `tuning` and `cut` are the adapter's own unless given. */
+/** `tuning` and `cut` are the adapter's own unless given. `prefixBytes`: for what prompts begin with, from call to call. */
 export function makeFastTrunk(
   gpu: Gpu,
   config: ModelConfig,
   tuning: Tuning = tuningFor(gpu),
   cut: Cut = cutFor(gpu),
+  prefixBytes = PREFIX_BYTES,
 ): Trunk {
   const training = new TrainingPass(gpu, config, cut);
+  const prefixes = new PrefixStore(gpu, config, prefixBytes);
+  const ground: Ground = { gpu, config, tuning, packs: new Packs(gpu, config), prefixes };
   return {
     config,
     drawing: config.vocab > ID_MAX ? null : drawing(gpu),
     mixes: true,
-    openCache: (slots, capacity, voices) => new FastCache(gpu, config, tuning, slots, capacity, voices),
-    prefill: (cache, prompts, using, slots) => prefill(gpu, config, asOurs(cache), prompts, using, slots),
+    packs: true,
+    openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
+    prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
     forward: (batch, using) =>
       tf.tidy(() => {
@@ -54,8 +61,24 @@ export function makeFastTrunk(
         return tf.reshape(training.states(batch, all, using), [batch.batch, batch.length, config.hidden]);
       }),
     forwardAt: (batch, rows, using) => training.states(batch, rows, using),
-    dispose: () => training.dispose(),
+    dispose: () => {
+      training.dispose();
+      ground.packs.dispose();
+      prefixes.clear();
+    },
   };
+}
+
+/** Where memory is short, what prompts begin with makes room first. */
+function openCache(ground: Ground, ...[slots, capacity, voices]: Parameters<Trunk['openCache']>): FastCache {
+  try {
+    return new FastCache(ground, slots, capacity, voices);
+  } catch (error) {
+    if (!isOutOfMemory(error) || ground.prefixes.bytes === 0) throw error;
+    ground.prefixes.clear();
+    ground.gpu.trim();
+    return new FastCache(ground, slots, capacity, voices);
+  }
 }
 
 function asOurs(cache: Cache): FastCache {
@@ -64,8 +87,7 @@ function asOurs(cache: Cache): FastCache {
 }
 
 function prefill(
-  gpu: Gpu,
-  config: ModelConfig,
+  { gpu, config, prefixes }: Ground,
   cache: FastCache,
   prompts: TokenBatch,
   using: ForwardWeights,
@@ -81,10 +103,15 @@ function prefill(
   const hidden = gpu.allocate<tf.Tensor2D>([slots.length, config.hidden]);
   // Once and large enough: states stay in it from wave to wave.
   const { states } = cache.workspace(Math.min(PASS_ROWS, whole.reduce((sum, { length }) => sum + length, 0))); // prettier-ignore
-  for (const wave of promptWaves(whole)) {
+  const known = whole.map((prompt) => prefixes.known(prompt, using));
+  for (const wave of promptWaves(whole, known)) {
+    for (const { index, from, shared } of wave)
+      if (from === null && shared > 0)
+        gpu.run([], 0, { before: prefixes.take(whole[index], using, cache.placeOf(slots[index])) });
     copyBeginnings(gpu, cache, wave, slots);
     computeRests(gpu, cache, wave, whole, slots);
   }
+  whole.forEach((prompt, i) => prefixes.keep(prompt, using, cache.placeOf(slots[i])));
   gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
   whole.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
   return hidden;
@@ -134,7 +161,7 @@ function computeRests(
       workspace.ids,
       Int32Array.from(some, ({ id }) => id),
     );
-    gpu.run(cache.plans(most).states, some.length);
+    gpu.run(cache.promptPlans(most).states, some.length);
   });
 }
 

@@ -173,11 +173,17 @@ export class Gpu {
   }
 }
 
-/** `bytes` from the start of one buffer to the start of another. */
-export type Copy = { readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number };
+/** `bytes` from one buffer to another, from their starts unless told otherwise. */
+export type Copy = {
+  readonly from: GPUBuffer;
+  readonly fromAt?: number;
+  readonly to: GPUBuffer;
+  readonly toAt?: number;
+  readonly bytes: number;
+};
 
-function encodeCopy(encoder: GPUCommandEncoder, { from, to, bytes }: Copy): void {
-  encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
+function encodeCopy(encoder: GPUCommandEncoder, { from, fromAt = 0, to, toAt = 0, bytes }: Copy): void {
+  encoder.copyBufferToBuffer(from, fromAt, to, toAt, bytes);
 }
 
 const opened = new WeakMap<object, Gpu>();

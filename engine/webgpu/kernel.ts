@@ -32,7 +32,12 @@ export type Tuning = {
   readonly threads: number;
   /** Whether a subgroup's threads, where each has sums of its own, load the numbers they all need in turns and hand them round. */
   readonly handRound: boolean;
+  /** Whether products of prompts stage tiles in workgroup memory. */
+  readonly stages: boolean;
 };
+
+/** Rows of a step: so many, one for each sequence, or those of prompts. A row's bits follow from which of the two it is. */
+export type Rows = number | 'prompts';
 
 /**
  * A GPU wants neighbours to read neighbouring numbers and many threads on one sum. An adapter emulated on the CPU runs eight
@@ -50,8 +55,10 @@ const HAND_ROUND_LANES = 8;
 
 export const GPU_TUNING: Tuning = {
   ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: false },
+  stages: true,
 };
 export const SOFTWARE_TUNING: Tuning = {
   ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: false },
+  stages: false,
 };
 export const VECTOR_TUNING: Tuning = { ...SOFTWARE_TUNING, rows: [1, 16], handRound: true };

@@ -4,7 +4,7 @@
  * (`thread`), and one bind group whose entries stand in the order given.
  */
 
-export type Element = 'f32' | 'vec2f' | 'vec4f' | 'u32' | 'vec4u' | 'i32';
+export type Element = 'f32' | 'vec2f' | 'vec4f' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
 
 export type Binding = { readonly name: string; readonly element: Element; readonly access: 'read' | 'read_write' };
 

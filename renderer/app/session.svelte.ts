@@ -9,6 +9,7 @@ import type { DeviceInfo } from '../../engine/protocol.ts';
 import type {
   ControllerApi,
   ControllerEvents,
+  Download,
   Job,
   ModelEntry,
   RunSummary,
@@ -21,6 +22,8 @@ import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
 import { JobNews, type News } from './job-news.ts';
 import { foremost } from './job-status.ts';
+import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
+import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
@@ -52,11 +55,20 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  /** A person's own keys for shortcuts. */
+  ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
+  readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new Map<string, Trace>();
   /** Weights to ask a team with once it is shown: "RUN@STEP", chosen at a checkpoint. */
   tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
+  /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
+  arrivals = $state.raw<(string | null)[]>([]);
+  /** Models on their way here, by name; null where this place downloads none. */
+  downloads = $state.raw<readonly Download[] | null>(null);
+  /** A model file that waits for the Models screen. */
+  droppedModel = $state.raw<File | null>(null);
   readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
@@ -68,6 +80,7 @@ export class Session {
     onStep: (run, metrics) => this.#stepDone(run, metrics),
     onText: (event) => this.#textListeners.forEach((listen) => listen(event)),
     onTurns: (turns) => (this.turns = turns),
+    onDownload: (download) => this.#downloadMoved(download),
     onNotice: (notice) => this.notify(notice.level, notice.text),
   };
 
@@ -85,6 +98,7 @@ export class Session {
       this.refreshModels(),
       this.refreshRuns(),
       this.refreshJobs(),
+      this.refreshDownloads(),
       this.attempt(async (api) => (this.turns = await api.turns())),
     ]);
     this.#watchMemory(api);
@@ -118,12 +132,23 @@ export class Session {
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
   }
 
+  setOwnKeys(own: OwnKeys): void {
+    this.ownKeys = own;
+    remember('keys', Object.keys(own).length === 0 ? null : own);
+  }
+
   dismiss(id: number): void {
     this.notices = this.notices.filter((notice) => notice.id !== id);
   }
 
   go(route: Route): void {
     location.hash = routeHash(route);
+  }
+
+  /** Begins a team on the Team screen: an empty one, or one from a file's text. */
+  bringTeam(text: string | null): void {
+    this.arrivals = [...this.arrivals, text];
+    if (this.route.screen !== 'team') this.go({ screen: 'team', workflow: null });
   }
 
   followAddress(): void {
@@ -156,6 +181,20 @@ export class Session {
     await this.attempt(async (api) => {
       for (const job of await api.jobs()) this.jobs.set(job.run, job);
     });
+  }
+
+  refreshDownloads(): Promise<unknown> {
+    return this.attempt(async (api) => (this.downloads = await api.downloads()));
+  }
+
+  /** One that is done is a model and no download any more. */
+  #downloadMoved(download: Download): void {
+    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    this.downloads =
+      download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
+    if (download.state !== 'done') return;
+    this.notify('info', words.models.download.done(download.name));
+    void this.refreshModels();
   }
 
   #jobMoved(job: Job): void {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { fitOf, machineMemory, modelName, pickFolder, pickGguf, validName } from './model-files.ts';
+import { modelName } from '../../workflows/workspace/models.ts';
+import { fitOf, machineMemory, pickFolder, pickGguf, validName } from './model-files.ts';
 
 function file(path: string): File {
   const made = new File(['x'], path.split('/').at(-1) ?? '');

@@ -1,27 +1,15 @@
 /** Files a person picked, as the set the engine reads, with a name for the model; and what fits in memory here. */
 import type { DeviceKind, FileSet, ModelInfo } from '../../engine/protocol.ts';
+import { isModelFile, modelName } from '../../workflows/workspace/models.ts';
 
 export type Picked = { readonly name: string; readonly files: FileSet };
-
-const taken =
-  /^(config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|chat_template\.(jinja|json)|model.*\.safetensors|model\.safetensors\.index\.json)$/;
-
-/** A name the workspace accepts: letters, digits, dots, - and _. */
-export function modelName(from: string): string {
-  return from
-    .replace(/\.gguf$/i, '')
-    .toLowerCase()
-    .replace(/[^a-z0-9._-]+/g, '-')
-    .replace(/^[^a-z0-9]+|-+$/g, '')
-    .slice(0, 64);
-}
 
 type FileLike = Blob & { readonly name: string; readonly webkitRelativePath?: string };
 
 /** The files of a Hugging Face folder; deeper folders and other files are left out. null when it is no model. */
 export function pickFolder(files: readonly FileLike[]): Picked | null {
   const top = files.filter(
-    (file) => (file.webkitRelativePath ?? file.name).split('/').length <= 2 && taken.test(file.name),
+    (file) => (file.webkitRelativePath ?? file.name).split('/').length <= 2 && isModelFile(file.name),
   );
   const names = new Set(top.map((file) => file.name));
   if (!names.has('config.json') || ![...names].some((name) => name.endsWith('.safetensors'))) return null;

@@ -2,7 +2,14 @@
  * A controller with a fixed past, for looking at screens and for their tests: one finished run, one running, traces of
  * every kind. It computes nothing and is never part of the product's build.
  */
-import type { ControllerApi, ControllerEvents, Job, Note, RunSummary } from '../../workflows/protocol.ts';
+import type {
+  ControllerApi,
+  ControllerEvents,
+  Download,
+  Job,
+  Note,
+  RunSummary,
+} from '../../workflows/protocol.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { presetCast } from '../../workflows/train/cast.ts';
@@ -77,6 +84,19 @@ function config(id: string, title: string, cast: 'shared' | 'separate'): RunConf
     software: { troupe: '0.1.0' },
   };
 }
+
+const download: Download = {
+  name: 'qwen3-0.6b',
+  repo: 'Qwen/Qwen3-0.6B',
+  endpoint: 'https://huggingface.co',
+  state: 'running',
+  file: 'model.safetensors',
+  doneBytes: 611_000_000,
+  totalBytes: 1_503_000_000,
+  bytesPerSecond: 18_400_000,
+  etaMs: 48_500,
+  movedAt: Date.now(),
+};
 
 export function sampleTrace(at: number): Trace {
   const good = at % 3 !== 1;
@@ -303,6 +323,11 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
         problem: 'model.safetensors ends too early: 812 of 4,096 bytes; copy it again',
       },
     ],
+    downloads: async () => [download],
+    download: async () => download,
+    pauseDownload: async () => {},
+    resumeDownload: async () => download,
+    cancelDownload: async () => {},
     addModel: async (name) => ({ name, bundled: false, info }),
     removeModel: async () => {},
     chat: async () => ({ text: 'Tom lives in Ostra.', tokens: 6, ms: 120 }),
@@ -325,6 +350,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       const rows = traces.map(summarise).filter((row) => passes(row, filter));
       return page(ordered(rows, filter.order), filter);
     },
+    scoreRecord: async () => ({ logprobs: [-0.02, -0.1, -3.2, -0.21, -0.03, -0.001], entropy: [0, 0, 0, 0, 0, 0] }),
     notes: async () => notes,
     note: async (_, { trace, record, ...note }) => {
       notes = notes.filter((one) => one.trace !== trace || one.record !== record);

@@ -2,6 +2,7 @@
 export const shellWords = {
   product: 'Troupe',
   skip: 'Skip to content',
+  drop: 'Drop a team file (.troupe.json) or a model (.gguf)',
   nav: { label: 'Places', home: 'Home', team: 'Team', traces: 'Traces', training: 'Training', models: 'Models' },
   header: {
     find: 'Find anything',
@@ -64,10 +65,18 @@ export const shellWords = {
   },
   palette: {
     title: 'Find anything',
-    placeholder: 'Screens, teams, runs, actions',
+    placeholder: 'Actions, teams, nodes, runs, traces, models',
     none: 'Nothing fits.',
     results: 'Results',
-    kinds: { screen: 'place', action: 'action', workflow: 'team', run: 'run', model: 'model' },
+    kinds: {
+      screen: 'place',
+      action: 'action',
+      workflow: 'team',
+      run: 'run',
+      model: 'model',
+      node: 'node',
+      trace: 'trace',
+    },
   },
   shortcuts: {
     title: 'Keyboard shortcuts',
@@ -76,6 +85,12 @@ export const shellWords = {
     what: 'What it does',
     where: 'Where',
     everywhere: 'everywhere',
+    change: (action: string) => `Change the keys: ${action}`,
+    press: 'Press the new keys, or Escape',
+    reset: (action: string) => `Put back: ${action}`,
+    resetAll: 'Put all back',
+    taken: (keys: string, action: string) => `${keys} already means “${action}”; choose other keys.`,
+    changed: (action: string, keys: string) => `${action}: ${keys}`,
     actions: {
       palette: 'Find anything',
       help: 'Show these shortcuts',
@@ -84,6 +99,7 @@ export const shellWords = {
       'go-traces': 'Go to Traces',
       'go-training': 'Go to Training',
       'go-models': 'Go to Models',
+      'new-team': 'Begin a new team',
       save: 'Save the team',
       undo: 'Undo',
       redo: 'Redo',

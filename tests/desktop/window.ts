@@ -17,23 +17,29 @@ async function windowAt(app: ElectronApplication, page: string): Promise<Page> {
 
 export const hostOf = (app: ElectronApplication): Promise<Page> => windowAt(app, 'host.html');
 
+/** Starts the shell with its workspace and profile in `folder`; whoever starts it closes it. */
+export async function openDesktop(folder: string, args: readonly string[] = []): Promise<Desktop> {
+  const workspace = join(folder, 'workspace');
+  const app = await _electron.launch({
+    executablePath: process.env.TROUPE_ELECTRON,
+    args: [join(root, 'dist/electron/main.cjs'), ...asRoot, ...args],
+    env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<
+      string,
+      string
+    >,
+  });
+  const window = await windowAt(app, 'index.html');
+  await window.waitForLoadState();
+  return { app, window, workspace };
+}
+
 export const test = base.extend<{ desktop: Desktop }>({
   desktop: async ({ browserName }, use) => {
     void browserName;
     const folder = await mkdtemp(join(tmpdir(), 'troupe-desktop-'));
-    const workspace = join(folder, 'workspace');
-    const app = await _electron.launch({
-      executablePath: process.env.TROUPE_ELECTRON,
-      args: [join(root, 'dist/electron/main.cjs'), ...asRoot],
-      env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<
-        string,
-        string
-      >,
-    });
-    const window = await windowAt(app, 'index.html');
-    await window.waitForLoadState();
-    await use({ app, window, workspace });
-    await app.close();
+    const desktop = await openDesktop(folder);
+    await use(desktop);
+    await desktop.app.close();
     await rm(folder, { recursive: true, force: true });
   },
 });

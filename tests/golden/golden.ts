@@ -1,5 +1,5 @@
 /**
- * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--brief]
+ * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--weights f32|f16|q8|q4] [--brief]
  * Holds the engine against numbers made elsewhere (PyTorch, transformers, PEFT): one line a check with its largest error,
  * on every device this machine has. `--brief` leaves the real models out where they take minutes: on plain JavaScript and on
  * software adapters; `--trunk` chooses what decodes on webgpu. Exits 1 when a number is beyond its tolerance, 2 when the call makes no sense.
@@ -11,7 +11,7 @@ import { openDevice, probeDevices, type Device } from '../../engine/device/open.
 import '../../engine/device/register.node.ts';
 import { UserError } from '../../engine/errors.ts';
 import { useTrunk, type TrunkKind } from '../../engine/model/choose-trunk.ts';
-import type { DeviceKind } from '../../engine/protocol.ts';
+import type { DeviceKind, WeightPrecision } from '../../engine/protocol.ts';
 import { checkEstimators, checkLossTerms } from './estimators.ts';
 import { openFixture } from './fixture.ts';
 import { checkGguf } from './gguf.ts';
@@ -22,9 +22,10 @@ import { loadModel } from './subject.ts';
 import { checkTiny } from './tiny.ts';
 
 const USAGE =
-  'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--brief]';
+  'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--weights f32|f16|q8|q4] [--brief]';
 const KINDS: readonly DeviceKind[] = ['webgpu', 'wasm', 'cpu'];
 const TRUNKS: readonly TrunkKind[] = ['fast', 'tfjs'];
+const WEIGHTS: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
 
 type Call = {
   readonly fixtures: string;
@@ -33,6 +34,8 @@ type Call = {
   readonly chosen: boolean;
   readonly brief: boolean;
   readonly trunk: TrunkKind;
+  /** What the real models sample with. */
+  readonly weights: WeightPrecision;
 };
 
 function readCall(): Call {
@@ -42,6 +45,7 @@ function readCall(): Call {
       models: { type: 'string' },
       device: { type: 'string' },
       trunk: { type: 'string', default: 'fast' },
+      weights: { type: 'string', default: 'f32' },
       brief: { type: 'boolean', default: false },
     },
   });
@@ -53,6 +57,11 @@ function readCall(): Call {
     throw new UserError(`There is no device ${values.device}; choose one of ${KINDS.join(', ')}`);
   const trunk = TRUNKS.find((kind) => kind === values.trunk);
   if (trunk === undefined) throw new UserError(`There is no trunk ${values.trunk}; choose one of ${TRUNKS.join(', ')}`);
+  const weights = WEIGHTS.find((kind) => kind === values.weights);
+  if (weights === undefined)
+    throw new UserError(`There are no ${values.weights} weights; choose one of ${WEIGHTS.join(', ')}`);
+  if (weights !== 'f32' && (device !== 'webgpu' || trunk !== 'fast'))
+    throw new UserError(`Only hand-written kernels take ${weights} weights; add --device webgpu`);
   return {
     fixtures,
     models: resolve(values.models ?? `${fixtures}/../data/models`),
@@ -60,6 +69,7 @@ function readCall(): Call {
     chosen: device !== undefined,
     brief: values.brief,
     trunk,
+    weights,
   };
 }
 
@@ -90,7 +100,7 @@ async function checkDevice(kind: DeviceKind, call: Call, tally: Tally, print: (l
       await checkFolder(device.tf, `${call.fixtures}/${name}`, checksFor(`${kind} ${name}`, tally, print));
     const slow = kind === 'cpu' || device.info.software;
     for (const fixture of call.brief && slow ? [] : realFixtures(call.fixtures))
-      await checkRealModel(device.tf, fixture, call.models, checksFor(`${kind} ${fixture.model}`, tally, print));
+      await checkRealModel(device.tf, fixture, call, checksFor(`${kind} ${fixture.model}`, tally, print));
   } finally {
     await device.close();
   }
@@ -112,11 +122,16 @@ function realFixtures(fixtures: string): RealFixture[] {
   return names.map((name) => readRealFixture(`${fixtures}/${name}`)).filter((fixture) => fixture !== null);
 }
 
-async function checkRealModel(tf: Device['tf'], fixture: RealFixture, models: string, checks: Checks): Promise<void> {
+async function checkRealModel(
+  tf: Device['tf'],
+  fixture: RealFixture,
+  { models, weights }: Call,
+  checks: Checks,
+): Promise<void> {
   const folder = `${models}/${fixture.model}`;
   if (!existsSync(folder)) return checks.skipped('everything', `no ${folder}; name the folder with --models`);
   const base = await loadModel(folder);
-  await checkReal(tf, base, fixture.cases, checks);
+  await checkReal(tf, base, fixture.cases, weights, checks);
   base.dispose();
 }
 

@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs';
 import type * as tfjs from '@tensorflow/tfjs';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { ForwardWeights, TokenBatch } from '../../engine/model/trunk.ts';
+import type { WeightPrecision } from '../../engine/protocol.ts';
 import { generate } from '../../engine/rollout/generate.ts';
 import { largestError, type Checks } from './report.ts';
 import { headLogits } from './subject.ts';
@@ -13,6 +14,13 @@ import { predictedTokens, scoreTokens } from './tiny.ts';
 
 type Tf = typeof tfjs;
 const ALLOWED = 2e-3;
+/** By the weights sampled with: the largest error of the likeliest tokens' log-probs, and how much of a continuation is equal. */
+const SAMPLED: Readonly<Record<WeightPrecision, { readonly allowed: number; readonly tokens: number }>> = {
+  f32: { allowed: ALLOWED, tokens: Infinity },
+  f16: { allowed: 2e-2, tokens: 16 },
+  q8: { allowed: 0.5, tokens: 4 },
+  q4: { allowed: 2, tokens: 0 },
+};
 
 export type RealCase = {
   readonly user: string;
@@ -32,9 +40,16 @@ export function readRealFixture(path: string): RealFixture | null {
   return typeof json.model === 'string' && Array.isArray(json.cases) ? (json as RealFixture) : null;
 }
 
-export async function checkReal(tf: Tf, base: BaseModel, cases: readonly RealCase[], checks: Checks): Promise<void> {
+/** `rollout`: the weights sampled with; whole sequences are always scored on float32 ones. */
+export async function checkReal(
+  tf: Tf,
+  base: BaseModel,
+  cases: readonly RealCase[],
+  rollout: WeightPrecision,
+  checks: Checks,
+): Promise<void> {
   checkTokens(base, cases, checks);
-  const using: ForwardWeights = { weights: base.weights, adapter: null };
+  const using: ForwardWeights = { weights: base.weights, adapter: null, rollout };
   let promptError = 0;
   for (const { prompt_ids, prompt_logprobs } of cases)
     promptError = worse(promptError, largestError(await promptLogprobs(tf, base, using, prompt_ids), prompt_logprobs));
@@ -107,7 +122,7 @@ async function checkNext(
   checks.measured(
     "next token's ten likeliest",
     cases.reduce((worst, one, i) => worse(worst, topError(row(i), one)), 0),
-    ALLOWED,
+    SAMPLED[using.rollout ?? 'f32'].allowed,
   );
   hidden.dispose();
   cache.dispose();
@@ -124,9 +139,12 @@ async function checkContinuations(
   const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: 0 };
   const orders = cases.map(({ prompt_ids }, i) => ({ record: String(i), promptIds: prompt_ids, sampling }));
   const answers = await generate({ trunk: base.trunk, using, tokenizer: base.tokenizer }, orders);
-  const wrong = cases.filter(({ greedy_ids }, i) => answers[i].ids.join() !== greedy_ids.join());
+  const { tokens } = SAMPLED[using.rollout ?? 'f32'];
+  const begun = (ids: readonly number[]): string => ids.slice(0, tokens).join();
+  const wrong = cases.filter(({ greedy_ids }, i) => begun(answers[i].ids) !== begun(greedy_ids));
+  const same = cases.map(({ greedy_ids }, i) => greedy_ids.findIndex((id, t) => answers[i].ids[t] !== id));
   checks.equal(
-    'greedy ids',
+    Number.isFinite(tokens) ? `first ${tokens} greedy ids (the same until ${same.join(', ')}; -1: all)` : 'greedy ids',
     wrong.length === 0,
     `${cases.length - wrong.length} of ${cases.length} continuations equal`,
   );

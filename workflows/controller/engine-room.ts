@@ -2,7 +2,15 @@
  * The controller's engine: started when first needed, opened once, with the models and policies that are in it. When the
  * device goes away everything in it is gone; the next call starts a fresh one.
  */
-import type { DeviceInfo, DeviceReport, EngineApi, EngineEvents, ModelInfo } from '../../engine/protocol.ts';
+import type {
+  DeviceInfo,
+  DeviceReport,
+  EngineApi,
+  EngineEvents,
+  MemoryLoad,
+  MemoryPlan,
+  ModelInfo,
+} from '../../engine/protocol.ts';
 import type { Cast } from '../schema/cast.ts';
 import { modelFiles } from '../workspace/models.ts';
 import type { EngineHandle, Host } from './host.ts';
@@ -13,6 +21,7 @@ export type EngineRoom = {
   /** Every device of this place, by an engine of its own, so that measuring disturbs no training. */
   devices(measure: boolean): Promise<DeviceReport[]>;
   inspect(name: string): Promise<ModelInfo>;
+  plan(name: string, load: MemoryLoad): Promise<MemoryPlan | null>;
   /** Loads what a cast needs and makes its policies, named by `nameOf`. */
   seat(
     cast: Cast,
@@ -35,11 +44,12 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
     seated.clear();
   };
   const open = async () => {
-    const handle = await host.startEngine({
+    const handle: EngineHandle = await host.startEngine({
       ...events,
       onDeviceLost: (event) => {
         forgetAll();
         events.onDeviceLost(event);
+        void handle.close();
       },
     });
     const device = await handle.engine.open(host.device, await host.remembered?.read());
@@ -79,6 +89,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
       }
     },
     inspect: async (name) => (await engine()).inspect(await modelFiles(host.places, name)),
+    plan: async (name, load) => (await engine()).plan(await modelFiles(host.places, name), load),
     seat: async (cast, seed, nameOf, onProgress) => {
       for (const [i, [policy, choice]] of Object.entries(cast.policies).entries()) {
         if (choice.by !== undefined || seated.has(nameOf(policy))) continue;
@@ -92,6 +103,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
           method: choice.method,
           frozen: choice.frozen,
           seed: (seed + i) >>> 0,
+          ...(choice.weights === undefined ? {} : { rollout: choice.weights }),
         });
         seated.set(nameOf(policy), choice.model);
       }

@@ -1,5 +1,6 @@
 /** What a place (terminal, browser worker, desktop) gives the controller: an engine to start, a store, bundled files. */
 import type { DeviceChoice, DeviceKind, EngineApi, EngineEvents } from '../../engine/protocol.ts';
+import type { ControllerEvents, DownloadApi } from '../protocol.ts';
 import type { Outside } from '../run/answering.ts';
 import type { ModelPlaces } from '../workspace/models.ts';
 
@@ -17,5 +18,7 @@ export type Host = {
   outside?: Outside;
   /** Whether screens are connected: people there may play a role. */
   screens?: boolean;
+  /** Models from an endpoint; absent where there is no disk of our own. */
+  downloads?(onDownload: ControllerEvents['onDownload']): DownloadApi;
   software: Readonly<Record<string, string>>;
 };

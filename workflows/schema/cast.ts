@@ -37,12 +37,16 @@ export const endpointSchema = z.object({
   parallel: z.int().min(1).max(64).default(8),
 });
 
+export const weightsSchema = z.enum(['f32', 'f16', 'q8', 'q4']);
+
 export const policySchema = z
   .object({
     /** Name of a model in the workspace, a bundled one, or (terminal, desktop) a path; "*" is the one chosen for the run. */
     model: z.string().min(1),
     method: methodSchema,
     frozen: z.boolean().default(false),
+    /** How exact the weights are that it samples with; float32 when absent. It always learns on float32. */
+    weights: weightsSchema.optional(),
     /** Who answers instead of the model: a service elsewhere, or a person. Such a policy is frozen. */
     by: z.discriminatedUnion('kind', [endpointSchema, z.object({ kind: z.literal('person') })]).optional(),
   })

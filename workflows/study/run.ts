@@ -70,6 +70,7 @@ const quiet: ControllerEvents = {
   onStep: () => {},
   onText: () => {},
   onTurns: () => {},
+  onDownload: () => {},
   onNotice: () => {},
 };
 

@@ -1,6 +1,7 @@
 /** Casts: the presets every workflow has, and the check that a cast fits a workflow. */
 import { UserError } from '../../engine/errors.ts';
-import { castSchema, methodSchema, type Cast, type Method } from '../schema/cast.ts';
+import type { WeightPrecision } from '../../engine/protocol.ts';
+import { castSchema, methodSchema, weightsSchema, type Cast, type Method } from '../schema/cast.ts';
 import type { Workflow } from '../schema/workflow.ts';
 
 export const castPresets = ['shared', 'separate'] as const;
@@ -62,6 +63,18 @@ function withChosen(cast: Cast, model: string, method: Method): Cast {
   const policies = Object.entries(cast.policies).map(([name, policy]) => [
     name,
     policy.model === '*' ? { ...policy, model, method } : policy,
+  ]);
+  return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
+}
+
+/** Every policy that runs here samples with these weights. */
+export function withWeights(cast: Cast, weights: WeightPrecision | undefined): Cast {
+  if (weights === undefined) return cast;
+  const checked = weightsSchema.safeParse(weights);
+  if (!checked.success) throw new UserError(`There are no ${weights} weights; use ${weightsSchema.options.join(', ')}`);
+  const policies = Object.entries(cast.policies).map(([name, policy]) => [
+    name,
+    policy.by === undefined ? { ...policy, weights: checked.data } : policy,
   ]);
   return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
 }

@@ -146,6 +146,9 @@ export function toyEngine(): EngineApi {
       update(records, step),
     memory: async () => ({ usedBytes: 1, peakBytes: 1, parts: {} }),
     forget: async () => kept.clear(),
+    /** Whatever was said, the weight itself stands as its log-probability. */
+    score: async (_policy: string, items: readonly { ids: readonly number[] }[]) =>
+      items.map(({ ids }) => ({ logprobs: ids.map(() => -weight), entropy: ids.map(() => 0) })),
     exportPolicy: async () => [{ name: 'weight', bytes: new TextEncoder().encode(JSON.stringify(weight)) }],
     importPolicy: async (_policy: string, files: Record<string, { bytes: Uint8Array }>) => {
       weight = JSON.parse(new TextDecoder().decode(files.weight.bytes)) as number;

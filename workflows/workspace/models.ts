@@ -47,6 +47,24 @@ export async function modelFiles(places: ModelPlaces, name: string): Promise<Fil
   );
 }
 
+const modelFile =
+  /^(config\.json|generation_config\.json|tokenizer\.json|tokenizer_config\.json|special_tokens_map\.json|chat_template\.(jinja|json)|model[\w.-]*\.safetensors|model\.safetensors\.index\.json)$/;
+
+/** What belongs to a model in a Hugging Face folder; such folders also hold pictures and other formats' weights. */
+export function isModelFile(name: string): boolean {
+  return modelFile.test(name);
+}
+
+/** A name the workspace accepts: letters, digits, dots, - and _. */
+export function modelName(from: string): string {
+  return from
+    .replace(/\.gguf$/i, '')
+    .toLowerCase()
+    .replace(/[^a-z0-9._-]+/g, '-')
+    .replace(/^[^a-z0-9]+|-+$/g, '')
+    .slice(0, 64);
+}
+
 const nameRule = /^[a-z0-9][a-z0-9._-]{0,63}$/i;
 
 /** Refuses a name that is none, or taken. */

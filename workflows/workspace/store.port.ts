@@ -1,12 +1,23 @@
-/** A Store over a port: the desktop's main process serves its folder, the controller's worker calls it. */
+/**
+ * What the desktop's main process does for the controller's worker, over one port: the workspace folder as a Store, and
+ * models fetched from an endpoint into it.
+ */
 import { connect, type Wire } from '../../engine/wire.ts';
+import type { ControllerEvents, DownloadApi } from '../protocol.ts';
 import type { Store } from './store.ts';
 
-export function serveStore(store: Store, wire: Wire): void {
-  connect<Record<string, never>, Store>(wire, store, []);
+type Downloaded = Pick<ControllerEvents, 'onDownload'>;
+
+export function serveStore(
+  store: Store,
+  wire: Wire,
+  openDownloads: (onDownload: Downloaded['onDownload']) => DownloadApi,
+): void {
+  const downloads = openDownloads((download) => void remote.onDownload(download));
+  const remote = connect<Downloaded, Store & DownloadApi>(wire, { ...store, ...downloads }, ['onDownload']);
 }
 
-const calls = [
+const storeCalls = [
   'read',
   'readRange',
   'write',
@@ -18,10 +29,27 @@ const calls = [
   'claim',
   'release',
 ] as const satisfies (keyof Store)[];
+const downloadCalls = [
+  'downloads',
+  'download',
+  'pauseDownload',
+  'resumeDownload',
+  'cancelDownload',
+] as const satisfies (keyof DownloadApi)[];
 
-export function connectStore(wire: Wire): Store {
-  const remote = connect<Store, Record<string, never>>(wire, {}, []);
-  return Object.fromEntries(
-    calls.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]),
-  ) as unknown as Store;
+export function connectStore(wire: Wire): {
+  store: Store;
+  downloads(onDownload: Downloaded['onDownload']): DownloadApi;
+} {
+  let hear: Downloaded['onDownload'] = () => {};
+  const remote = connect<Store & DownloadApi, Downloaded>(wire, { onDownload: (download) => hear(download) }, []);
+  const calling = (names: readonly (keyof (Store & DownloadApi))[]) =>
+    Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]));
+  return {
+    store: calling(storeCalls) as unknown as Store,
+    downloads: (onDownload) => {
+      hear = onDownload;
+      return calling(downloadCalls) as unknown as DownloadApi;
+    },
+  };
 }

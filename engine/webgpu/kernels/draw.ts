@@ -5,35 +5,46 @@
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type RowDraw } from '../step.ts';
+import { formatCounts, formatFunctions, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
 import type { MatrixPart } from './embed.ts';
 import { RECORD, RUN, runsOf } from './head-tiles.ts';
 
-export type DrawShape = { readonly columns: number; readonly vocab: number; readonly parts: readonly MatrixPart[] };
+export type DrawShape = {
+  readonly columns: number;
+  readonly vocab: number;
+  readonly parts: readonly MatrixPart[];
+  /** How the head's weights lie. */
+  readonly format: WeightFormat;
+};
 
 /**
  * Bindings: step, x [rows, columns], w0 … the head's parts, records, ids [rows], numbers [rows, 3]: id, log-prob, entropy.
  * A workgroup takes a row; each thread first merges a stretch of neighbouring records.
  */
-export function drawKernel({ columns, vocab, parts }: DrawShape, { team }: Tuning): Kernel {
+export function drawKernel({ columns, vocab, parts, format }: DrawShape, { team }: Tuning): Kernel {
   return kernel(
     `draw from ${vocab}`,
     {
       bindings: [
         STEP,
         reads('x', 'vec4f'),
-        ...parts.map((_, i) => reads(`w${i}`, 'vec4f')),
+        ...parts.map((_, i) => reads(`w${i}`, format.element)),
         reads('records', 'f32'),
         writes('ids', 'i32'),
         writes('numbers', 'f32'),
       ],
       counts: {
         ...{ K4: columns / 4, VOCAB: vocab, RUN, RUNS: runsOf(vocab), RECORD, TEAM: team },
+        ...formatCounts(format, columns),
         STRETCH: Math.ceil(runsOf(vocab) / team),
       },
       shared: { bests: team, tokens: team, masses: team, spreads: team, tempers: team, logits: RUN, found: 2 },
       threads: team,
-      functions: [STEP_FUNCTIONS, MERGE_FUNCTIONS, logitFunction(parts), FIND_FUNCTION, TAKE_FUNCTION].join('\n'),
+      functions: [
+        ...[STEP_FUNCTIONS, MERGE_FUNCTIONS, formatFunctions(format), logitFunction(parts, format)],
+        ...[FIND_FUNCTION, TAKE_FUNCTION],
+      ].join('\n'),
       main: `
   let row = group.x;
   if (row >= stepRows()) { return; }
@@ -130,12 +141,17 @@ fn take(row: u32, first: u32, count: u32, whole: Sums, sharpness: f32) {
 }`;
 
 /** One token's logit, from the part of the head it lies in. */
-function logitFunction(parts: readonly MatrixPart[]): string {
-  const one = ({ first, count }: MatrixPart, i: number): string =>
-    `${i < parts.length - 1 ? `if (token < ${first + count}u) ` : ''}{
-    let at = (token - ${first}u) * K4;
-    for (var k = 0u; k < turns(K4); k++) { sum = fma(w${i}[at + k], x[row * K4 + k], sum); }
+function logitFunction(parts: readonly MatrixPart[], format: WeightFormat): string {
+  const one = ({ first, count }: MatrixPart, i: number): string => {
+    const scale = format.blocked ? `let scale = ${scaleAt(`w${i}`, count, 'own', 'k')};` : '';
+    return `${i < parts.length - 1 ? `if (token < ${first + count}u) ` : ''}{
+    let own = token - ${first}u;
+    for (var k = 0u; k < turns(K4); k++) {
+      ${scale}
+      sum = fma(${fourAt(format, `w${i}`, 'own * ROW', 'k', 'scale')}, x[row * K4 + k], sum);
+    }
   }`;
+  };
   return `
 fn logit(row: u32, token: u32) -> f32 {
   var sum = vec4f();

@@ -2,8 +2,9 @@
  * silu(x Wgᵀ) · (x Wuᵀ): both products and their gate in one pass over x. Either product may carry a low-rank addition.
  * Source: Shazeer 2020, "GLU variants", eq. 5.
  */
-import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
+import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 import { linearReference, lowRank } from './linear.ts';
@@ -17,8 +18,8 @@ export type GatedShape = {
   readonly adapters: number;
 };
 
-/** Bindings: step, x [rows, columns], gate and up [outputs, columns], u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
-export function gatedKernel(shape: GatedShape, tuning: Tuning, rows: number): Kernel {
+/** Bindings: step, x [rows, columns], gate and up [outputs, columns] in `format`, u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
+export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const { columns, outputs, rank, adapters } = shape;
   // Two sums an output: half the outputs keep as many numbers in registers as other products do.
   const tile = tileFor({ ...tuning, outputs: Math.max(1, tuning.outputs / 2) }, rows);
@@ -29,21 +30,22 @@ export function gatedKernel(shape: GatedShape, tuning: Tuning, rows: number): Ke
       bindings: [
         STEP,
         reads('x', 'vec4f'),
-        reads('gate', 'vec4f'),
-        reads('up', 'vec4f'),
+        reads('gate', format.element),
+        reads('up', format.element),
         ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
         writes('y', 'f32'),
       ],
-      counts: { ...tileCounts(tile, columns), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
-      shared: tileShared(tile, 2),
+      counts: { ...tileCounts(tile, columns, format), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
+      shared: tileShared(tile, ['gate', 'up']),
       threads: tile.threads,
       subgroups: tile.handRound,
-      functions: STEP_FUNCTIONS + finishFunction(rank),
+      functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank),
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * ${tile.rows}u;
 ${writeProduct({
   tile,
+  format,
   weights: ['gate', 'up'],
   limit: outputs,
   finish: (n, row, gate, up) => `finish(${n}, ${row}, ${gate}, ${up});`,

@@ -5,6 +5,7 @@
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type RowDraw } from '../step.ts';
+import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
 import type { MatrixPart } from './embed.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
@@ -18,12 +19,14 @@ export type HeadShape = {
   readonly vocab: number;
   /** Rows of the head that a call covers; `first` is a multiple of RUN. */
   readonly part: MatrixPart;
+  /** How the head's weights lie. */
+  readonly format: WeightFormat;
 };
 
 export const runsOf = (vocab: number): number => Math.ceil(vocab / RUN);
 
 /** Bindings: step, x [rows, columns], w [part.count, columns], records [rows, runs, RECORD]. */
-export function headTilesKernel({ columns, vocab, part }: HeadShape, tuning: Tuning, rows: number): Kernel {
+export function headTilesKernel({ columns, vocab, part, format }: HeadShape, tuning: Tuning, rows: number): Kernel {
   // A tile holds whole runs: with few outputs a workgroup, fewer threads share each.
   const lanes = Math.min(tuning.lanes, (tuning.threads * tuning.outputs) / RUN);
   const tile = { ...tileFor(tuning, rows), lanes };
@@ -32,20 +35,21 @@ export function headTilesKernel({ columns, vocab, part }: HeadShape, tuning: Tun
   return kernel(
     `head ${columns} to ${part.count}`,
     {
-      bindings: [STEP, reads('x', 'vec4f'), reads('w', 'vec4f'), writes('records', 'f32')],
+      bindings: [STEP, reads('x', 'vec4f'), reads('w', format.element), writes('records', 'f32')],
       counts: {
-        ...tileCounts(tile, columns),
+        ...tileCounts(tile, columns, format),
         ...{ FIRST: part.first, COUNT: part.count, RUN, RUNS: runsOf(vocab), RECORD, MOST: tile.rows },
       },
-      shared: { ...tileShared(tile, 1), logits: width * tile.rows },
+      shared: { ...tileShared(tile, ['w']), logits: width * tile.rows },
       threads: tile.threads,
       subgroups: tile.handRound,
-      functions: STEP_FUNCTIONS + RECORD_FUNCTION,
+      functions: STEP_FUNCTIONS + formatFunctions(format) + RECORD_FUNCTION,
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * MOST;
 ${writeProduct({
   tile,
+  format,
   weights: ['w'],
   limit: part.count,
   finish: (n, row, sum) => `logits[(${row} - firstRow) * TILE + ${n} - group.x * TILE] = ${sum};`,

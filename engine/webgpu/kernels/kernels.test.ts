@@ -14,6 +14,7 @@ import { headTilesKernel, headTilesReference, RECORD, runsOf } from './head-tile
 import { linearKernel, linearReference, type LinearShape } from './linear.ts';
 import { rmsNormKernel, rmsNormReference } from './rms-norm.ts';
 import { rotateKernel, rotateReference } from './rotate.ts';
+import { PRECISIONS, somePacked } from './packed-testing.ts';
 
 const adapter = await findAdapter();
 const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
@@ -61,23 +62,63 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     );
   });
 
+  it.skipIf(cut !== 'gpu').each([
+    ['f32', 70, { columns: 52, parts: [70, 3], bias: true, accumulate: false, rank: 4, adapters: 2 }],
+    ['q8', 3, { columns: 100, parts: [65], bias: false, accumulate: true, rank: 0, adapters: 0 }],
+    ['q4', 65, { columns: 20, parts: [5], bias: false, accumulate: false, rank: 0, adapters: 0 }],
+  ] as [(typeof PRECISIONS)[number], number, LinearShape][])(
+    'linear of prompts, %s: %i rows, %j',
+    async (precision, rows, shape) => {
+      const total = shape.parts.reduce((a, b) => a + b, 0);
+      const { format, bound, values } = await somePacked(precision, total, shape.columns, 1);
+      const low = shape.adapters * shape.rank;
+      const inputs = {
+        ...{ x: someNumbers(rows * shape.columns, 9), w: bound, bias: someNumbers(total, 10) },
+        ...{ u: someNumbers(rows * shape.parts.length * low, 11), b: someNumbers(low * total, 12) },
+        y: someNumbers(rows * total, 13),
+      };
+      const own = someRows(rows, 4, 9, shape.adapters);
+      const got = await runKernel(linearKernel(shape, format, tuning, 'prompts'), inputs, own);
+      const { bias, y, ...always } = { ...inputs, w: values };
+      const parts = { ...(shape.bias ? { bias } : {}), ...(shape.accumulate ? { y } : {}) };
+      const wanted = linearReference(shape, { ...always, ...parts, rows: own });
+      expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
+    },
+  );
+
+  it.skipIf(cut !== 'gpu').each(PRECISIONS)('gated of prompts, %s', async (precision) => {
+    const [rows, columns, outputs] = [67, 36, 70];
+    const gate = await somePacked(precision, outputs, columns, 2);
+    const up = await somePacked(precision, outputs, columns, 3);
+    const shape = { columns, outputs, rank: 0, adapters: 0 };
+    const x = someNumbers(rows * columns, 1, 0.1);
+    const inputs = { x, gate: gate.bound, up: up.bound, y: new Float32Array(rows * outputs) };
+    const got = await runKernel(gatedKernel(shape, gate.format, tuning, 'prompts'), inputs, someRows(rows, 4, 9));
+    const wanted = gatedReference(shape, { x, gate: gate.values, up: up.values });
+    expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
+  });
+
   const plain = { bias: false, accumulate: false, rank: 0, adapters: 0 };
   it.each([
     [1, { ...plain, columns: 52, parts: [133] }],
     [5, { ...plain, columns: 8, parts: [3, 1, 130], bias: true }],
     [11, { ...plain, columns: 100, parts: [37, 5], accumulate: true, rank: 4, adapters: 1 }],
     [8, { columns: 64, parts: [7, 9, 3], bias: true, accumulate: false, rank: 8, adapters: 3 }],
+    [2, { ...plain, columns: 100, parts: [33, 5], bias: true }],
+    [7, { ...plain, columns: 76, parts: [70], accumulate: true }],
   ] as [number, LinearShape][])('linear: %i rows, %j', async (rows, shape) => {
     const total = shape.parts.reduce((a, b) => a + b, 0);
+    const precision = PRECISIONS[rows % 4];
+    const { format, bound, values } = await somePacked(precision, total, shape.columns, 1);
     const inputs = {
-      ...{ x: someNumbers(rows * shape.columns, 9), w: someNumbers(total * shape.columns, 1) },
+      ...{ x: someNumbers(rows * shape.columns, 9), w: bound },
       ...{ bias: someNumbers(total, 10), y: someNumbers(rows * total, 13) },
       u: someNumbers(rows * shape.adapters * shape.parts.length * shape.rank, 11),
       b: someNumbers(shape.adapters * total * shape.rank, 12),
     };
     const own = someRows(rows, 4, 9, shape.adapters);
-    const got = await runKernel(linearKernel(shape, tuning, rows), inputs, own);
-    const { bias, y, ...always } = inputs;
+    const got = await runKernel(linearKernel(shape, format, tuning, rows), inputs, own);
+    const { bias, y, ...always } = { ...inputs, w: values };
     const wanted = linearReference(shape, {
       ...always,
       rows: own,
@@ -90,18 +131,23 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
   it.each([
     [1, { columns: 44, outputs: 131, rank: 0, adapters: 0 }],
     [9, { columns: 12, outputs: 5, rank: 4, adapters: 2 }],
+    [2, { columns: 36, outputs: 37, rank: 0, adapters: 0 }],
+    [3, { columns: 132, outputs: 9, rank: 0, adapters: 0 }],
   ])('gated: %i rows, %j', async (rows, shape) => {
+    const precision = PRECISIONS[rows % 4];
+    const gate = await somePacked(precision, shape.outputs, shape.columns, 2);
+    const up = await somePacked(precision, shape.outputs, shape.columns, 3);
     const inputs = {
-      x: someNumbers(rows * shape.columns, 1),
-      gate: someNumbers(shape.outputs * shape.columns, 2),
-      up: someNumbers(shape.outputs * shape.columns, 3),
+      x: someNumbers(rows * shape.columns, 1, 0.1),
+      ...{ gate: gate.bound, up: up.bound },
       u: someNumbers(rows * shape.adapters * 2 * shape.rank, 4),
       b: someNumbers(shape.adapters * 2 * shape.outputs * shape.rank, 5),
       y: new Float32Array(rows * shape.outputs),
     };
     const own = someRows(rows, 4, 9, shape.adapters);
-    const got = await runKernel(gatedKernel(shape, tuning, rows), inputs, own);
-    expect(largestDifference(got.y, gatedReference(shape, { ...inputs, rows: own }))).toBeLessThan(1e-4);
+    const got = await runKernel(gatedKernel(shape, gate.format, tuning, rows), inputs, own);
+    const wanted = gatedReference(shape, { ...inputs, gate: gate.values, up: up.values, rows: own });
+    expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
   });
 
   const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 41 };
@@ -149,22 +195,28 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
   });
 
   it.each([
-    { columns: 24, vocab: 301, cuts: [0, 301] },
-    { columns: 8, vocab: 333, cuts: [0, 64, 320, 333] },
-  ])('head and draw %j', async ({ columns, vocab, cuts }) => {
+    { precision: 'f32', columns: 24, vocab: 301, cuts: [0, 301] },
+    { precision: 'f32', columns: 8, vocab: 333, cuts: [0, 64, 320, 333] },
+    { precision: 'f16', columns: 36, vocab: 65, cuts: [0, 65] },
+    { precision: 'q8', columns: 44, vocab: 100, cuts: [0, 64, 100] },
+    { precision: 'q4', columns: 44, vocab: 100, cuts: [0, 64, 100] },
+  ] as const)('head and draw %j', async ({ precision, columns, vocab, cuts }) => {
     const draws = Array.from({ length: 7 }, (_, i) => ({
       sharpness: i % 3 === 0 ? 0 : 0.4 + i / 3,
       draw: (i * 0.377) % 1,
     }));
     const rows = someRows(draws.length, 3, 9);
-    const [x, w] = [someNumbers(draws.length * columns, 1), someNumbers(vocab * columns, 2)];
+    const x = someNumbers(draws.length * columns, 1);
     const parts = cuts.slice(1).map((end, i) => ({ first: cuts[i], count: end - cuts[i] }));
-    const named = parts.map(({ first, count }) => w.slice(first * columns, (first + count) * columns));
+    const packed = await Promise.all(parts.map(({ count }, i) => somePacked(precision, count, columns, 2 + i)));
+    const [named, values] = [packed.map(({ bound }) => bound), packed.map((one) => one.values)];
+    const { format } = packed[0];
+    const w = Float32Array.of(...values.flatMap((own) => [...own]));
     let records = new Float32Array(draws.length * runsOf(vocab) * RECORD);
     for (const [i, part] of parts.entries()) {
-      const kernel = headTilesKernel({ columns, vocab, part }, tuning, rows.length);
+      const kernel = headTilesKernel({ columns, vocab, part, format }, tuning, rows.length);
       const got = await runKernel(kernel, { x, w: named[i], records }, rows, draws);
-      const wanted = headTilesReference({ columns, vocab, part }, { draws, x, w: named[i], records });
+      const wanted = headTilesReference({ columns, vocab, part, format }, { draws, x, w: values[i], records });
       expect(largestDifference(got.records, wanted)).toBeLessThan(1e-3);
       records = got.records as Float32Array<ArrayBuffer>;
     }
@@ -172,12 +224,12 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     const ids = new Int32Array(draws.length);
     const numbers = new Float32Array(draws.length * 3);
     const got = await runKernel(
-      drawKernel({ columns, vocab, parts }, tuning),
+      drawKernel({ columns, vocab, parts, format }, tuning),
       { ...inputs, ids, numbers },
       rows,
       draws,
     );
-    const wanted = drawReference({ columns, vocab, parts }, { draws, x, w });
+    const wanted = drawReference({ columns, vocab, parts, format }, { draws, x, w });
     expect(largestDifference(got.numbers, wanted)).toBeLessThan(1e-4);
     expect([...got.ids]).toEqual(draws.map((_, row) => wanted[row * 3]));
   });

@@ -3,8 +3,9 @@
  * the old value of y. Weights lie as Hugging Face stores them, [out, in]; q, k and v stand on one another and are one call.
  * Source of the low-rank term: Hu et al. 2021, "LoRA", eq. 3, with u = x Aᵀ of all adapters made by another call of this kernel.
  */
-import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
+import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 
@@ -21,8 +22,8 @@ export type LinearShape = {
   readonly adapters: number;
 };
 
-/** Bindings: step, x [rows, columns], w [outputs, columns], bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
-export function linearKernel(shape: LinearShape, tuning: Tuning, rows: number): Kernel {
+/** Bindings: step, x [rows, columns], w [outputs, columns] in `format`, bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
+export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const tile = tileFor(tuning, rows);
   const { columns, parts, bias, rank, adapters } = shape;
   const outputs = sum(parts);
@@ -30,23 +31,23 @@ export function linearKernel(shape: LinearShape, tuning: Tuning, rows: number): 
     `linear ${columns} to ${parts.join(' + ')}`,
     {
       bindings: [
-        ...[STEP, reads('x', 'vec4f'), reads('w', 'vec4f')],
+        ...[STEP, reads('x', 'vec4f'), reads('w', format.element)],
         ...(bias ? [reads('bias', 'f32')] : []),
         ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
         writes('y', 'f32'),
       ],
       counts: {
-        ...tileCounts(tile, columns),
+        ...tileCounts(tile, columns, format),
         ...{ OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length, ADAPTERS: adapters },
       },
-      shared: tileShared(tile, 1),
+      shared: tileShared(tile, ['w']),
       threads: tile.threads,
       subgroups: tile.handRound,
-      functions: STEP_FUNCTIONS + finishFunction(shape),
+      functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape),
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * ${tile.rows}u;
-${writeProduct({ tile, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
+${writeProduct({ tile, format, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
     },
     (count) => [Math.ceil(outputs / tileWidth(tile)), Math.ceil(count / tile.rows)],
   );

@@ -3,31 +3,42 @@
  * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order. With
  * one lane the order is the same whatever the tile, and so is every bit. What becomes of a sum is its kernel's own affair.
  */
-import type { Tuning } from '../kernel.ts';
+import type { Rows, Tuning } from '../kernel.ts';
+import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
 import { each } from '../wgsl.ts';
+import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
 
 export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> & {
-  /** Token rows a thread takes. */
+  /** Token rows a thread takes, or a workgroup that stages them. */
   readonly rows: number;
+  readonly staged: boolean;
 };
 
 /** Outputs of a workgroup. */
-export const tileWidth = ({ threads, lanes, outputs }: Tile): number => (threads / lanes) * outputs;
+export const tileWidth = ({ threads, lanes, outputs, staged }: Tile): number =>
+  staged ? STAGED : (threads / lanes) * outputs;
 
 /** The tile for so many rows: all of them at once, up to what the adapter likes. */
-export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: number): Tile {
-  return { lanes, outputs, threads, handRound, rows: rows.find((most) => most >= count) ?? rows[rows.length - 1] };
+export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: Rows): Tile {
+  if (count === 'prompts')
+    return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: false, rows: STAGED, staged: true };
+  const most = rows.find((own) => own >= count) ?? rows[rows.length - 1];
+  return { lanes, outputs, threads, handRound, rows: most, staged: false };
 }
 
 /** Constants of the loop. Columns are read four at a time. */
-export function tileCounts(tile: Tile, columns: number): Record<string, number> {
+export function tileCounts(tile: Tile, columns: number, format: WeightFormat): Record<string, number> {
   if (columns % 4 !== 0) throw new Error(`products run over multiples of 4 columns, not ${columns}`);
-  return { K4: columns / 4, LANES: tile.lanes, PLACES: tile.threads / tile.lanes, TILE: tileWidth(tile) };
+  return {
+    ...{ K4: columns / 4, LANES: tile.lanes, PLACES: tile.threads / tile.lanes, TILE: tileWidth(tile) },
+    ...formatCounts(format, columns),
+  };
 }
 
 /** Workgroup memory of the loop: every thread's part of every sum, where sums are shared. */
-export function tileShared(tile: Tile, weights: number): Record<string, number> {
-  return tile.lanes > 1 ? { parts: weights * tile.outputs * tile.rows * stride(tile) } : {};
+export function tileShared(tile: Tile, weights: readonly string[]): Record<string, number> {
+  if (tile.staged) return stagedShared(weights);
+  return tile.lanes > 1 ? { parts: weights.length * tile.outputs * tile.rows * stride(tile) } : {};
 }
 
 /** One more than there are threads, so that threads adding up neighbouring sums read different banks. */
@@ -35,6 +46,7 @@ const stride = ({ threads }: Tile): number => threads + 1;
 
 export type Product = {
   readonly tile: Tile;
+  readonly format: WeightFormat;
   /** Bindings of matrices [limit, K] that are multiplied at once; a sum of each for every output. */
   readonly weights: readonly string[];
   readonly limit: number;
@@ -43,52 +55,81 @@ export type Product = {
 };
 
 /**
- * Multiplies x [rows, K] with the weights, all vec4f. The workgroup is tile `group.x` of the outputs and takes rows from
+ * Multiplies x [rows, K], of vec4f, with the weights. The workgroup is tile `group.x` of the outputs and takes rows from
  * `firstRow` on, of `rowCount`. Beyond the end the last row is computed again, to be thrown away.
  */
 export function writeProduct(product: Product): string {
+  if (product.tile.staged) return writeStaged(product);
   const { limit } = product;
-  const { lanes, outputs, rows, handRound } = product.tile;
+  const { lanes, outputs, rows } = product.tile;
   const sums = sumsOf(product);
   return `
   let part = thread % LANES;
   let place = thread / LANES;
   let first = group.x * TILE + place;
-${each(outputs, `  let at# = min(first + #u * PLACES, ${limit - 1}u) * K4;`)}
+${each(outputs, `  let n# = min(first + #u * PLACES, ${limit - 1}u);\n  let at# = n# * ROW;`)}
 ${each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;')}
 ${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
   let columns = turns(K4);
-${handRound ? loopHandingRound(product) : loopAlone(product)}
+${loop(product)}
 ${lanes > 1 ? finishTogether(product) : finishAlone(product)}`;
+}
+
+function loop(product: Product): string {
+  if (product.tile.handRound) return loopHandingRound(product);
+  return product.format.blocked && product.tile.lanes === 1 ? loopByBlock(product) : loopAlone(product);
 }
 
 function loopAlone(product: Product): string {
   return `
   for (var k = part; k < columns; k += LANES) {
+${scales(product, 'k')}
 ${each(product.tile.rows, '    let v# = x[x# + k];')}
 ${addProducts(product)}
   }`;
 }
 
-/** What all threads of a subgroup need of x, each loads for some columns and hands round. They take the same columns, so one lane. */
-function loopHandingRound(product: Product): string {
-  const { rows } = product.tile;
+/** A thread that takes all columns reads each scale once. */
+function loopByBlock(product: Product): string {
   return `
-  for (var start = 0u; start < columns; start += lanes) {
-    let mine = min(start + lane, K4 - 1u);
-${each(rows, '    let own# = x[x# + mine];')}
-    for (var j = 0u; j < min(lanes, columns - start); j++) {
-      let k = start + j;
-${each(rows, '      let v# = subgroupShuffle(own#, j);')}
+  for (var start = 0u; start < columns; start += ${BLOCK4}u) {
+${scales(product, 'start')}
+    for (var k = start; k < min(start + ${BLOCK4}u, columns); k++) {
+${each(product.tile.rows, '      let v# = x[x# + k];')}
 ${addProducts(product)}
     }
   }`;
 }
 
+/** What all threads of a subgroup need of x, each loads for some columns and hands round. They take the same columns, so one lane. */
+function loopHandingRound(product: Product): string {
+  const { tile, format } = product;
+  // A subgroup has at least as many threads as a block has fours.
+  const stretch = format.blocked ? `${BLOCK4}u` : 'lanes';
+  return `
+  for (var start = 0u; start < columns; start += ${stretch}) {
+    let mine = min(start + lane, K4 - 1u);
+${scales(product, 'start')}
+${each(tile.rows, '    let own# = x[x# + mine];')}
+    for (var j = 0u; j < min(${stretch}, columns - start); j++) {
+      let k = start + j;
+${each(tile.rows, '      let v# = subgroupShuffle(own#, j);')}
+${addProducts(product)}
+    }
+  }`;
+}
+
+/** Scales of the block of four `k`, where there are any. */
+function scales({ format, weights, tile, limit }: Product, k: string): string {
+  if (!format.blocked) return '';
+  return weights.map((w) => each(tile.outputs, `    let ${w}_scale# = ${scaleAt(w, limit, 'n#', k)};`)).join('\n');
+}
+
 /** Column k of the weights times v. */
 function addProducts(product: Product): string {
-  const { weights, tile } = product;
-  return `${weights.map((w) => each(tile.outputs, `    let ${w}_# = ${w}[at# + k];`)).join('\n')}
+  const { weights, tile, format } = product;
+  const four = (w: string): string => fourAt(format, w, 'at#', 'k', `${w}_scale#`);
+  return `${weights.map((w) => each(tile.outputs, `    let ${w}_# = ${four(w)};`)).join('\n')}
 ${sumsOf(product)
   .map(({ name, w, r, m }) => `    ${name} += dot(${w}_${r}, v${m});`)
   .join('\n')}`;

@@ -1,0 +1,40 @@
+/** A small Hugging Face-compatible endpoint over one folder, for tests: lists it with checksums and sends its files by range. */
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+
+export type Hub = { readonly address: string; close(): void };
+
+export async function openHub(folder: string): Promise<Hub> {
+  const names = (await readdir(folder, { withFileTypes: true })).filter((one) => one.isFile()).map(({ name }) => name);
+  const files = new Map(
+    await Promise.all(names.map(async (name) => [name, await readFile(join(folder, name))] as const)),
+  );
+  const siblings = [...files].map(([rfilename, bytes]) => ({
+    rfilename,
+    size: bytes.length,
+    lfs: { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') },
+  }));
+  const server = createServer((request, response) => {
+    if (request.url!.startsWith('/api/models/'))
+      return void response.end(JSON.stringify({ sha: 'a'.repeat(40), siblings }));
+    const bytes = files.get(request.url!.split('/').at(-1)!);
+    if (!bytes) return void response.writeHead(404).end();
+    const from = Number(/bytes=(\d+)-/.exec(request.headers.range ?? '')?.[1] ?? 0);
+    response.writeHead(from > 0 ? 206 : 200, {
+      'content-length': bytes.length - from,
+      ...(from > 0 ? { 'content-range': `bytes ${from}-${bytes.length - 1}/${bytes.length}` } : {}),
+    });
+    response.end(bytes.subarray(from));
+  });
+  await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready));
+  return {
+    address: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.closeAllConnections();
+      server.close();
+    },
+  };
+}
