@@ -61,6 +61,8 @@ export class Session {
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new SvelteMap<string, Trace>();
+  /** Weights to ask a team with once it is shown: "RUN@STEP", chosen at a checkpoint. */
+  tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
   /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
   arrivals = $state.raw<(string | null)[]>([]);
   /** Models on their way here, by name; null where this place downloads none. */

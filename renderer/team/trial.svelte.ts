@@ -6,6 +6,7 @@ import type { Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
 import { forRun, modelOf } from './cast-board.ts';
 
+/** `run`: "RUN", its newest weights, "RUN@STEP", those of a checkpoint, or empty for untrained ones. */
 export type Question = { readonly question: string; readonly task: string; readonly run: string };
 
 /** Longest text shown on a card. */
@@ -38,11 +39,21 @@ export class Trial {
     this.trace = null;
     this.said.clear();
     this.running = true;
-    const { question, task, run } = asked;
+    const { question, task } = asked;
+    const [run, step] = asked.run.split('@');
     const model = modelOf(forRun(cast));
     const seed = (this.#asked += 1);
     const trace = await this.#session.attempt((api) =>
-      api.runQuestion({ workflow, cast: forRun(cast), model, task, question, seed, ...(run ? { run } : {}) }),
+      api.runQuestion({
+        workflow,
+        cast: forRun(cast),
+        model,
+        task,
+        question,
+        seed,
+        ...(run ? { run } : {}),
+        ...(step === undefined ? {} : { step: Number(step) }),
+      }),
     );
     this.running = false;
     if (!trace) return void (this.question = null);

@@ -9,8 +9,8 @@ import { metric, score, valueText } from '../kit/format.ts';
 import { words } from '../words.ts';
 import { scoreLine, line, type ChartSpec, type Line } from './series.ts';
 
-/** More lines than these colours and dashes tell apart are no comparison. */
-export const COMPARED_MAX = 8;
+/** Colours and dashes together tell 56 lines apart; a person far fewer. */
+export const COMPARED_MAX = 20;
 const tones = ['accent', 'role-2', 'role-3', 'role-4', 'role-6', 'role-1', 'role-7', 'role-5'];
 
 export type Compared = { readonly id: string; readonly label: string; readonly detail: RunDetail };

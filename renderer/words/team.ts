@@ -189,6 +189,7 @@ export const teamWords = {
     },
     weights: 'Weights',
     untrained: 'as the models are',
+    atStep: (title: string, step: number) => `of step ${step} in ${title}`,
     trainedIn: (title: string, when: string) => `learned in ${title}, ${when}`,
     noTeams: 'No teams were found.',
     newTeam: 'New team',

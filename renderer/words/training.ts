@@ -91,6 +91,8 @@ export const trainingWords = {
     actions: 'What can be done',
     branch: 'Branch…',
     branchFrom: (step: number) => `Branch from step ${step}`,
+    tryOut: 'Try…',
+    tryStep: (step: number) => `Try step ${step} in Team`,
     exportStep: (what: string, step: number) => `Export step ${step}: ${what}`,
     peftShort: 'PEFT',
     mergedShort: 'safetensors',

@@ -73,6 +73,20 @@ test('a run is branched from a checkpoint with another cast, and both are compar
     for (const policy of ['team', 'decomposer', 'answerer']) await expect(kl.locator('.legend')).toContainText(policy);
   });
 
+  await test.step('ask a checkpoint', async () => {
+    const run = page.url();
+    await page.getByRole('button', { name: text.tryStep(6) }).click();
+    const shown = page.getByRole('dialog', { name: words.team.runOne });
+    await expect(shown.getByLabel(words.team.weights)).toHaveValue(/@6$/);
+    await shown
+      .getByRole('textbox', { name: words.team.question })
+      .or(shown.getByRole('combobox', { name: words.team.question }))
+      .fill('Where does the friend of Mira live?');
+    await shown.getByRole('button', { name: words.team.run, exact: true }).click();
+    await expect(page.getByText(/^Answer: /)).toBeVisible({ timeout: 120_000 });
+    await page.goto(run);
+  });
+
   await test.step('compare', async () => {
     await page.getByRole('link', { name: text.compareThis }).click();
     await expect(page.getByRole('heading', { name: words.runs.title, level: 1 })).toBeVisible();
