@@ -82,7 +82,14 @@ describe('a team of one file', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('is listed, trained and rewarded like any other', async () => {
-    const events = { onJob: () => {}, onStep: () => {}, onText: () => {}, onTurns: () => {}, onDownload: () => {}, onNotice: () => {} };
+    const events = {
+      onJob: () => {},
+      onStep: () => {},
+      onText: () => {},
+      onTurns: () => {},
+      onDownload: () => {},
+      onNotice: () => {},
+    };
     const controller = createController(hostAt(folder), events);
     const listed = await controller.workflows();
     expect(listed.find(({ name }) => name === 'two-guesses')).toEqual({
