@@ -8,14 +8,17 @@ import { benchCpu } from './cpu.ts';
 import { benchDecode } from './decode.ts';
 import { benchKernels } from './kernels.ts';
 import { benchTrain } from './train.ts';
+import { benchUi } from './ui.ts';
 
 const USAGE = `npm run bench -- cpu [--model FOLDER] [--devices wasm,wasm-stock,cpu] [--out FOLDER]
 npm run bench -- decode|kernels|train [--device webgpu] [--weights f16,q8,q4] [--json] [--out FOLDER]
+npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
 
   cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device
   decode   tokens/s of the hand-written WebGPU trunk and of the plain tfjs trunk, side by side on one adapter;
            with --weights also on weights less exact than float32
   kernels  its single kernels against the tfjs operations they replace
+  ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
   train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side`;
 
 async function main(): Promise<void> {
@@ -26,6 +29,7 @@ async function main(): Promise<void> {
       devices: { type: 'string', default: 'wasm,wasm-stock,cpu' },
       device: { type: 'string', default: 'webgpu' },
       weights: { type: 'string', default: 'f32' },
+      minutes: { type: 'string', default: '30' },
       json: { type: 'boolean', default: false },
       out: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -47,8 +51,10 @@ async function main(): Promise<void> {
       return benchKernels({ device: values.device, json: values.json, out: values.out });
     case 'train':
       return benchTrain({ device: values.device, json: values.json, out: values.out });
+    case 'ui':
+      return benchUi({ minutes: Number(values.minutes), json: values.json, out: values.out });
     default:
-      throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels, train`);
+      throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels, train, ui`);
   }
 }
 

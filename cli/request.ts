@@ -93,7 +93,7 @@ export async function begin(controller: Controller, workflow: string, options: T
 export type Chosen = (option: string) => boolean;
 
 /** What a branch takes over as it is, since its score would otherwise mean something else. */
-const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
+const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
 
 export async function branch(
   controller: Controller,
@@ -108,7 +108,7 @@ export async function branch(
     );
   const [run, at] = named.split('@');
   const { checkpoints } = await controller.run(run);
-  const step = at === undefined ? checkpoints.at(-1) : Number(at);
+  const step = at === undefined ? checkpoints.at(-1)?.step : Number(at);
   if (step === undefined) throw new UserError(`Run ${run} has no checkpoint yet; let it train a few steps first`);
   const request: BranchRequest = {
     run,

@@ -6,8 +6,8 @@
 import { app, type IpcMainEvent, type Session, type WebContents, type WebPreferences } from 'electron';
 import { isOurs } from './pages.ts';
 
-/** Copying text is the only permission a page of ours asks for. */
-const granted = new Set(['clipboard-sanitized-write']);
+/** Copying text, and telling that a long run ended, are all that a page of ours asks for. */
+const granted = new Set(['clipboard-sanitized-write', 'notifications']);
 
 export function denyByDefault(session: Session): void {
   session.setPermissionRequestHandler((contents, permission, answer) =>

@@ -66,6 +66,7 @@ function hostOf(store: Store) {
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
+      memory: toy.memory,
       // One number serves all policies, so a new one begins with the number of an untrained one.
       createPolicy: async ({ policy }: { policy: string }) => {
         policies.add(policy);
@@ -77,6 +78,7 @@ function hostOf(store: Store) {
       },
       generate: guarded(toy.generate as never),
       forget: guarded(toy.forget as never),
+      score: guarded(toy.score as never),
       sft: guarded(toy.sft as never),
       exportPolicy: guarded(toy.exportPolicy as never),
       importPolicy: guarded(toy.importPolicy as never),
@@ -298,11 +300,14 @@ describe('jobs', () => {
       seed: 1,
       steps: 1,
     };
+    const planned = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    expect(await controller.runs()).toEqual([]);
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);
     const frozen = (await controller.run(run)).config;
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
+    expect({ ...planned, id: run, created: frozen.created }).toEqual(frozen);
     const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
     await controller.settled(tuned.run);
     expect((await controller.run(tuned.run)).config.settings).toMatchObject({
@@ -351,6 +356,14 @@ describe('jobs', () => {
     const [said] = await fork({ kind: 'text', text: trace.query.answers[0] });
     expect(said).toMatchObject({ id: `${trace.id}.fork-1`, score: { f1: 1 }, fork: { of: trace.id, weights: 2 } });
     expect(said.records[1].reward).toBe(1);
+    const scored = await controller.scoreRecord({ run: 'r', trace: trace.id, record: 'solve#0', step: 2 });
+    expect(scored.logprobs).toHaveLength(trace.records[1].tokens!.ids.length);
+    const later = await controller.scoreRecord({ run: 'r', trace: trace.id, record: 'solve#0', step: 4 });
+    expect(later.logprobs).not.toEqual(scored.logprobs);
+    const unknown = { run: 'r', trace: trace.id, record: 'solve#0', step: 77 };
+    await expect(controller.scoreRecord(unknown)).rejects.toThrow('no checkpoint of step 77');
+    const silent = { run: 'r', trace: trace.id, record: trace.records[0].id, step: 0 };
+    await expect(controller.scoreRecord(silent)).rejects.toThrow('No tokens were kept');
     const drawn = await fork({ kind: 'seed', seed: 1 }, { kind: 'seed', seed: 2 });
     expect(drawn.map(({ id }) => id)).toEqual([`${trace.id}.fork-2`, `${trace.id}.fork-3`]);
     const other = open();
@@ -381,7 +394,11 @@ describe('jobs', () => {
       const { config: frozen, checkpoints } = await controller.run('b');
       expect(frozen.from).toEqual({ run: 'r', step: 2, weights: { team: 'team' } });
       expect(frozen.title).toBe('Echo, shared, from step 2');
-      expect(checkpoints).toEqual([2, 4]);
+      expect(checkpoints).toMatchObject([
+        { step: 2, eval: { n: 3 } },
+        { step: 4, eval: { n: 3 } },
+      ]);
+      expect(checkpoints[0].bytes).toBeGreaterThan(0);
       expect((await controller.traces('b', { step: 2 })).total).toBe(0);
       expect((await controller.traces('b', { step: 3 })).total).toBeGreaterThan(0);
       await controller.branch({ run: 'b', step: 4, steps: 6, id: 'c' });

@@ -16,6 +16,7 @@ import { openJobs } from './controller/jobs.ts';
 import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
+import { scoreRecord } from './controller/score.ts';
 import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
@@ -162,6 +163,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
     },
+    plan: (request) => compose(request),
     train: async (request) => {
       const config = await compose(request);
       await writeRun(store, config);
@@ -203,6 +205,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
       });
     },
     tryRewards: settleRewards,
+    scoreRecord: async (request) => {
+      await checkKept(request.run);
+      return scoreRecord({ request, origin: await originOf(store, request.run, request.trace), store, room });
+    },
     notes: async (run) => {
       await checkKept(run);
       return [...(await readNotes(store, run)).list];

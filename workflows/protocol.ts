@@ -116,9 +116,24 @@ export type RunSummary = {
   state: JobState;
   before: Evaluation | null;
   latest: Evaluation | null;
+  seed: number;
+  /** What was set that decides what a run costs; the method is the first trained policy's. */
+  trained: { method: Method['kind']; policies: number; queries: number };
+  /** What the last step cost; the engine's highest memory so far. */
+  measured?: { device: string; peakBytes: number; stepMs: number };
+  /** Where a branch began. */
+  from?: { run: string; step: number };
 };
 
-export type RunDetail = { config: RunConfig; state: JobState; metrics: StepMetrics[]; checkpoints: number[] };
+/** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
+export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
+
+export type RunDetail = {
+  config: RunConfig;
+  state: JobState;
+  metrics: StepMetrics[];
+  checkpoints: CheckpointSummary[];
+};
 
 /** Of one role in a trace: its mean reward, whether all it said was legal, and how many records it made. */
 export type TraceRoleRow = readonly [reward: number | null, legal: boolean, records: number];
@@ -241,6 +256,8 @@ export type ControllerApi = DownloadApi & {
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
+  /** The configuration that `train` would freeze, every default filled in; nothing is written. */
+  plan(request: TrainRequest): Promise<RunConfig>;
   train(request: TrainRequest): Promise<{ run: string }>;
   branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
@@ -259,6 +276,13 @@ export type ControllerApi = DownloadApi & {
   forks(run: string, trace: string): Promise<Trace[]>;
   /** A finished trace with the rewards that a workflow's rules give it now. */
   tryRewards(workflow: Workflow, cast: Cast, trace: Trace): Promise<Trace>;
+  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one number a token. */
+  scoreRecord(request: {
+    run: string;
+    trace: string;
+    record: string;
+    step: number;
+  }): Promise<{ logprobs: number[]; entropy: number[] }>;
   /** Every note of a run, the latest of each trace and record. */
   notes(run: string): Promise<Note[]>;
   /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */

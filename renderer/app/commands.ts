@@ -1,10 +1,16 @@
-/** Where screens say what a shortcut does while they are shown. The latest one to say so wins; leaving takes it back. */
+/**
+ * Where screens say what a shortcut does while they are shown, and what the palette finds there. The latest one to say so
+ * wins; leaving takes it back.
+ */
 import { getContext, setContext } from 'svelte';
+import { SvelteSet } from 'svelte/reactivity';
+import type { PaletteItem } from './palette.ts';
 import type { ShortcutAction } from './shortcuts.ts';
 
 type Handler = () => void;
 
 export class Commands {
+  readonly #offers = new SvelteSet<() => PaletteItem[]>();
   readonly #handlers = new Map<ShortcutAction, Handler[]>();
 
   /** Returns the way to take the handler back; fits as the return value of an effect. */
@@ -16,6 +22,21 @@ export class Commands {
         action,
         (this.#handlers.get(action) ?? []).filter((one) => one !== handler),
       );
+  }
+
+  /** What a screen adds to the palette while it is shown. Returns the way to take it back. */
+  offer(items: () => PaletteItem[]): () => void {
+    this.#offers.add(items);
+    return () => this.#offers.delete(items);
+  }
+
+  offered(): PaletteItem[] {
+    return [...this.#offers].flatMap((items) => items());
+  }
+
+  /** Whether somebody would answer. */
+  has(action: ShortcutAction): boolean {
+    return (this.#handlers.get(action)?.length ?? 0) > 0;
   }
 
   /** True when somebody answered. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Job } from '../../workflows/protocol.ts';
-import { foremost, isStalled, progress, timeLeft } from './job-status.ts';
+import { foremost, isBusy, isStalled, placeInQueue, progress, timeLeft } from './job-status.ts';
 
 const job: Job = {
   run: 'a',
@@ -26,6 +26,13 @@ describe('job status', () => {
     expect(timeLeft(job, 2_000)).toBe('4 min left');
     expect(timeLeft({ ...job, etaMs: null }, 2_000)).toBe('');
     expect(timeLeft({ ...job, state: 'paused' }, 2_000)).toBe('');
+  });
+  it('tells the place in the line, and when the line is held', () => {
+    const waiting = ['x', 'y'].map((run): Job => ({ ...job, run, state: 'queued' }));
+    expect(placeInQueue([job, ...waiting], 'y')).toEqual({ before: 1, held: false });
+    expect(placeInQueue([{ ...job, state: 'paused' }, ...waiting], 'x')).toEqual({ before: 0, held: true });
+    expect(placeInQueue([job], 'a')).toBeNull();
+    expect([isBusy([job]), isBusy(waiting)]).toEqual([true, false]);
   });
   it('counts the running step as a part', () => {
     expect(progress(job)).toBeCloseTo(0.45);

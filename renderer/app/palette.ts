@@ -1,7 +1,7 @@
 /** What the command palette offers and how it ranks: letters of the query in order, with beginnings of words first. */
 export type PaletteItem = {
   readonly id: string;
-  readonly kind: 'screen' | 'action' | 'workflow' | 'run' | 'model';
+  readonly kind: 'screen' | 'action' | 'workflow' | 'run' | 'model' | 'node' | 'trace';
   readonly label: string;
   readonly detail: string;
   readonly run: () => void;

@@ -9,6 +9,11 @@ const route: fc.Arbitrary<Route> = fc.oneof(
   fc.record({ screen: fc.constant('team' as const), workflow: fc.option(name) }),
   fc.record({ screen: fc.constant('training' as const), run: fc.option(name) }),
   fc.record({
+    screen: fc.constant('training' as const),
+    run: fc.constant(null),
+    compare: fc.uniqueArray(fc.stringMatching(/^[\w.-]{1,20}$/), { maxLength: 4 }),
+  }),
+  fc.record({
     screen: fc.constant('traces' as const),
     run: name,
     trace: fc.option(name),

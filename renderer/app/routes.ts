@@ -7,7 +7,8 @@ export type Screen = 'home' | 'team' | 'traces' | 'training' | 'models';
 export type Route =
   | { readonly screen: 'home' }
   | { readonly screen: 'team'; readonly workflow: string | null }
-  | { readonly screen: 'training'; readonly run: string | null }
+  /** With `compare` the table of all runs, those named side by side below it. */
+  | { readonly screen: 'training'; readonly run: string | null; readonly compare?: readonly string[] }
   | {
       readonly screen: 'traces';
       readonly run: string | null;
@@ -32,6 +33,11 @@ function stepOf(query: string): number | null {
   return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : null;
 }
 
+function comparedOf(query: string): { compare?: string[] } {
+  const text = new URLSearchParams(query).get('compare');
+  return text === null ? {} : { compare: [...new Set(text.split(',').filter(Boolean))] };
+}
+
 export function parseRoute(hash: string): Route {
   const [path, query = ''] = hash.replace(/^#\/?/, '').split('?');
   const [screen, first, second] = path.split('/');
@@ -39,7 +45,7 @@ export function parseRoute(hash: string): Route {
     case 'team':
       return { screen, workflow: decoded(first) };
     case 'training':
-      return { screen, run: decoded(first) };
+      return { screen, run: decoded(first), ...comparedOf(query) };
     case 'traces':
       return { screen, run: decoded(first), trace: decoded(second), step: stepOf(query) };
     case 'models':
@@ -62,7 +68,10 @@ export function routeHash(route: Route): string {
     case 'team':
       return joined('team', route.workflow);
     case 'training':
-      return joined('training', route.run);
+      return (
+        joined('training', route.run) +
+        (route.compare === undefined ? '' : `?compare=${route.compare.map(encodeURIComponent).join(',')}`)
+      );
     case 'traces':
       return (
         joined('traces', route.run, route.run === null ? null : route.trace) +

@@ -20,7 +20,10 @@ import type {
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
 import { words } from '../words.ts';
+import { JobNews, type News } from './job-news.ts';
 import { foremost } from './job-status.ts';
+import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
+import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
@@ -52,6 +55,9 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  /** A person's own keys for shortcuts. */
+  ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
+  readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new SvelteMap<string, Trace>();
@@ -61,6 +67,7 @@ export class Session {
   downloads = $state.raw<readonly Download[] | null>(null);
   /** A model file that waits for the Models screen. */
   droppedModel = $state.raw<File | null>(null);
+  readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
   #stepListeners = new Set<StepListener>();
@@ -78,7 +85,10 @@ export class Session {
   /** Takes a connected client and fills the shared lists; each list may fail alone. */
   async open(api: ControllerApi): Promise<void> {
     this.api = api;
-    setInterval(() => (this.now = Date.now()), 1_000);
+    setInterval(() => {
+      this.now = Date.now();
+      this.#news.still(this.jobs.values(), this.now).forEach((news) => this.#tell(news));
+    }, 1_000);
     void this.attempt(async () => (this.device = await api.device()));
     await Promise.all([
       this.refreshWorkflows(),
@@ -118,6 +128,11 @@ export class Session {
     const id = ++this.#noticeId;
     this.notices = [...this.notices.slice(-4), { id, level, text }];
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
+  }
+
+  setOwnKeys(own: OwnKeys): void {
+    this.ownKeys = own;
+    remember('keys', Object.keys(own).length === 0 ? null : own);
   }
 
   dismiss(id: number): void {
@@ -184,7 +199,21 @@ export class Session {
     const before = this.jobs.get(job.run);
     this.jobs.set(job.run, job);
     if (before?.state !== job.state) void this.refreshRuns();
+    const news = this.#news.moved(job, Date.now());
+    if (news) this.#tell(news);
     if (job.state === 'failed' && before?.state !== 'failed' && job.error) this.notify('error', job.error);
+  }
+
+  /** In the page, and by the system where nobody looks at the page and the person has asked for it. */
+  #tell({ level, run, text }: News): void {
+    // Why a run failed is told anyway.
+    if (level !== 'error') this.notify(level, text);
+    if (document.hasFocus() || !('Notification' in globalThis) || Notification.permission !== 'granted') return;
+    const shown = new Notification(words.product, { body: text, tag: run });
+    shown.onclick = () => {
+      window.focus();
+      this.go({ screen: 'training', run });
+    };
   }
 
   #stepDone(run: string, metrics: StepMetrics): void {

@@ -1,5 +1,6 @@
 /**
- * One table of keyboard shortcuts: which keys, which action, where; words.ts says what each does. The handler and the help dialog both read it.
+ * One table of keyboard shortcuts: which keys, which action, where; the words say what each does. The handler
+ * and the help dialog both read it, with a person's own keys in place (keymap.ts).
  * `mod` is Ctrl, or Cmd on a Mac. Single letters never fire while someone types.
  */
 import type { Screen } from './routes.ts';
@@ -85,9 +86,15 @@ export function pressed(event: KeyPress, mac: boolean): string {
 export type Typing = boolean | 'document';
 
 /** The action a key press asks for on a screen. `typing`: the focus is where keys have a meaning of their own. */
-export function shortcutFor(event: KeyPress, screen: Screen, typing: Typing, mac: boolean): ShortcutAction | null {
+export function shortcutFor(
+  event: KeyPress,
+  screen: Screen,
+  typing: Typing,
+  mac: boolean,
+  table: readonly Shortcut[] = shortcuts,
+): ShortcutAction | null {
   const keys = pressed(event, mac);
-  const found = shortcuts.find(
+  const found = table.find(
     (shortcut) => shortcut.keys.includes(keys) && (shortcut.where === null || shortcut.where === screen),
   );
   if (!found) return null;

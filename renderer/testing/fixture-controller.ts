@@ -2,14 +2,7 @@
  * A controller with a fixed past, for looking at screens and for their tests: one finished run, one running, traces of
  * every kind. It computes nothing and is never part of the product's build.
  */
-import type {
-  ControllerApi,
-  ControllerEvents,
-  Download,
-  Job,
-  Note,
-  RunSummary,
-} from '../../workflows/protocol.ts';
+import type { ControllerApi, ControllerEvents, Download, Job, Note, RunSummary } from '../../workflows/protocol.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { presetCast } from '../../workflows/train/cast.ts';
@@ -24,7 +17,7 @@ function wave(step: number, seed: number): number {
 
 function evaluation(step: number, gain: number): Evaluation {
   const f1 = Math.min(0.97, 0.31 + gain * (1 - Math.exp(-step / 18)) + wave(step, 2) * 0.012);
-  return { f1, em: Math.max(0, f1 - 0.08), legal: Math.min(1, 0.7 + step / 120), n: 64, roles: {} };
+  return { f1, em: Math.max(0, f1 - 0.08), legal: Math.min(1, 0.7 + step / 120), n: 64, stderr: 0.04, roles: {} };
 }
 
 export function metricsTo(last: number, gain = 0.55): StepMetrics[] {
@@ -63,6 +56,7 @@ export function metricsTo(last: number, gain = 0.55): StepMetrics[] {
             rolloutMs: 640 + wave(step, 1) * 60,
             updateMs: 420 + wave(step, 2) * 40,
             stepMs: 1_100,
+            peakBytes: 61e6,
             tokensPerSecond: 2_310 + wave(step, 3) * 160,
           },
   }));
@@ -247,6 +241,10 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     state: id === 'one' ? 'running' : 'done',
     before: evaluation(0, 0),
     latest: evaluation(id === 'one' ? 40 : 60, id === 'one' ? 0.55 : 0.6),
+    seed: 1,
+    trained: { method: 'full', policies: id === 'one' ? 1 : 2, queries: 64 },
+    measured: { device: 'WebAssembly SIMD, 2 threads', peakBytes: 61e6, stepMs: 1_100 },
+    ...(id === 'two' ? { from: { run: 'one', step: 20 } } : {}),
   }));
   const metrics = metricsTo(42);
   setInterval(() => job.state === 'running' && events.onJob({ ...job, movedAt: Date.now() }), 1_000);
@@ -331,9 +329,10 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       config: config(id, runs.find((run) => run.id === id)?.title ?? id, id === 'one' ? 'shared' : 'separate'),
       state: id === 'one' ? job.state : 'done',
       metrics: id === 'one' ? metrics : metricsTo(60, 0.6),
-      checkpoints: [10, 20, 30, 40],
+      checkpoints: [10, 20, 30, 40].map((step) => ({ step, bytes: 9.6e6, eval: evaluation(step, 0.55) })),
     }),
     removeRun: async () => {},
+    plan: async () => config('planned', 'Planned', 'shared'),
     train: async () => ({ run: 'one' }),
     branch: async () => ({ run: 'one' }),
     pause: move('paused'),
@@ -344,6 +343,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       const rows = traces.map(summarise).filter((row) => passes(row, filter));
       return page(ordered(rows, filter.order), filter);
     },
+    scoreRecord: async () => ({ logprobs: [-0.02, -0.1, -3.2, -0.21, -0.03, -0.001], entropy: [0, 0, 0, 0, 0, 0] }),
     notes: async () => notes,
     note: async (_, { trace, record, ...note }) => {
       notes = notes.filter((one) => one.trace !== trace || one.record !== record);

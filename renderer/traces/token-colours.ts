@@ -6,47 +6,113 @@ import type { TraceTokens } from '../../workflows/schema/trace.ts';
 import { score, signed } from '../kit/format.ts';
 import { words } from '../words.ts';
 
-export const quantities = ['logprob', 'entropy', 'advantage', 'value', 'ratio'] as const;
+export const quantities = [
+  'logprob',
+  'old',
+  'gap',
+  'entropy',
+  'advantage',
+  'return',
+  'value',
+  'other',
+  'ratio',
+  'clipped',
+  'kl',
+] as const;
 export type Quantity = (typeof quantities)[number];
+
+/** A record's tokens, with what other weights say of them where that was asked, and the run's clip range. */
+export type ShownTokens = TraceTokens & { readonly other?: readonly number[]; readonly clip?: number };
+
+/** Before any update of the step: what PPO divides by. The sampler's own numbers where the trainer's were not kept. */
+const oldOf = (tokens: TraceTokens): readonly number[] => tokens.oldLogprobs ?? tokens.logprobs;
+
+/** Probability under the other weights over that under the old ones. Source: Schulman et al. 2017, eq. 6. */
+function ratios({ other, ...tokens }: ShownTokens): number[] | undefined {
+  return other?.map((one, at) => Math.exp(one - oldOf(tokens)[at]));
+}
+
+/** Where PPO's clipped objective has no gradient: beyond the range, on the side the advantage pushes to. */
+function clipped(tokens: ShownTokens): number[] | undefined {
+  const { advantages, clip } = tokens;
+  if (!advantages || clip === undefined) return undefined;
+  return ratios(tokens)?.map((ratio, at) => Number(advantages[at] >= 0 ? ratio > 1 + clip : ratio < 1 - clip));
+}
+
+/** KL of the old weights to the others, estimated from this one token: r − 1 − ln r with r = other / old. Never negative. */
+function divergences(tokens: ShownTokens): number[] | undefined {
+  return ratios(tokens)?.map((ratio, at) => ratio - 1 - (tokens.other![at] - oldOf(tokens)[at]));
+}
 
 /** Share of the tone in the background, percent; above it text would lose contrast. */
 export const STRONGEST = 55;
 
-export function numbersOf(tokens: TraceTokens, quantity: Quantity): readonly number[] | undefined {
+export function numbersOf(tokens: ShownTokens, quantity: Quantity): readonly number[] | undefined {
   switch (quantity) {
     case 'logprob':
       return tokens.logprobs;
+    case 'old':
+      return tokens.oldLogprobs;
+    case 'gap':
+      return tokens.oldLogprobs?.map((old, at) => old - tokens.logprobs[at]);
     case 'entropy':
       return tokens.entropy;
     case 'advantage':
       return tokens.advantages;
+    case 'return':
+      return tokens.returns;
     case 'value':
       return tokens.values;
+    case 'other':
+      return tokens.other;
     case 'ratio':
-      return tokens.oldLogprobs?.map((old, at) => old - tokens.logprobs[at]);
+      return ratios(tokens)?.map(Math.log);
+    case 'clipped':
+      return clipped(tokens);
+    case 'kl':
+      return divergences(tokens);
   }
 }
 
-export function available(tokens: TraceTokens): Quantity[] {
+export function available(tokens: ShownTokens): Quantity[] {
   return quantities.filter((quantity) => (numbersOf(tokens, quantity)?.length ?? 0) > 0);
 }
 
-export type Scale = { readonly from: number; readonly to: number; readonly signed: boolean };
+export type Scale = {
+  readonly from: number;
+  readonly to: number;
+  readonly signed: boolean;
+  /** Which end has no colour. */
+  readonly plain: 'low' | 'high' | 'middle';
+};
 
 /** Fixed scales where the quantity has a natural one, so that colours mean the same in every record. */
 export function scaleOf(quantity: Quantity, numbers: readonly number[]): Scale {
-  if (quantity === 'logprob') return { from: -5, to: 0, signed: false };
-  if (quantity === 'entropy') return { from: 0, to: Math.max(3, ...numbers), signed: false };
-  const far = Math.max(quantity === 'ratio' ? 0.2 : 1, ...numbers.map(Math.abs));
-  return { from: -far, to: far, signed: true };
+  const most = (least: number): number => numbers.reduce((far, one) => Math.max(far, Math.abs(one)), least);
+  switch (quantity) {
+    case 'logprob':
+    case 'old':
+    case 'other':
+      return { from: -5, to: 0, signed: false, plain: 'high' };
+    case 'entropy':
+      return { from: 0, to: most(3), signed: false, plain: 'low' };
+    case 'kl':
+      return { from: 0, to: most(0.1), signed: false, plain: 'low' };
+    case 'clipped':
+      return { from: 0, to: 1, signed: false, plain: 'low' };
+    case 'ratio':
+    case 'gap':
+      return { from: -most(0.2), to: most(0.2), signed: true, plain: 'middle' };
+    default:
+      return { from: -most(1), to: most(1), signed: true, plain: 'middle' };
+  }
 }
 
 export type Tint = { readonly tone: 'good' | 'bad'; readonly percent: number };
 
-export function tint(quantity: Quantity, value: number, scale: Scale): Tint {
-  if (scale.signed) return { tone: value < 0 ? 'bad' : 'good', percent: share(Math.abs(value) / scale.to) };
-  if (quantity === 'logprob') return { tone: 'bad', percent: share(value / scale.from) };
-  return { tone: 'bad', percent: share(value / scale.to) };
+export function tint(value: number, { from, to, plain }: Scale): Tint {
+  if (plain === 'middle') return { tone: value < 0 ? 'bad' : 'good', percent: share(Math.abs(value) / to) };
+  return { tone: 'bad', percent: share(plain === 'high' ? value / from : value / to) };
 }
 
 function share(of: number): number {
@@ -59,16 +125,16 @@ export function visible(piece: string): string {
 }
 
 /** Everything known of one token, in words. */
-export function tokenFacts(tokens: TraceTokens, at: number): string[] {
-  const names = words.traces.tokens.quantities;
-  const facts = [
-    `${names.logprob} ${signed(tokens.logprobs[at])}`,
-    words.traces.tokens.probability(`${(Math.exp(tokens.logprobs[at]) * 100).toFixed(1)} %`),
-    `${names.entropy} ${score(tokens.entropy[at])}`,
-  ];
-  if (tokens.advantages?.[at] !== undefined) facts.push(`${names.advantage} ${signed(tokens.advantages[at])}`);
-  if (tokens.values?.[at] !== undefined) facts.push(`${names.value} ${signed(tokens.values[at])}`);
-  if (tokens.oldLogprobs?.[at] !== undefined)
-    facts.push(`${names.ratio} ${signed(tokens.oldLogprobs[at] - tokens.logprobs[at], 3)}`);
-  return facts;
+export function tokenFacts(tokens: ShownTokens, at: number): string[] {
+  const { quantities: names, probability, yes, no } = words.traces.tokens;
+  return available(tokens).flatMap((quantity) => {
+    const value = numbersOf(tokens, quantity)![at];
+    if (quantity === 'logprob')
+      return [`${names.logprob} ${signed(value)}`, probability(`${(Math.exp(value) * 100).toFixed(1)} %`)];
+    if (quantity === 'clipped') return [`${names.clipped} ${value === 1 ? yes : no}`];
+    if (quantity === 'ratio') return [`${names.ratio} ${signed(value, 3)} (× ${Math.exp(value).toFixed(3)})`];
+    if (quantity === 'entropy') return [`${names.entropy} ${score(value)}`];
+    if (quantity === 'kl') return [`${names.kl} ${score(value, 4)}`];
+    return [`${names[quantity]} ${signed(value, quantity === 'gap' ? 3 : 2)}`];
+  });
 }

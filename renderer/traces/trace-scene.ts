@@ -1,5 +1,5 @@
 /** A trace as a scene: one card for each executed record, unrolled by turn, wires from the records whose values it read. */
-import type { Trace, TraceRecord } from '../../workflows/schema/trace.ts';
+import type { AssignedReward, Trace, TraceRecord } from '../../workflows/schema/trace.ts';
 import type { Scene, SceneCard } from '../graph/scene.ts';
 import { shortened, signed, valueText } from '../kit/format.ts';
 import { words } from '../words.ts';
@@ -32,7 +32,8 @@ export function recordName(record: TraceRecord): string {
     : record.title || record.node;
 }
 
-function spoken(record: TraceRecord, at: number): string {
+/** A record as it is read aloud. */
+export function spoken(record: TraceRecord, at: number): string {
   const parts = [`${at + 1}. ${words.team.kinds[record.kind]} ${recordName(record)}`];
   if (record.reward !== undefined) parts.push(`${words.traces.reward.toLowerCase()} ${signed(record.reward)}`);
   if (record.legal === false) parts.push(words.traces.illegal);
@@ -61,8 +62,43 @@ export function traceScene(trace: Trace): Scene<TraceCard> {
   };
 }
 
+/** More cards than this at once are neither read nor drawn in time. */
+export const CARDS_MAX = 120;
+const STRIDE = 40;
+
+/** Places of the cards shown around the one at hand: all where they are few; the part moves on in strides. */
+export function shownAround(total: number, at: number): { from: number; to: number } {
+  if (total <= CARDS_MAX) return { from: 0, to: total };
+  const middle = Math.floor(at / STRIDE) * STRIDE + STRIDE / 2;
+  const from = Math.max(0, Math.min(total - CARDS_MAX, middle - CARDS_MAX / 2));
+  return { from, to: from + CARDS_MAX };
+}
+
+/** The part of a scene between two places, with the wires inside it. */
+export function partOf(scene: Scene<TraceCard>, { from, to }: { from: number; to: number }): Scene<TraceCard> {
+  if (scene.cards.length <= CARDS_MAX) return scene;
+  const cards = scene.cards.filter(({ place }) => place >= from && place < to);
+  const known = new Set(cards.map(({ id }) => id));
+  return { ...scene, cards, wires: scene.wires.filter((wire) => known.has(wire.from) && known.has(wire.to)) };
+}
+
+export type Ring = { readonly share: number; readonly tone: 'good' | 'bad' | 'zero' };
+
 /** A ring's share of the circle for a reward in [-1, 1], and its tone. */
-export function ring(reward: number): { share: number; tone: 'good' | 'bad' | 'zero' } {
+export function ring(reward: number): Ring {
   const share = Math.min(1, Math.abs(reward));
   return { share, tone: share < 0.005 ? 'zero' : reward > 0 ? 'good' : 'bad' };
+}
+
+export type LevelRing = Ring & { readonly level: AssignedReward['level']; readonly reward: number };
+
+/** Rings of a record from the outside in: what it got for the whole trajectory, for its turn, and as a role. */
+export function levelRings({ rewards, reward }: Pick<TraceRecord, 'rewards' | 'reward'>): LevelRing[] {
+  const found = (['trajectory', 'turn', 'role'] as const).flatMap((level) => {
+    const own = rewards.filter((one) => one.level === level);
+    const sum = own.reduce((total, { value }) => total + value, 0);
+    return own.length === 0 ? [] : [{ level, reward: sum, ...ring(sum) }];
+  });
+  if (found.length > 0 || reward === undefined) return found;
+  return [{ level: 'trajectory', reward, ...ring(reward) }];
 }

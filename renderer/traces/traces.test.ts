@@ -2,10 +2,13 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
-import { available, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
+import { available, numbersOf, quantities, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
 import { auditOf, forkScene, freshSeeds, parsedOutputs, standings } from './forks.ts';
 import { passing, testMatrixAt } from './test-matrix.ts';
-import { detailOf, ring, traceScene } from './trace-scene.ts';
+import { differences, sameQuestion } from './compare.ts';
+import { laneOf, lanesOf, placesInView, STEP } from './lanes.ts';
+import { scrubberMarks, stepFrom } from './stepping.ts';
+import { CARDS_MAX, detailOf, levelRings, partOf, ring, shownAround, traceScene } from './trace-scene.ts';
 
 function record(
   node: string,
@@ -123,6 +126,21 @@ describe('forks', () => {
     expect(scene.wires.map(({ id }) => id)).toContain('critic#0>editor#0');
   });
 
+  it('are compared record by record, what stayed left out', () => {
+    const fork = forkWith(0, { kind: 'text', text: 'b' }, 'b');
+    expect(differences(original, fork).map(({ id, standing, before, after }) => [id, standing, before, after])).toEqual(
+      [
+        ['writer#0', 'changed', 'a', 'b'],
+        ['critic#0', 'other', 'c', 'd'],
+        ['helper#0', 'new', null, ''],
+        ['editor#0', 'gone', 'e', null],
+      ],
+    );
+    expect(differences(original, original)).toEqual([]);
+    expect(sameQuestion(original, 'r')).toMatchObject({ query: 'q' });
+    expect(sameQuestion(original, '-questions')).toMatchObject({ text: 'Who?' });
+  });
+
   it('audit a record by its other draws alone', () => {
     const forks = [
       forkWith(1, { kind: 'seed', seed: 3 }, 'x'),
@@ -167,33 +185,93 @@ describe('scene of a trace', () => {
   });
 });
 
+describe('a long trace', () => {
+  const long = traceSchema.parse({
+    ...trace,
+    records: Array.from({ length: 2_000 }, (_, i) => ({
+      ...record(
+        i % 4 === 3 ? 'tool' : 'writer',
+        Math.floor(i / 4),
+        i ? [`${(i - 1) % 4 === 3 ? 'tool' : 'writer'}#${i - 1}`] : [],
+        {},
+      ),
+      ...{
+        id: `${i % 4 === 3 ? 'tool' : 'writer'}#${i}`,
+        ...(i % 4 === 3 ? { kind: 'tool' } : { role: i % 4 ? 'b' : 'a' }),
+      },
+    })),
+  });
+
+  it('is drawn in parts that hold the record at hand', () => {
+    expect(shownAround(30, 12)).toEqual({ from: 0, to: 30 });
+    for (const at of [0, 39, 40, 1_000, 1_999]) {
+      const { from, to } = shownAround(2_000, at);
+      expect([to - from, at >= from && at < to]).toEqual([CARDS_MAX, true]);
+    }
+    expect(shownAround(2_000, 1_000)).toEqual(shownAround(2_000, 1_030));
+    const part = partOf(traceScene(long), shownAround(2_000, 1_000));
+    expect([part.cards.length, part.wires.length]).toEqual([CARDS_MAX, CARDS_MAX - 1]);
+    expect(partOf(traceScene(trace), { from: 0, to: 1 }).cards).toHaveLength(3);
+  });
+
+  it('has a lane for each role, tools and the rest, and shows those in view', () => {
+    const lanes = lanesOf(long, ['b', 'a', 'silent']);
+    expect(lanes).toEqual([{ kind: 'role', role: 'b' }, { kind: 'role', role: 'a' }, { kind: 'tools' }]);
+    expect(long.records.slice(0, 4).map((one) => laneOf(lanes, one))).toEqual([1, 0, 0, 2]);
+    expect(placesInView(2_000, 100 * STEP, 10 * STEP, 2)).toEqual({ from: 98, to: 112 });
+    expect(placesInView(5, 0, 800)).toEqual({ from: 0, to: 5 });
+  });
+
+  it('is stepped through by record, turn and role', () => {
+    expect([stepFrom(long, 5, 'record', 1), stepFrom(long, 0, 'record', -1)]).toEqual([6, 0]);
+    expect([stepFrom(long, 5, 'turn', 1), stepFrom(long, 5, 'turn', -1)]).toEqual([8, 3]);
+    expect([stepFrom(long, 5, 'role', 1), stepFrom(long, 6, 'role', 1)]).toEqual([6, 9]);
+    expect([stepFrom(long, 4, 'role', -1), stepFrom(long, 0, 'role', -1), stepFrom(long, 3, 'role', 1)]).toEqual([
+      0, 0, 4,
+    ]);
+    expect(stepFrom(long, 1_999, 'turn', 1)).toBe(1_999);
+    expect(scrubberMarks(3)).toEqual([0, 1, 2]);
+    expect(scrubberMarks(2_000)).toHaveLength(200);
+  });
+});
+
+describe('reward rings', () => {
+  it('stand for the trajectory, the turn and the role, from the outside in', () => {
+    const reward = (level: string, value: number): object => ({ level, rule: level, value, terms: {} });
+    const given = [reward('role', -0.5), reward('trajectory', 1), reward('role', 0.25)] as never;
+    expect(levelRings({ rewards: given, reward: 0.75 })).toEqual([
+      { level: 'trajectory', reward: 1, share: 1, tone: 'good' },
+      { level: 'role', reward: -0.25, share: 0.25, tone: 'bad' },
+    ]);
+    expect(levelRings({ rewards: [], reward: 0.5 })).toHaveLength(1);
+    expect(levelRings({ rewards: [] })).toEqual([]);
+  });
+});
+
 describe('token colours', () => {
   const tokens = { promptIds: [1], ids: [2, 3], pieces: ['a', ' b'], logprobs: [-0.1, -6], entropy: [0.2, 2] };
   it('never let the tone drown the text', () => {
     fc.assert(
-      fc.property(
-        fc.constantFrom('logprob' as const, 'entropy' as const, 'advantage' as const),
-        fc.double(),
-        (quantity, value) => {
-          const { percent } = tint(quantity, value, scaleOf(quantity, [0]));
-          expect(percent).toBeGreaterThanOrEqual(0);
-          expect(percent).toBeLessThanOrEqual(STRONGEST);
-        },
-      ),
+      fc.property(fc.constantFrom(...quantities), fc.double(), (quantity, value) => {
+        const { percent } = tint(value, scaleOf(quantity, [0]));
+        expect(percent).toBeGreaterThanOrEqual(0);
+        expect(percent).toBeLessThanOrEqual(STRONGEST);
+      }),
     );
   });
   it('grow with how improbable the token was', () => {
     const scale = scaleOf('logprob', tokens.logprobs);
-    expect(tint('logprob', -0.1, scale).percent).toBeLessThan(tint('logprob', -2, scale).percent);
-    expect(tint('advantage', -1, scaleOf('advantage', [1])).tone).toBe('bad');
+    expect(tint(-0.1, scale).percent).toBeLessThan(tint(-2, scale).percent);
+    expect(tint(-1, scaleOf('advantage', [1])).tone).toBe('bad');
   });
   it('offer only quantities that were kept', () => {
     expect(available(tokens)).toEqual(['logprob', 'entropy']);
     expect(available({ ...tokens, oldLogprobs: [-0.1, -5.5], advantages: [1, 1] })).toEqual([
       'logprob',
+      'old',
+      'gap',
       'entropy',
       'advantage',
-      'ratio',
     ]);
     expect(tokenFacts({ ...tokens, advantages: [1, -1] }, 1)).toEqual([
       'log-prob −6.00',
@@ -201,6 +279,22 @@ describe('token colours', () => {
       'entropy 2.00',
       'advantage −1.00',
     ]);
+  });
+  it('say what other weights make of a token: ratio, clipping and KL', () => {
+    const learned = { ...tokens, oldLogprobs: [-1, -1], advantages: [1, -1], clip: 0.2 };
+    const all = { ...learned, other: [-0.5, -0.5] };
+    expect(available(learned)).not.toContain('ratio');
+    expect(available({ ...tokens, other: [-1, -1] })).toContain('kl');
+    expect(numbersOf(all, 'ratio')!.map((one) => Number(one.toFixed(6)))).toEqual([0.5, 0.5]);
+    expect(numbersOf(all, 'clipped')).toEqual([1, 0]); // the ratio rose: too far only where the advantage pushed it
+    expect(numbersOf({ ...all, other: [-1.5, -1.5] }, 'clipped')).toEqual([0, 1]);
+    expect(numbersOf({ ...all, other: [-1, -1] }, 'kl')).toEqual([0, 0]);
+    fc.assert(
+      fc.property(fc.double({ min: -20, max: 0, noNaN: true }), (other) => {
+        expect(numbersOf({ ...all, other: [other, other] }, 'kl')![0]).toBeGreaterThanOrEqual(-1e-12);
+      }),
+    );
+    expect(tokenFacts(all, 0).join()).toContain('log ratio +0.500 (× 1.649),clipped yes');
   });
   it('show blanks', () => {
     expect(visible(' b\n')).toBe('·b↵');

@@ -1,7 +1,17 @@
 import { describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import { stepFacts, withStep } from './step-facts.ts';
-import { chartsOf, nextPlace, rows, summary, valuesAt, withForeign, type ChartSpec } from './series.ts';
+import {
+  chartsOf,
+  drawn,
+  legendValue,
+  nextPlace,
+  rows,
+  smoothed,
+  summary,
+  valuesAt,
+  type ChartSpec,
+} from './series.ts';
 
 function step(at: number, f1?: number): StepMetrics {
   return {
@@ -71,11 +81,38 @@ describe('charts', () => {
     expect(nextPlace(chart('f1'), 3, -1)).toBe(2);
     expect(nextPlace(chart('reward'), 0, 1)).toBe(1);
   });
-  it('take other runs over the union of steps', () => {
-    const both = withForeign(chart('f1'), [{ label: 'other', metrics: [step(0, 0.1), step(5, 0.9)] }]);
-    expect(both.steps).toEqual([0, 1, 2, 5]);
-    expect(both.lines[0].values).toEqual([0.3, null, 0.55, null]);
-    expect(both.lines.at(-1)?.values).toEqual([0.1, null, null, 0.9]);
+  it('show the task’s own score with its interval, cut to what a score can be', () => {
+    const tested = { ...step(0, 0.3), eval: { f1: 0.3, em: 0.2, score: 0.9, metric: 'passed', stderr: 0.1, legal: 1, n: 50, roles: {} } }; // prettier-ignore
+    const spec = chart('f1', [tested, step(1)]);
+    expect(spec.lines.map(({ label }) => label)).toEqual(['all tests passed']);
+    expect(spec.lines[0].band).toEqual({ low: [expect.closeTo(0.704, 9), null], high: [1, null] });
+    expect(legendValue(spec, spec.lines[0], 0)).toBe('0.90 ± 0.20');
+    expect(drawn(spec).map(({ part }) => part)).toEqual(['low', 'high', 'line']);
+    expect(chart('f1').lines[0].band).toBeUndefined();
+  });
+  it('keep what was measured beside what is smoothed, and smooth no held-out score', () => {
+    const many = Array.from({ length: 9 }, (_, at) => step(at, at === 4 ? 0.3 : undefined));
+    const spec = smoothed(chart('reward', many), 5);
+    expect(spec.lines[1].raw).toEqual(chart('reward', many).lines[1].values);
+    expect(spec.lines[1].values[8]).toBeCloseTo(0.8, 9);
+    expect(drawn(spec).map(({ line, part }) => [line, part])).toEqual([
+      [0, 'raw'],
+      [1, 'raw'],
+      [0, 'line'],
+      [1, 'line'],
+    ]);
+    expect(valuesAt(spec, 8)).toBe('decomposer -0.50, smoothed -0.50, answerer 0.80, smoothed 0.80');
+    expect(legendValue(spec, spec.lines[1], 8)).toBe('0.80 (0.80)');
+    expect(rows(spec).at(-1)?.cells).toEqual(['-0.50', '0.80']);
+    const held = chart('f1', many);
+    expect(smoothed(held, 5)).toBe(held);
+  });
+  it('leave out charts of what a run does not measure', () => {
+    expect(chartsOf(metrics, []).map(({ id }) => id)).not.toContain('gradient');
+    const measured = { ...step(1), policies: { shared: { grad_norm: 2 } }, rollout: { rounds: 1.5 } };
+    const ids = chartsOf([measured], []).map(({ id }) => id);
+    expect(ids).toEqual(expect.arrayContaining(['gradient', 'rounds']));
+    expect(ids).not.toContain('explained');
   });
 });
 
@@ -95,7 +132,7 @@ describe('steps', () => {
       { ...step(1), rollout: { dropped: 2 }, timing: { stepMs: 1_000, tokensPerSecond: 50 } },
       { ...step(2), timing: { stepMs: 3_000, tokensPerSecond: 70 } },
     ];
-    expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2 });
-    expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0 });
+    expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2, peakBytes: null });
+    expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0, peakBytes: null });
   });
 });

@@ -2,10 +2,11 @@
  * A run's metrics as charts: which lines there are, in what order, colour and dash, and a sentence that says what a chart
  * shows. Steps are the x axis; a step without a value is null and leaves a gap that is drawn over.
  */
-import type { StepMetrics } from '../../workflows/schema/run.ts';
+import type { Evaluation, StepMetrics } from '../../workflows/schema/run.ts';
 import { metric, score } from '../kit/format.ts';
 import { roleToken } from '../kit/role-colour.ts';
 import { words } from '../words.ts';
+import { smooth } from './smooth.ts';
 
 export type Line = {
   readonly label: string;
@@ -14,6 +15,12 @@ export type Line = {
   /** Lines differ by dash as well as by colour. */
   readonly dash: readonly number[];
   readonly values: readonly (number | null)[];
+  /** As measured, where `values` are smoothed. */
+  readonly raw?: readonly (number | null)[];
+  /** A 95 % interval around each value. */
+  readonly band?: { readonly low: readonly (number | null)[]; readonly high: readonly (number | null)[] };
+  /** The run whose line it is, where a chart shows several. */
+  readonly run?: string;
 };
 
 export type ChartSpec = {
@@ -29,7 +36,7 @@ export type ChartSpec = {
 const dashes: readonly (readonly number[])[] = [[], [7, 4], [2, 3], [10, 3, 2, 3], [4, 2], [1, 2], [12, 4]];
 const phaseTones = ['role-7', 'role-6', 'role-3', 'role-4', 'role-2', 'role-1', 'role-5'];
 
-export function dashOf(at: number): readonly number[] {
+function dashOf(at: number): readonly number[] {
   return dashes[at % dashes.length];
 }
 
@@ -43,7 +50,7 @@ function ordered(names: readonly string[], first: readonly string[]): string[] {
 
 type Reader = (step: StepMetrics) => number | undefined;
 
-function line(label: string, tone: string, at: number, metrics: readonly StepMetrics[], read: Reader): Line {
+export function line(label: string, tone: string, at: number, metrics: readonly StepMetrics[], read: Reader): Line {
   return {
     label,
     tone,
@@ -71,6 +78,15 @@ function phaseLabel(key: string): string {
     .replace(/Ms$/, '')
     .replace(/([a-z])([A-Z])/g, '$1 $2')
     .toLowerCase();
+}
+
+/** Only the charts that have something to show: what a run does not measure takes no room. */
+function made(specs: readonly ChartSpec[]): ChartSpec[] {
+  return specs.filter(({ lines }) => lines.length > 0);
+}
+
+function roundsOf(step: StepMetrics): number | undefined {
+  return step.eval?.rounds ?? step.rollout.rounds;
 }
 
 /** All charts of one run. `roles` in the workflow's order gives each role its colour everywhere. */
@@ -101,25 +117,26 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
   const chart = words.chart;
   const tuned = metrics.some((step) => Object.values(step.policies).some((policy) => 'losses/sft' in policy));
   return [
-    make(
-      'f1',
-      chart.f1,
-      [
-        line(chart.f1Line, 'accent', 0, metrics, (step) => step.eval?.f1),
-        line(chart.emLine, 'zero', 1, metrics, (step) => step.eval?.em),
-      ],
-      [0, 1],
-      (value) => score(value),
-    ),
+    make('f1', chart.f1, heldOut(metrics), [0, 1], (value) => score(value)),
     make('reward', chart.reward, byRole('reward'), [null, null], (value) => score(value)),
     make('legal', chart.legal, byRole('legal'), [0, 1], (value) => score(value)),
+    ...made([
+      make('rounds', chart.rounds, [line(chart.rounds.toLowerCase(), 'role-4', 0, metrics, roundsOf)], [0, null]),
+    ]),
     ...(tuned
       ? [make('sft', chart.sft, byRole('losses/sft'), [0, null])]
       : [
           make('kl', chart.kl, byPolicy('losses/approx_kl'), [null, null]),
           make('clip', chart.clip, byPolicy('losses/clipfrac'), [0, null]),
           make('entropy', chart.entropy, byPolicy('losses/entropy'), [0, null]),
+          ...made([make('explained', chart.explained, byPolicy('losses/explained_variance'), [null, 1])]),
         ]),
+    ...made([
+      make('gradient', chart.gradient, byPolicy('grad_norm'), [0, null]),
+      make('gradientRole', chart.gradientRole, byRole('gradient/norm'), [0, null]),
+      make('tokensRole', chart.tokensRole, byRole('tokens/share'), [0, 1], (value) => score(value)),
+      make('length', chart.length, byRole('length'), [0, null]),
+    ]),
     make(
       'rate',
       chart.rate,
@@ -139,36 +156,66 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
   ];
 }
 
+/** What the task is scored by, with its interval; F1 and exact match together where it is one of them. */
+function heldOut(metrics: readonly StepMetrics[]): Line[] {
+  const chart = words.chart;
+  const by = metrics.find((step) => step.eval)?.eval?.metric ?? 'f1';
+  if (by !== 'f1' && by !== 'em') return [scoreLine(chart.metrics[by] ?? by, 'accent', 0, metrics)];
+  const f1 = line(chart.f1Line, 'accent', 0, metrics, (step) => step.eval?.f1);
+  const em = line(chart.emLine, 'zero', 1, metrics, (step) => step.eval?.em);
+  return by === 'f1' ? [{ ...f1, ...bandOf(metrics) }, em] : [f1, { ...em, ...bandOf(metrics) }];
+}
+
+/** The held-out score by the task's own measure, with its interval. */
+export function scoreLine(label: string, tone: string, at: number, metrics: readonly StepMetrics[]): Line {
+  return { ...line(label, tone, at, metrics, (step) => scoreOf(step.eval)), ...bandOf(metrics) };
+}
+
+/** Runs from before tasks had measures of their own have F1 alone. */
+export function scoreOf(held: Evaluation | null | undefined): number | undefined {
+  return held?.score ?? held?.f1;
+}
+
+/** The mean's normal interval, within what a score can be. */
+function bandOf(metrics: readonly StepMetrics[]): Pick<Line, 'band'> {
+  const edge = (sign: 1 | -1) =>
+    metrics.map(({ eval: held }) =>
+      held?.stderr === undefined ? null : Math.min(1, Math.max(0, scoreOf(held)! + sign * 1.96 * held.stderr)),
+    );
+  const band = { low: edge(-1), high: edge(1) };
+  return band.low.every((value) => value === null) ? {} : { band };
+}
+
+/** Every line smoothed, with what was measured beside it. Held-out scores are few and stay as they are. */
+export function smoothed(spec: ChartSpec, reach: number): ChartSpec {
+  if (reach === 0 || spec.lines.some(({ band }) => band) || spec.id === 'f1') return spec;
+  const lines = spec.lines.map((one) => ({ ...one, values: smooth(spec.steps, one.values, reach), raw: one.values }));
+  return { ...spec, lines };
+}
+
+/** What is drawn, in order: faint measured values below, intervals, the lines on top. */
+export type Drawn = {
+  readonly line: number;
+  readonly part: 'raw' | 'low' | 'high' | 'line';
+  readonly values: readonly (number | null)[];
+};
+
+export function drawn(spec: ChartSpec): Drawn[] {
+  const raw = spec.lines.flatMap(({ raw }, line) => (raw ? [{ line, part: 'raw' as const, values: raw }] : []));
+  const bands = spec.lines.flatMap(({ band }, line) =>
+    band
+      ? [
+          { line, part: 'low' as const, values: band.low },
+          { line, part: 'high' as const, values: band.high },
+        ]
+      : [],
+  );
+  return [...raw, ...bands, ...spec.lines.map(({ values }, line) => ({ line, part: 'line' as const, values }))];
+}
+
 /** A policy that plays one role alone carries the role's name, and then its colour. */
 function policyTone(policy: string, at: number, roles: readonly string[]): string {
   return roles.includes(policy) ? roleToken(roles, policy) : ['accent', 'role-4', 'role-3', 'role-2'][at % 4];
-}
-
-/** Another run's held-out F1, put on this chart's steps; steps only the other has are added by `withLines`. */
-export type Foreign = { readonly label: string; readonly metrics: readonly StepMetrics[] };
-
-/** Adds other runs' held-out lines to a chart, over the union of all steps. */
-export function withForeign(spec: ChartSpec, foreign: readonly Foreign[]): ChartSpec {
-  if (foreign.length === 0) return spec;
-  const tested = foreign.map(({ label, metrics }) => ({
-    label,
-    points: new Map(metrics.flatMap((step) => (step.eval ? [[step.step, step.eval.f1] as const] : []))),
-  }));
-  const steps = [...new Set([...spec.steps, ...tested.flatMap(({ points }) => [...points.keys()])])].sort(
-    (a, b) => a - b,
-  );
-  const place = new Map(spec.steps.map((step, at) => [step, at]));
-  const own = spec.lines.map((one) => ({
-    ...one,
-    values: steps.map((step) => one.values[place.get(step) ?? -1] ?? null),
-  }));
-  const others = tested.map(({ label, points }, at) => ({
-    label,
-    tone: ['role-4', 'role-3', 'role-2', 'role-6'][at % 4],
-    dash: dashOf(at + 2),
-    values: steps.map((step) => points.get(step) ?? null),
-  }));
-  return { ...spec, steps, lines: [...own, ...others] };
 }
 
 type Seen = { step: number; value: number };
@@ -197,18 +244,34 @@ export function summary(spec: ChartSpec): string {
   return sentences.filter(Boolean).join(' ') || words.chart.empty;
 }
 
+/** "0.42", "0.42 ± 0.03", or "0.42, smoothed 0.40". */
+function valueAt({ write }: ChartSpec, one: Line, at: number): string {
+  const value = one.values[at];
+  if (value === null || value === undefined) return write(null);
+  if (one.raw) return words.chart.smoothed(write(one.raw[at]), write(value));
+  const high = one.band?.high[at];
+  return high === null || high === undefined ? write(value) : `${write(value)} ± ${write(Math.max(high - value, value - one.band!.low[at]!))}`; // prettier-ignore
+}
+
+/** The same for a legend, where room is short: "0.42 (0.40)" with what is smoothed behind what was measured. */
+export function legendValue(spec: ChartSpec, one: Line, at: number): string {
+  const value = one.values[at];
+  if (value === null || value === undefined || one.raw === undefined) return valueAt(spec, one, at);
+  return `${spec.write(one.raw[at])} (${spec.write(value)})`;
+}
+
 /** All lines at one step: "decomposer 0.42, answerer 0.40". */
 export function valuesAt(spec: ChartSpec, at: number): string {
   return spec.lines
-    .map((one) => `${one.label} ${one.values[at] === null ? words.chart.none : spec.write(one.values[at])}`)
+    .map((one) => `${one.label} ${one.values[at] === null ? words.chart.none : valueAt(spec, one, at)}`)
     .join(', ');
 }
 
-/** Rows of the accessible table: only steps at which some line has a value. */
+/** Rows of the accessible table, as measured: only steps at which some line has a value. */
 export function rows(spec: ChartSpec): { step: number; cells: string[] }[] {
   return spec.steps.flatMap((step, at) =>
     spec.lines.some((one) => one.values[at] !== null)
-      ? [{ step, cells: spec.lines.map((one) => spec.write(one.values[at])) }]
+      ? [{ step, cells: spec.lines.map((one) => spec.write((one.raw ?? one.values)[at])) }]
       : [],
   );
 }

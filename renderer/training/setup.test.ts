@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { castSchema } from '../../workflows/schema/cast.ts';
-import { emptyForm, isSetupForm, problemsOf, requestOf } from './setup.ts';
+import { emptyForm, isSetupForm, problemsOf, requestOf, trainedPolicies } from './setup.ts';
 
 describe('set-up form', () => {
   it('leaves defaults to the controller', () => {
@@ -53,6 +53,19 @@ describe('set-up form', () => {
     });
     expect(requestOf({ ...emptyForm, cast: 'board' }, board)).toMatchObject({ model: 'm', cast: board });
     expect(requestOf({ ...emptyForm, cast: 'board' }, null).cast).toBe('shared');
+  });
+  it('counts the policies it would train', () => {
+    const policy = { model: 'm', method: { kind: 'full' as const } };
+    const board = castSchema.parse({
+      name: 'board',
+      policies: { a: policy, b: { ...policy, frozen: true } },
+      roles: { x: 'a', y: 'b' },
+    });
+    const workflow = { roles: { x: {}, y: {}, z: {} }, casts: { kept: board } } as never;
+    const counted = ['shared', 'separate', 'kept', 'board'].map((cast) =>
+      trainedPolicies({ ...emptyForm, cast }, workflow, board),
+    );
+    expect(counted).toEqual([1, 3, 1, 1]);
   });
   it('recognises only whole remembered forms', () => {
     expect(isSetupForm(JSON.parse(JSON.stringify(emptyForm)))).toBe(true);

@@ -4,6 +4,8 @@
  */
 import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
+import type { RunConfig } from '../../workflows/schema/run.ts';
+import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { modelOf } from '../team/cast-board.ts';
 import { words } from '../words.ts';
 
@@ -65,7 +67,7 @@ export function isSetupForm(value: unknown): value is SetupForm {
   );
 }
 
-export type Whole = { readonly label: string; readonly min: number; readonly max: number };
+type Whole = { readonly label: string; readonly min: number; readonly max: number };
 export const wholes = {
   steps: { label: fields.steps, min: 1, max: 1_000_000 },
   queries: { label: fields.queries, min: 1, max: 4_096 },
@@ -80,7 +82,7 @@ export const wholes = {
 
 export type Problems = Partial<Record<keyof SetupForm, string>>;
 
-function whole(text: string, { label, min, max }: Whole): string | null {
+export function wholeProblem(text: string, { label, min, max }: Whole): string | null {
   if (text.trim() === '') return null;
   const value = Number(text);
   return Number.isInteger(value) && value >= min && value <= max
@@ -94,7 +96,7 @@ export function problemsOf(form: SetupForm): Problems {
     const field = key as keyof typeof wholes;
     if (field === 'rank' && form.method !== 'lora') continue;
     if (field === 'epochs' && form.learn !== 'sft') continue;
-    const problem = whole(form[field], rule);
+    const problem = wholeProblem(form[field], rule);
     if (problem) problems[field] = problem;
   }
   if (form.seed.trim() === '') problems.seed = words.training.problems.seed;
@@ -118,6 +120,18 @@ export function methodOf(form: SetupForm): Method {
 
 function number(text: string): number | undefined {
   return text.trim() === '' ? undefined : Number(text);
+}
+
+/** What of a plan is worth reading before it starts: all but the workflow's own text, and what names a run or its programs. */
+export function plannedText({ workflow, cast, task, settings, web, device }: RunConfig): object {
+  return { workflow: workflow.name, task, cast, settings, ...(web ? { web } : {}), device };
+}
+
+/** How many policies a form would train; the board's cast knows it, a preset by the workflow's roles. */
+export function trainedPolicies(form: SetupForm, workflow: Workflow | null, board: Cast | null): number {
+  const cast = form.cast === 'board' ? board : workflow?.casts[form.cast];
+  if (cast) return Object.values(cast.policies).filter(({ frozen }) => !frozen).length;
+  return form.cast === 'separate' ? Object.keys(workflow?.roles ?? {}).length : 1;
 }
 
 /** The request of a form without problems. `board` is the cast of the cast board where the form asks for it. */

@@ -5,6 +5,8 @@ export type StepFacts = {
   readonly tokensPerSecond: number | null;
   readonly stepMs: number | null;
   readonly dropped: number;
+  /** The engine's highest memory so far. */
+  readonly peakBytes: number | null;
 };
 
 export function stepFacts(metrics: readonly StepMetrics[]): StepFacts {
@@ -16,6 +18,7 @@ export function stepFacts(metrics: readonly StepMetrics[]): StepFacts {
   return {
     tokensPerSecond: last?.timing.tokensPerSecond ?? null,
     stepMs: recent.length === 0 ? null : recent.reduce((sum, ms) => sum + ms, 0) / recent.length,
+    peakBytes: last?.timing.peakBytes ?? null,
     dropped: trained.reduce((sum, step) => sum + (step.rollout.dropped ?? 0), 0),
   };
 }

@@ -7,6 +7,28 @@ export const homeWords = {
     firstWhy:
       'Two roles share the bundled model: one splits a question into searches, one answers from what they find. Watch the held-out score rise.',
     starting: 'Starting…',
+    steps: {
+      title: 'New here',
+      at: (step: number, of: number) => `${step} of ${of}`,
+      back: 'Back',
+      next: 'Next',
+      done: 'Begin',
+      close: 'Do not show this again',
+      each: [
+        {
+          what: 'Draw who does what',
+          how: 'A team is a drawing: roles with their prompts, tools, and wires between them. Open one below, or begin an empty one in Team. The cast says which model plays which role.',
+        },
+        {
+          what: 'Let it learn on this machine',
+          how: 'Training asks questions, rewards good answers and improves the models behind the roles. The curve shows the score on questions they never trained on. Pause whenever you like; nothing is lost.',
+        },
+        {
+          what: 'Look at what happened',
+          how: 'Every answer is kept as a trace: what each role read and wrote, token by token, and what reward it got. Change one step and run on from there to see what depended on it.',
+        },
+      ],
+    },
     templates: 'Teams',
     open: (title: string) => `Open ${title}`,
     roles: 'Roles',

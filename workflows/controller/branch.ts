@@ -9,7 +9,7 @@ import type { ModelInfo, PpoSettings } from '../../engine/protocol.ts';
 import type { BranchRequest } from '../protocol.ts';
 import type { Cast, Method, PolicyChoice } from '../schema/cast.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
-import { resolveCast } from '../train/cast.ts';
+import { formerPolicy, resolveCast } from '../train/cast.ts';
 import { learners } from '../train/learn.ts';
 import { bytesOf, paths } from '../workspace/layout.ts';
 import {
@@ -107,7 +107,7 @@ function learningOf(
   return { ppo: withOverrides({ ...base, ...ends(base) }, ppo ?? {}), sft: undefined };
 }
 
-/** Whose weights each policy begins with: its namesake's, else those of the policy that played the first of its roles. */
+/** Whose weights each policy begins with, where these are not named. */
 function weightsOf(
   { weights = {} }: BranchRequest,
   parent: RunConfig,
@@ -123,18 +123,12 @@ function weightsOf(
   }
   const chosen = Object.entries(cast.policies).flatMap(([name, policy]) => {
     if (policy.by !== undefined) return [];
-    const source = name in weights ? weights[name] : sourceOf(name, parent, cast);
+    const source = name in weights ? weights[name] : formerPolicy(name, parent, cast);
     if (source === null || !learned.includes(source)) return [];
     checkFits(name, policy, source, parent.cast.policies[source]);
     return [[name, source] as const];
   });
   return Object.fromEntries(chosen);
-}
-
-function sourceOf(policy: string, parent: RunConfig, cast: Cast): string | null {
-  if (parent.cast.policies[policy] !== undefined) return policy;
-  const role = Object.keys(parent.workflow.roles).find((each) => cast.roles[each] === policy);
-  return role === undefined ? null : parent.cast.roles[role];
 }
 
 function checkFits(name: string, policy: PolicyChoice, source: string, from: PolicyChoice): void {

@@ -1,7 +1,8 @@
 /** Runs as screens list and open them: the frozen configuration, the state of the job or what is left of it on disk. */
 import { UserError } from '../../engine/errors.ts';
-import type { Job, JobState, RunDetail, RunSummary } from '../protocol.ts';
-import { listCheckpoints, listRuns, readMetrics, readRun, readState } from '../workspace/runs.ts';
+import type { CheckpointSummary, Job, JobState, RunDetail, RunSummary } from '../protocol.ts';
+import { checkpointBytes, listCheckpoints, listRuns, readMetrics, readRun, readState } from '../workspace/runs.ts';
+import type { RunConfig, StepMetrics } from '../schema/run.ts';
 import type { Store } from '../workspace/store.ts';
 
 /** A run that was at work when its process ended is paused: resume takes it up from the last checkpoint. */
@@ -12,13 +13,17 @@ async function stateOf(store: Store, id: string, job: Job | undefined): Promise<
 }
 
 export async function runDetail(store: Store, id: string, job: Job | undefined): Promise<RunDetail> {
+  const [known, steps] = [await progressOf(store, id, job), await listCheckpoints(store, id)];
+  const checkpoints = steps.map(async (step): Promise<CheckpointSummary> => {
+    const tested = known.metrics.find((line) => line.step === step)?.eval;
+    return { step, bytes: await checkpointBytes(store, id, step), ...(tested ? { eval: tested } : {}) };
+  });
+  return { ...known, checkpoints: await Promise.all(checkpoints) };
+}
+
+async function progressOf(store: Store, id: string, job: Job | undefined): Promise<Omit<RunDetail, 'checkpoints'>> {
   const config = await readRun(store, id);
-  return {
-    config,
-    state: await stateOf(store, id, job),
-    metrics: await readMetrics(store, id),
-    checkpoints: await listCheckpoints(store, id),
-  };
+  return { config, state: await stateOf(store, id, job), metrics: await readMetrics(store, id) };
 }
 
 /** Newest first. A run that cannot be read is left out, and said so, so that it does not hide the others. */
@@ -41,8 +46,20 @@ export function skip(error: unknown, damaged: (error: UserError) => void): null 
   return null;
 }
 
+function trainedOf({ cast, settings }: RunConfig): RunSummary['trained'] {
+  const policies = Object.values(cast.policies).filter(({ frozen }) => !frozen);
+  return { method: policies[0]?.method.kind ?? 'full', policies: policies.length, queries: settings.queries };
+}
+
+/** Steps a branch inherited were measured elsewhere. */
+function measuredOf({ device, from }: RunConfig, metrics: readonly StepMetrics[]): Pick<RunSummary, 'measured'> {
+  const last = metrics.findLast(({ step, timing }) => step > (from?.step ?? 0) && timing.peakBytes !== undefined);
+  if (last === undefined) return {};
+  return { measured: { device: device.name, peakBytes: last.timing.peakBytes, stepMs: last.timing.stepMs } };
+}
+
 export async function runSummary(store: Store, id: string, job: Job | undefined): Promise<RunSummary> {
-  const { config, state, metrics } = await runDetail(store, id, job);
+  const { config, state, metrics } = await progressOf(store, id, job);
   const evaluations = metrics.flatMap((each) => (each.eval ? [each.eval] : []));
   return {
     id,
@@ -57,5 +74,9 @@ export async function runSummary(store: Store, id: string, job: Job | undefined)
     state,
     before: metrics[0]?.eval ?? null,
     latest: evaluations.at(-1) ?? null,
+    seed: config.settings.seed,
+    trained: trainedOf(config),
+    ...measuredOf(config, metrics),
+    ...(config.from ? { from: { run: config.from.run, step: config.from.step } } : {}),
   };
 }

@@ -2,6 +2,7 @@
  * A team seated in the engine for as long as something is asked of it: its models loaded, its policies made, a checkpoint's
  * weights put into them, and everything given back at the end. What it says is never kept for training.
  */
+import type { EngineApi } from '../../engine/protocol.ts';
 import { answering, type Outside } from '../run/answering.ts';
 import type { Generate } from '../run/runner.ts';
 import type { Cast } from '../schema/cast.ts';
@@ -24,9 +25,12 @@ export type Seating = {
   call?: string;
 };
 
+/** What the team's weights say of given words. */
+export type Score = EngineApi['score'];
+
 export async function withTeam<T>(
   { store, room, cast, seed, prefix, weights, outside, call }: Seating,
-  work: (generate: Generate) => Promise<T>,
+  work: (generate: Generate, score: Score) => Promise<T>,
 ): Promise<T> {
   const nameOf = (policy: string) => `${prefix}/${policy}`;
   const policies = Object.keys(cast.policies);
@@ -44,7 +48,7 @@ export async function withTeam<T>(
         requests.map((each) => ({ ...each, keep: false })),
         call,
       );
-    return await work(answering(cast, speak, outside));
+    return await work(answering(cast, speak, outside), (policy, items) => engine.score(nameOf(policy), items));
   } finally {
     await room.unseat(policies.map(nameOf));
   }

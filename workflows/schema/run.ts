@@ -92,6 +92,8 @@ export const evaluationSchema = z.object({
   /** The mean of what the task is scored by, which `metric` names. */
   score: z.number().optional(),
   metric: z.string().optional(),
+  /** Standard error of `score` over the questions. */
+  stderr: z.number().optional(),
   /** How often tests ran for a question, where the task is scored by them. */
   rounds: z.number().optional(),
   legal: z.number(),
@@ -110,7 +112,7 @@ export const stepMetricsSchema = z.object({
   policies: z.record(z.string(), scores),
   eval: evaluationSchema.optional(),
   notes: z.array(z.string()).default([]),
-  /** Milliseconds by phase, tokens a second, wall clock. */
+  /** Milliseconds by phase, tokens a second, the engine's highest memory so far in bytes, wall clock. */
   timing: scores,
 });
 

@@ -79,6 +79,20 @@ export function withWeights(cast: Cast, weights: WeightPrecision | undefined): C
   return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
 }
 
+/**
+ * Who was a policy of `cast` in the cast before: its namesake, else the policy that played the first of its roles; null for
+ * one that plays none.
+ */
+export function formerPolicy(
+  policy: string,
+  before: { readonly cast: Cast; readonly workflow: Pick<Workflow, 'roles'> },
+  cast: Cast,
+): string | null {
+  if (before.cast.policies[policy] !== undefined) return policy;
+  const role = Object.keys(before.workflow.roles).find((each) => cast.roles[each] === policy);
+  return role === undefined ? null : before.cast.roles[role];
+}
+
 /** Policies name folders of a checkpoint. */
 const policyName = /^[\p{L}\p{N}][\p{L}\p{N} _-]*$/u;
 

@@ -76,15 +76,24 @@ export function withConfusion(
   );
 }
 
+/** Of the mean of at least two numbers. */
+function standardError(numbers: readonly number[]): number {
+  const middle = mean(numbers);
+  const squares = numbers.reduce((sum, number) => sum + (number - middle) ** 2, 0);
+  return Math.sqrt(squares / (numbers.length - 1) / numbers.length);
+}
+
 /** A dropped query counts as a wrong one: leaving it out would flatter. */
 export function evaluationOf(traces: readonly Trace[], metric: Metric): Evaluation {
-  const score = (name: string) => mean(traces.map((trace) => (trace.status === 'done' ? (trace.score[name] ?? 0) : 0)));
+  const each = (name: string) => traces.map((trace) => (trace.status === 'done' ? (trace.score[name] ?? 0) : 0));
+  const score = (name: string) => mean(each(name));
   const records = roleRecords(traces);
   return {
     f1: score('f1'),
     em: score('em'),
     score: score(metric),
     metric,
+    ...(traces.length > 1 ? { stderr: standardError(each(metric)) } : {}),
     ...roundsOf(traces.filter((trace) => trace.status === 'done')),
     legal: mean(records.map((record) => Number(record.legal))),
     n: traces.length,

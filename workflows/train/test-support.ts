@@ -144,7 +144,11 @@ export function toyEngine(): EngineApi {
     generate: async (_policy: string, requests: readonly GenerateRequest[]) => requests.map(say),
     update: async (_policy: string, records: readonly SettledRecord[], _settings: unknown, step: number) =>
       update(records, step),
+    memory: async () => ({ usedBytes: 1, peakBytes: 1, parts: {} }),
     forget: async () => kept.clear(),
+    /** Whatever was said, the weight itself stands as its log-probability. */
+    score: async (_policy: string, items: readonly { ids: readonly number[] }[]) =>
+      items.map(({ ids }) => ({ logprobs: ids.map(() => -weight), entropy: ids.map(() => 0) })),
     exportPolicy: async () => [{ name: 'weight', bytes: new TextEncoder().encode(JSON.stringify(weight)) }],
     importPolicy: async (_policy: string, files: Record<string, { bytes: Uint8Array }>) => {
       weight = JSON.parse(new TextDecoder().decode(files.weight.bytes)) as number;

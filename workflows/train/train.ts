@@ -163,6 +163,7 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
   const rolled = performance.now();
   const reports = await learn(context, traces, step);
   const updated = performance.now();
+  const { peakBytes } = await context.engine.memory();
   const due = (step + 1) % config.settings.evalEvery === 0 || step + 1 === config.settings.steps;
   const evaluated = due ? await evaluate(context, step + 1) : null;
   const ended = performance.now();
@@ -182,6 +183,7 @@ async function trainStep(context: TrainContext, step: number): Promise<StepMetri
       evalMs: ended - updated,
       stepMs,
       tokensPerSecond: (tokens / stepMs) * 1_000,
+      peakBytes,
       at: Date.now(),
     },
   };

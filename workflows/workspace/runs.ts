@@ -130,6 +130,19 @@ export async function readCheckpoint(store: Store, id: string, step: number): Pr
   return parseAs(checkpointSchema, await store.read(file), file);
 }
 
+/** Bytes of a checkpoint's files. */
+export async function checkpointBytes(store: Store, id: string, step: number): Promise<number> {
+  const sizesIn = async (folder: string): Promise<number> => {
+    const sizes = (await store.list(folder)).map(async (name) =>
+      name.endsWith('/')
+        ? sizesIn(`${folder}/${name.slice(0, -1)}`)
+        : ((await store.stat(`${folder}/${name}`))?.size ?? 0),
+    );
+    return (await Promise.all(sizes)).reduce((a, b) => a + b, 0);
+  };
+  return sizesIn(paths.checkpoint(id, step));
+}
+
 type Files = Record<string, { kind: 'bytes'; bytes: Uint8Array }>;
 
 async function checkpointFiles(store: Store, id: string, step: number, policy: string): Promise<Files> {

@@ -1,0 +1,128 @@
+/**
+ * The training lab on the page: a run is trained, branched from one of its checkpoints with another cast, and both are
+ * compared; runs wait in line, and the line outlives a reload. Things are found as a person finds them.
+ */
+import { expect, type Page } from '@playwright/test';
+import { words } from '../../renderer/words.ts';
+import { expectAccessible } from '../e2e-steps.ts';
+import { test } from './page.ts';
+
+const text = words.training;
+const dialog = text.branchDialog;
+
+test.use({ actionTimeout: 30_000 });
+
+async function openSetup(page: Page, address: string): Promise<void> {
+  await page.goto(`${address}#/training`);
+  await expect(page.getByRole('contentinfo')).not.toContainText(words.status.noDevice, { timeout: 60_000 });
+}
+
+/** Sets up a short run of the two-role team with nano and waits until it is done. */
+async function trainShortly(page: Page): Promise<void> {
+  const fields: [string, string][] = [
+    [text.fields.steps, '4'],
+    [text.fields.queries, '8'],
+    [text.fields.evalEvery, '2'],
+    [text.fields.evalLimit, '10'],
+    [text.fields.checkpointEvery, '2'],
+  ];
+  for (const [label, value] of fields) await page.getByLabel(label, { exact: true }).fill(value);
+  await expect(page.getByText(/of memory by formula/)).toBeVisible();
+  await page.getByRole('button', { name: text.start }).click();
+  await expect(page).toHaveURL(/#\/training\/.+/);
+  await expectState(page, words.job.states.done);
+}
+
+function expectState(page: Page, state: string): Promise<void> {
+  return expect(page.locator('.head .state')).toHaveText(state, { timeout: 240_000 });
+}
+
+type Changes = { cast?: string; name: string; steps: string };
+
+async function branch(page: Page, step: number | null, { cast, name, steps }: Changes): Promise<void> {
+  if (step === null) await page.getByRole('button', { name: text.branch, exact: true }).first().click();
+  else await page.getByRole('button', { name: text.branchFrom(step) }).click();
+  const shown = page.getByRole('dialog', { name: dialog.title });
+  if (cast !== undefined) await shown.getByLabel(text.fields.cast).selectOption(cast);
+  await shown.getByLabel(dialog.name).fill(name);
+  await shown.getByLabel(dialog.steps).fill(steps);
+  if (cast !== undefined) {
+    await expect(shown.getByRole('group', { name: dialog.weights })).toContainText('answerer');
+    await expectAccessible(page, 'the branch dialog');
+  }
+  await shown.getByRole('button', { name: dialog.start }).click();
+  await expect(page.getByRole('heading', { name, level: 1 })).toBeVisible({ timeout: 60_000 });
+}
+
+test('a run is branched from a checkpoint with another cast, and both are compared', async ({ page, address }) => {
+  test.setTimeout(600_000);
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  await openSetup(page, address);
+  await test.step('train', () => trainShortly(page));
+  await expect(page.getByRole('region', { name: text.checkpoints }).getByRole('row')).not.toHaveCount(0);
+  await expect(page.getByText(/of memory at most, .* by formula/)).toBeVisible();
+  await expectAccessible(page, 'Training, a run that is done');
+
+  await test.step('branch', async () => {
+    await branch(page, 4, { cast: 'separate', name: 'Two policies', steps: '6' });
+    await expectState(page, words.job.states.done);
+    await expect(page.getByRole('link', { name: /^Branched off .* at step 4$/ })).toBeVisible();
+    // The legend of the KL chart: the policy before the branch, and the two after it.
+    const kl = page.getByRole('figure', { name: words.chart.kl });
+    for (const policy of ['team', 'decomposer', 'answerer']) await expect(kl.locator('.legend')).toContainText(policy);
+  });
+
+  await test.step('compare', async () => {
+    await page.getByRole('link', { name: text.compareThis }).click();
+    await expect(page.getByRole('heading', { name: words.runs.title, level: 1 })).toBeVisible();
+    await expect(page.getByRole('checkbox', { checked: true })).toHaveCount(1);
+    await page.getByRole('checkbox', { name: /^Compare QD-Answer/ }).check();
+    await expect(page.getByRole('heading', { name: words.runs.curves })).toBeVisible();
+    await expect(page.getByRole('figure', { name: words.chart.f1 }).locator('.entry')).toHaveCount(2);
+    await expect(page.getByText(/\] on 10 questions: (a|no) clear difference/)).toBeVisible();
+    const settings = page.getByRole('group', { name: words.runs.settings });
+    await expect(settings.getByRole('rowheader', { name: 'settings.steps', exact: true })).toBeVisible();
+    await expect(settings.getByRole('rowheader', { name: 'cast.name', exact: true })).toBeVisible();
+    await expect(settings.getByRole('rowheader', { name: 'settings.queries', exact: true })).toHaveCount(0);
+    await page.getByLabel(words.chart.smoothing).selectOption('5');
+    await expectAccessible(page, 'the comparison');
+  });
+
+  await test.step('with the keyboard to the traces of a point', async () => {
+    const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.f1) });
+    await chart.focus();
+    await page.keyboard.press('Home');
+    await expect(chart).toHaveAttribute('aria-valuenow', '0');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('ArrowUp');
+    await page.keyboard.press('Enter');
+    await expect(page).toHaveURL(/#\/traces\/qd-answer-shared-[^/?]+\?step=0$/);
+    await expect(page.getByRole('listbox', { name: words.traces.list }).getByRole('option').first()).toBeVisible();
+  });
+  expect(problems).toEqual([]);
+});
+
+test('runs wait in line, and the line outlives a reload', async ({ page, address }) => {
+  test.setTimeout(600_000);
+  await openSetup(page, address);
+  await trainShortly(page);
+  await branch(page, null, { name: 'A long one', steps: '500' });
+  await expectState(page, words.job.states.running);
+  await page.getByRole('button', { name: text.branchFrom(4) }).waitFor();
+  await branch(page, 4, { name: 'A short one', steps: '5' });
+  await expectState(page, words.job.states.queued);
+  await expect(page.getByText(text.queued(0))).toBeVisible();
+  await expectAccessible(page, 'a run that waits');
+  await page.reload();
+  await expectState(page, words.job.states.queued);
+  await expect(page.getByText(text.held)).toBeVisible({ timeout: 60_000 });
+  await page.getByRole('button', { name: text.startNow }).click();
+  await expectState(page, words.job.states.done);
+  await page.getByRole('link', { name: /^A long one/ }).click();
+  await expectState(page, words.job.states.paused);
+  await page.getByRole('button', { name: text.resume, exact: true }).click();
+  await expectState(page, words.job.states.running);
+  await page.getByRole('button', { name: text.stop }).click();
+  await expectState(page, words.job.states.stopped);
+});
