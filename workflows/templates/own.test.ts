@@ -53,6 +53,7 @@ function hostAt(folder: string): Host {
     ...toyEngine(),
     open: async () => known,
     inspect: async () => ({ parameters: 1_000 }),
+    plan: async () => null,
     loadModel: async () => ({}),
     unloadModel: async () => {},
     createPolicy: async () => {},
