@@ -5,8 +5,8 @@
  */
 import path from 'node:path';
 import { UserError } from '../engine/errors.ts';
-import { huge } from '../renderer/testing/huge.ts';
 import { COMPARED_MAX } from '../renderer/training/compare.ts';
+import { huge } from '../renderer/testing/huge.ts';
 import { words } from '../renderer/words.ts';
 import { describeMachine, saveResults } from './results.ts';
 import { measureDisk } from './ui-disk.ts';
@@ -109,10 +109,9 @@ async function longTrace(stage: Stage): Promise<Measured> {
 
 async function charts(stage: Stage): Promise<Measured> {
   const { page } = stage;
-  const open = await opened(
-    stage,
-    `#/training?compare=${Array.from({ length: huge.runs }, (_, at) => `run${at}`).join(',')}`,
-    () => page.locator('.u-over').first().waitFor(),
+  const compared = Array.from({ length: Math.min(huge.runs, COMPARED_MAX) }, (_, at) => `run${at}`);
+  const open = await opened(stage, `#/training?compare=${compared.join(',')}`, () =>
+    page.locator('.u-over').first().waitFor(),
   );
   await page.waitForTimeout(1_000);
   const over = (await page.locator('.u-over').first().boundingBox())!;

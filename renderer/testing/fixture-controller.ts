@@ -365,8 +365,11 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     forks: async () => [],
     forkTrace: async () => [],
     stopAnswer: async () => {},
+    serviceKey: async () => 'missing',
+    keepServiceKey: async () => {},
     turns: async () => [],
     answerTurn: async () => {},
+    tryRewards: async (_workflow, _cast, trace) => trace,
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],
   };
