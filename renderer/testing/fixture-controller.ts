@@ -2,14 +2,7 @@
  * A controller with a fixed past, for looking at screens and for their tests: one finished run, one running, traces of
  * every kind. It computes nothing and is never part of the product's build.
  */
-import type {
-  ControllerApi,
-  ControllerEvents,
-  Download,
-  Job,
-  Note,
-  RunSummary,
-} from '../../workflows/protocol.ts';
+import type { ControllerApi, ControllerEvents, Download, Job, Note, RunSummary } from '../../workflows/protocol.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { presetCast } from '../../workflows/train/cast.ts';
