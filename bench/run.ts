@@ -8,7 +8,6 @@ import { benchCpu } from './cpu.ts';
 import { benchDecode } from './decode.ts';
 import { benchKernels } from './kernels.ts';
 import { benchTrain } from './train.ts';
-import { benchUi } from './ui.ts';
 
 const USAGE = `npm run bench -- cpu [--model FOLDER] [--devices wasm,wasm-stock,cpu] [--out FOLDER]
 npm run bench -- decode|kernels|train [--device webgpu] [--weights f16,q8,q4] [--json] [--out FOLDER]
@@ -19,7 +18,10 @@ npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
            with --weights also on weights less exact than float32
   kernels  its single kernels against the tfjs operations they replace
   ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
-  train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side`;
+  train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side
+
+npm run pack-bench -- FOLDER puts decode, kernels and train into one folder for a machine without a package registry:
+node FOLDER/run.mjs decode`;
 
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
@@ -52,7 +54,8 @@ async function main(): Promise<void> {
     case 'train':
       return benchTrain({ device: values.device, json: values.json, out: values.out });
     case 'ui':
-      return benchUi({ minutes: Number(values.minutes), json: values.json, out: values.out });
+      // It brings a browser and a bundler, which the packed folder leaves out.
+      return (await import('./ui.ts')).benchUi({ minutes: Number(values.minutes), json: values.json, out: values.out });
     default:
       throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels, train, ui`);
   }

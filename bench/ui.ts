@@ -1,24 +1,27 @@
 /**
- * The screens at their largest: a canvas of 500 nodes, a list of 100,000 traces, a trace of 2,000 records, charts of 20 runs
- * with 10,000 steps, and memory over a long session. Each figure has its limit; one that is beyond it is named and the
+ * The screens at their largest: a canvas of 500 nodes, a list of 100,000 traces, a trace of 2,000 records, charts of as many of
+ * 20 runs with 10,000 steps as stand side by side, and memory over a long session. Each figure has its limit; one that is beyond it is named and the
  * command fails.
  */
 import path from 'node:path';
 import { UserError } from '../engine/errors.ts';
-import { COMPARED_MAX } from '../renderer/training/compare.ts';
 import { huge } from '../renderer/testing/huge.ts';
+import { COMPARED_MAX } from '../renderer/training/compare.ts';
 import { words } from '../renderer/words.ts';
 import { describeMachine, saveResults } from './results.ts';
 import { measureDisk } from './ui-disk.ts';
-import { gesture, heapOf, opened, openStage, type Gesture, type Stage } from './ui-page.ts';
+import { gesture, heapOf, opened, openStage, type Gesture, type Opened, type Stage } from './ui-page.ts';
 
 export type UiOptions = { readonly minutes: number; readonly json: boolean; readonly out?: string | undefined };
 
 const FRAMES = 60;
-/** Milliseconds of a script's own processor time in a frame, milliseconds until a screen stands, MiB more after a session. */
+/**
+ * Milliseconds of a script's own processor time in a frame; milliseconds of its own until lists, traces and charts stand (a
+ * canvas is not held to it); MiB more after a session.
+ */
 const limits = { scriptMsPerFrame: 8, openMs: 1_000, sessionGrowthMiB: 16 } as const;
 
-type Measured = { readonly openMs: number; readonly gestures: Readonly<Record<string, Gesture>> };
+type Measured = { readonly open: Opened; readonly gestures: Readonly<Record<string, Gesture>> };
 
 export async function benchUi(options: UiOptions): Promise<void> {
   if (!(options.minutes > 0 && options.minutes <= 600))
@@ -31,7 +34,7 @@ export async function benchUi(options: UiOptions): Promise<void> {
       'canvas of 500 nodes': await canvas(stage),
       'list of 100,000 traces': await list(stage),
       'trace of 2,000 records': await longTrace(stage),
-      'charts of 20 runs with 10,000 steps': await charts(stage),
+      [`charts of ${COMPARED_MAX} of ${huge.runs} runs with 10,000 steps`]: await charts(stage),
     };
     const session = await longSession(stage, options.minutes);
     const beyond = beyondLimits(screens, disk, session);
@@ -47,9 +50,8 @@ export async function benchUi(options: UiOptions): Promise<void> {
 
 async function canvas(stage: Stage): Promise<Measured> {
   const { page } = stage;
-  const openMs = await opened(
-    () => stage.go('#/team/huge'),
-    () => page.getByText(`${huge.nodes} nodes`).or(page.locator('.graph .card').first()).first().waitFor(),
+  const open = await opened(stage, '#/team/huge', () =>
+    page.getByText(`${huge.nodes} nodes`).or(page.locator('.graph .card').first()).first().waitFor(),
   );
   await page.waitForTimeout(1_000);
   const box = (await page.locator('.graph .canvas').boundingBox())!;
@@ -66,16 +68,13 @@ async function canvas(stage: Stage): Promise<Measured> {
   const drag = await gesture(stage, FRAMES, (at) => page.mouse.move(x + 3 * (at + 1), y + 2 * (at + 1)));
   await page.mouse.up();
   const zoom = await gesture(stage, FRAMES / 2, (at) => page.mouse.wheel(0, at % 2 === 0 ? 40 : -40));
-  return { openMs, gestures: { pan, drag, zoom } };
+  return { open, gestures: { pan, drag, zoom } };
 }
 
 async function list(stage: Stage): Promise<Measured> {
   const { page } = stage;
   const rows = page.getByRole('listbox', { name: words.traces.list });
-  const openMs = await opened(
-    () => stage.go('#/traces/run0'),
-    () => rows.getByRole('option').first().waitFor(),
-  );
+  const open = await opened(stage, '#/traces/run0', () => rows.getByRole('option').first().waitFor());
   await page.mouse.move(600, 500);
   const scroll = await gesture(stage, FRAMES, () => page.mouse.wheel(0, 900));
   const jump = await gesture(stage, 20, (at) =>
@@ -84,16 +83,13 @@ async function list(stage: Stage): Promise<Measured> {
       .first()
       .evaluate((element, to) => (element.scrollTop = to), ((at * 37) % 100) * 27_000),
   );
-  return { openMs, gestures: { scroll, jump } };
+  return { open, gestures: { scroll, jump } };
 }
 
 async function longTrace(stage: Stage): Promise<Measured> {
   const { page } = stage;
   const text = words.traces;
-  const openMs = await opened(
-    () => stage.go('#/traces/run0/long'),
-    () => page.getByText(`of ${huge.records}`).first().waitFor(),
-  );
+  const open = await opened(stage, '#/traces/run0/long', () => page.getByText(`of ${huge.records}`).first().waitFor());
   await page
     .locator('h1')
     .first()
@@ -108,14 +104,14 @@ async function longTrace(stage: Stage): Promise<Measured> {
   await page.waitForTimeout(500);
   const stepGraph = await gesture(stage, FRAMES / 2, () => page.keyboard.press('ArrowRight'));
   await page.getByRole('button', { name: text.views.lanes, exact: true }).click();
-  return { openMs, gestures: { step, lanes, text: reading, stepGraph } };
+  return { open, gestures: { step, lanes, text: reading, stepGraph } };
 }
 
 async function charts(stage: Stage): Promise<Measured> {
   const { page } = stage;
-  const compared = Array.from({ length: Math.min(huge.runs, COMPARED_MAX) }, (_, at) => `run${at}`);
-  const openMs = await opened(
-    () => stage.go(`#/training?compare=${compared.join(',')}`),
+  const open = await opened(
+    stage,
+    `#/training?compare=${Array.from({ length: huge.runs }, (_, at) => `run${at}`).join(',')}`,
     () => page.locator('.u-over').first().waitFor(),
   );
   await page.waitForTimeout(1_000);
@@ -123,7 +119,7 @@ async function charts(stage: Stage): Promise<Measured> {
   const cursor = await gesture(stage, FRAMES, (at) =>
     page.mouse.move(over.x + 4 + ((over.width - 8) * at) / FRAMES, over.y + over.height / 2),
   );
-  return { openMs, gestures: { cursor } };
+  return { open, gestures: { cursor } };
 }
 
 export type Session = { readonly minutes: number; readonly rounds: number; readonly heapMiB: readonly number[] };
@@ -166,8 +162,8 @@ function growth({ heapMiB }: Session): number {
 type Disk = Awaited<ReturnType<typeof measureDisk>>;
 
 function beyondLimits(screens: Readonly<Record<string, Measured>>, disk: Disk, session: Session): string[] {
-  const found = Object.entries(screens).flatMap(([name, { openMs, gestures }]) => [
-    ...(openMs > limits.openMs ? [`${name} opened in ${openMs} ms`] : []),
+  const found = Object.entries(screens).flatMap(([name, { open, gestures }]) => [
+    ...(open.ownMs > limits.openMs && !name.startsWith('canvas') ? [`${name}: ${open.ownMs} ms to open`] : []),
     ...Object.entries(gestures).flatMap(([move, { scriptP95Ms }]) =>
       scriptP95Ms > limits.scriptMsPerFrame ? [`${name}, ${move}: ${scriptP95Ms} ms of script a frame`] : [],
     ),
@@ -179,8 +175,8 @@ function beyondLimits(screens: Readonly<Record<string, Measured>>, disk: Disk, s
 }
 
 function report(screens: Readonly<Record<string, Measured>>, disk: Disk, session: Session): string {
-  const lines = Object.entries(screens).flatMap(([name, { openMs, gestures }]) => [
-    `${name}: open ${openMs} ms (limit ${limits.openMs})`,
+  const lines = Object.entries(screens).flatMap(([name, { open, gestures }]) => [
+    `${name}: opened with ${open.ownMs} ms of its own (limit ${limits.openMs}), ${open.clockMs} by the clock`,
     ...Object.entries(gestures).map(
       ([move, one]) =>
         `  ${move.padEnd(10)} script ${one.scriptMeanMs} ms a frame, 95 % below ${one.scriptP95Ms} (limit ${limits.scriptMsPerFrame}), layout ${one.layoutMeanMs}`,

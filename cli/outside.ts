@@ -1,11 +1,12 @@
 /** What the terminal offers beyond its engine: services elsewhere, with keys from the environment, and the person at the keyboard. */
 import { createInterface } from 'node:readline/promises';
 import type { Outside, PersonTurn } from '../workflows/run/answering.ts';
+import { postWith } from '../workflows/run/endpoint-post.ts';
 import { openWeb } from '../workflows/tools/web.node.ts';
 
 export function terminalOutside(): Outside {
   return {
-    network: { fetch: (url, init) => fetch(url, init), secret: (name) => process.env[name] },
+    network: { post: postWith(fetch, (name) => process.env[name]) },
     web: openWeb(),
     ...(process.stdin.isTTY ? { ask } : {}),
   };

@@ -6,6 +6,7 @@
 import { BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
 import { connect, type Wire } from '../engine/wire.ts';
 import type { ControllerApi, ControllerEvents, DownloadApi } from '../workflows/protocol.ts';
+import { serveServices, type Services } from '../workflows/run/services.port.ts';
 import { serveStore } from '../workflows/workspace/store.port.ts';
 import type { Store } from '../workflows/workspace/store.ts';
 import { origin } from './pages.ts';
@@ -47,10 +48,16 @@ function controllerOver(port: MessagePortMain): ControllerApi {
   });
 }
 
+/** What the main process answers for the controller: the folder, services elsewhere, models on their way here. */
+type HostPlaces = {
+  store: Store;
+  services: Services;
+  openDownloads: (onDownload: ControllerEvents['onDownload']) => DownloadApi;
+};
+
 export async function openHostWindow(
   preload: string,
-  store: Store,
-  openDownloads: (onDownload: ControllerEvents['onDownload']) => DownloadApi,
+  { store, services, openDownloads }: HostPlaces,
   onFailure: (reason: string) => void,
 ): Promise<HostWindow> {
   const window = new BrowserWindow({
@@ -74,11 +81,13 @@ export async function openHostWindow(
   await window.loadURL(`${origin}/host.html`);
   await ready;
 
-  const send = (type: 'troupe-store' | 'troupe-client', port: MessagePortMain): void =>
-    window.webContents.postMessage(type, null, [port]);
+  const send = (type: 'troupe-store' | 'troupe-client', ...ports: MessagePortMain[]): void =>
+    window.webContents.postMessage(type, null, ports);
   const storage = new MessageChannelMain();
   serveStore(store, wireOf(storage.port1), openDownloads);
-  send('troupe-store', storage.port2);
+  const elsewhere = new MessageChannelMain();
+  serveServices(services, wireOf(elsewhere.port1));
+  send('troupe-store', storage.port2, elsewhere.port2);
   const own = new MessageChannelMain();
   send('troupe-client', own.port2);
   return { window, addClient: (port) => send('troupe-client', port), controller: controllerOver(own.port1) };

@@ -4,17 +4,20 @@
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { app, crashReporter, dialog, session, shell, type BrowserWindow } from 'electron';
+import { app, crashReporter, dialog, safeStorage, session, shell, type BrowserWindow } from 'electron';
 import type { News } from '../renderer/app/news.ts';
 import { words } from '../renderer/words.ts';
 import { openDownloads } from '../workflows/download/downloads.node.ts';
+import type { ControllerEvents } from '../workflows/protocol.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 import { keepReport, watchSession, type Watch } from './crash-report.ts';
 import { openDocuments } from './documents.ts';
 import { openHostWindow, type HostWindow } from './host-window.ts';
+import { openKeys } from './keys.ts';
 import { filesNamed } from './open-files.ts';
 import { registerScheme, servePages } from './protocol.ts';
 import { denyByDefault, guardEveryPage } from './security.ts';
+import { openServices } from './services.ts';
 import { movingJobs, settleJobs, within } from './settle.ts';
 import { hasFeed, watchUpdates } from './updates.ts';
 import { openWindow, type ScreenWindow } from './window.ts';
@@ -76,6 +79,19 @@ async function mayClose(target: BrowserWindow): Promise<boolean> {
     detail: text.detail,
     buttons: [text.quit, text.keep],
     defaultId: 0,
+    cancelId: 1,
+  });
+  return response === 0;
+}
+
+/** A team's file may come from anyone, so the person says where its words may go, and with which key. */
+async function mayAsk(origin: string, keyFrom: string | undefined): Promise<boolean> {
+  const { response } = await dialog.showMessageBox({
+    type: 'question',
+    message: `A role of this team is played by ${origin}. Send it what the role is asked?`,
+    detail: keyFrom === undefined ? 'It is sent no key.' : `It is sent the key ${keyFrom}.`,
+    buttons: ['Send until Troupe ends', 'Do not send'],
+    defaultId: 1,
     cancelId: 1,
   });
   return response === 0;
@@ -152,13 +168,15 @@ async function start(): Promise<void> {
   const workspace = process.env.TROUPE_WORKSPACE || join(app.getPath('documents'), 'Troupe');
   await mkdir(workspace, { recursive: true });
   const store = openNodeStore(workspace);
+  const keys = openKeys(join(app.getPath('userData'), 'keys.json'), safeStorage, process.env);
   const token = process.env.HF_TOKEN;
-  host = await openHostWindow(
-    join(__dirname, 'host-preload.cjs'),
+  const places = {
     store,
-    (onDownload) => openDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
-    fail,
-  );
+    services: openServices(keys, mayAsk),
+    openDownloads: (onDownload: ControllerEvents['onDownload']) =>
+      openDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
+  };
+  host = await openHostWindow(join(__dirname, 'host-preload.cjs'), places, fail);
   void host.controller.jobs().then(() => (answered = true));
   show();
   openFiles = documents.open;

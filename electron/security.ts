@@ -21,7 +21,7 @@ export function denyByDefault(session: Session): void {
   session.webRequest.onBeforeRequest((details, answer) => answer({ cancel: !isAllowedRequest(details.url) }));
 }
 
-/** The workbench fetches nothing from the network: models and data come from files. */
+/** Pages fetch nothing from the network; services that play roles are asked by the main process (services.ts). */
 function isAllowedRequest(address: string): boolean {
   return (
     isOurs(address) || address.startsWith('blob:app://troupe/') || /^(data|devtools|chrome-extension):/.test(address)

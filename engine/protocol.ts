@@ -204,6 +204,8 @@ export type SettledRecord = {
   readonly reward: number;
   readonly role: string;
   readonly turn: number;
+  /** Which of several calls side by side it is, at a node that asks its role more than once at a visit. */
+  readonly copy?: number;
   /** What its samples have in common: the query. The setting `group` says who within it is compared. */
   readonly group: string;
 };

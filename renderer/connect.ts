@@ -19,7 +19,7 @@ export function controllerPort(onFailure: (reason: string) => void): Promise<Mes
 
 function portFromWorker(onFailure: (reason: string) => void): MessagePort {
   const { port1, port2 } = new MessageChannel();
-  startControllerWorker(null, onFailure).connect(port2);
+  startControllerWorker([], onFailure).connect(port2);
   return port1;
 }
 

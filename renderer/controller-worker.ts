@@ -1,12 +1,13 @@
 /**
- * Starts the controller's worker and hands it ports. The first message opens it: `{type: 'open', store?}` with the port of
- * the desktop's file store where there is one (without it the worker keeps its workspace in the browser's private file
- * system). Each further message `{type: 'client', port}` connects one screen.
+ * Starts the controller's worker and hands it ports. The first message opens it: `{type: 'open', store, services}` with the
+ * ports of the desktop's file store and of the services it asks, where there are any (without them the worker keeps its
+ * workspace in the browser's private file system). Each further message `{type: 'client', port}` connects one screen.
  */
 export type ControllerWorker = { connect(port: MessagePort): void };
 
+/** `ports` are the desktop's, store and services, or none. */
 export function startControllerWorker(
-  store: MessagePort | null,
+  ports: readonly MessagePort[],
   onFailure: (reason: string) => void,
 ): ControllerWorker {
   const worker = new Worker(new URL('../workflows/controller.worker.ts', import.meta.url), {
@@ -14,6 +15,7 @@ export function startControllerWorker(
     name: 'controller',
   });
   worker.addEventListener('error', (event) => onFailure(event.message || 'the controller could not be started'));
-  worker.postMessage({ type: 'open', store }, store ? [store] : []);
+  const [store, services] = ports as readonly (MessagePort | undefined)[];
+  worker.postMessage({ type: 'open', store: store ?? null, services: services ?? null }, [...ports]);
   return { connect: (port) => worker.postMessage({ type: 'client', port }, [port]) };
 }

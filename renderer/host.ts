@@ -4,7 +4,7 @@
  *
  * Messages, all through `window.postMessage` between this page and its own preload script:
  *   page → preload   {type: 'troupe-host-ready'}            once, when the page listens
- *   preload → page   {type: 'troupe-store'}   + ports[0]    once: the main process answers the Store interface there
+ *   preload → page   {type: 'troupe-store'}   + ports       once: the main process answers Store at the first, Services at the second
  *   preload → page   {type: 'troupe-client'}  + ports[0]    for every visible window that connects or reloads
  *   page → preload   {type: 'troupe-host-failed', reason}   the worker could not start
  */
@@ -21,7 +21,7 @@ window.addEventListener('message', (event: MessageEvent) => {
   const port = event.ports[0];
   if (event.source !== window || !port) return;
   if (event.data?.type === 'troupe-store' && !controller) {
-    controller = startControllerWorker(port, (reason) => tell({ type: 'troupe-host-failed', reason }));
+    controller = startControllerWorker(event.ports, (reason) => tell({ type: 'troupe-host-failed', reason }));
     for (const client of waiting.splice(0)) controller.connect(client);
   }
   if (event.data?.type === 'troupe-client') {

@@ -98,6 +98,29 @@ export async function stepThroughATrace(page: Page): Promise<void> {
   await expect(page.getByRole('heading', { name: text.prompt })).toBeVisible();
   await expect(page.getByRole('heading', { name: text.output })).toBeVisible();
   await expectAccessible(page, 'Traces');
+  await lookRound(page);
+}
+
+/** The other views of a trace, a tag that the list then knows, and every filter in sight. */
+async function lookRound(page: Page): Promise<void> {
+  const text = words.traces;
+  const view = (name: string): Promise<void> => page.getByRole('button', { name, exact: true }).click();
+  await view(text.views.lanes);
+  await page.getByText(text.moreFilters(0)).click();
+  await page.getByText(text.chooseColumns, { exact: true }).click();
+  await page.getByText(text.compare.title).click();
+  await page.getByText(text.notes.add).first().click();
+  await page.getByRole('textbox', { name: text.notes.of(text.notes.trace) }).fill('the first one');
+  await page.getByRole('combobox', { name: text.notes.tagsOf(text.notes.trace) }).fill('seen');
+  await page.keyboard.press('Enter');
+  await page.getByRole('combobox', { name: text.tag }).selectOption('seen');
+  await expect(page.getByText(text.total('1'), { exact: true })).toBeVisible();
+  await expectAccessible(page, 'Traces, lanes and filters');
+  await page.getByRole('button', { name: text.clearFilters }).click();
+  await page.getByText(text.moreFilters(0)).click();
+  await view(text.views.text);
+  await expectAccessible(page, 'Traces, text');
+  await view(text.views.graph);
 }
 
 /** Gives each role a policy of its own, then moves one by dragging and back by keyboard. */

@@ -2,7 +2,7 @@
  * The controller: what stands behind every screen and every terminal command. It joins the workspace, the engine, the
  * runner and the training loop, and owns the jobs. It knows no tensors and draws nothing.
  */
-import type { UserError } from '../engine/errors.ts';
+import { UserError } from '../engine/errors.ts';
 import type { ChatMessage, ModelInfo, SftReport } from '../engine/protocol.ts';
 import { composeBranch, learnedAt, writeBranch } from './controller/branch.ts';
 import { checkRunId, composeRun, newRunId } from './controller/compose.ts';
@@ -21,6 +21,7 @@ import { runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
+import { settleRewards } from './rewards/javascript.ts';
 import type { Cast } from './schema/cast.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
@@ -207,6 +208,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await checkKept(request.run);
       return scoreRecord({ request, origin: await originOf(store, request.run, request.trace), store, room });
     },
+    tryRewards: settleRewards,
     notes: async (run) => {
       await checkKept(run);
       return [...(await readNotes(store, run)).list];
@@ -237,6 +239,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
       asked.stopped = true;
       turns.cancel(ANSWER);
       await (await room.engine()).cancel(ANSWER);
+    },
+    serviceKey: async (url, name) => host.keys?.keyPlace(url, name) ?? 'nowhere',
+    keepServiceKey: async (url, name, key) => {
+      if (!host.keys) throw new UserError(`Keys are not kept here; set ${name} in the environment of the terminal`);
+      await host.keys.keepKey(url, name, key);
     },
     turns: async () => turns.waiting(),
     answerTurn: async (id, text) => turns.answer(id, text),

@@ -1,6 +1,7 @@
 /**
  * The controller in a Web Worker, for the page and for the desktop's hidden window. The first message opens it:
- * `{type: 'open', store}` with a port that serves the workspace, or null for the browser's private file system; each
+ * `{type: 'open', store, services}` with ports that serve the workspace and the services that may play roles, or null for the
+ * browser's private file system and no services; each
  * `{type: 'client', port}` connects one screen. The engine runs in a worker of this worker.
  */
 import { webWire } from '../engine/client.ts';
@@ -11,13 +12,15 @@ import { controllerEvents } from './controller-client.ts';
 import { createController } from './controller.ts';
 import type { Host } from './controller/host.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
+import { connectServices, type Services } from './run/services.port.ts';
 import './tools/sandbox/register.web.ts';
 import { rememberedDevice } from './workspace/remembered.ts';
 import { openOpfsStore } from './workspace/store.opfs.ts';
 import { connectStore } from './workspace/store.port.ts';
 import type { Store } from './workspace/store.ts';
 
-type Opening = { type: 'open'; store: MessagePort | null } | { type: 'client'; port: MessagePort };
+type Opening =
+  { type: 'open'; store: MessagePort | null; services: MessagePort | null } | { type: 'client'; port: MessagePort };
 type Screen = { [name in keyof ControllerEvents]: (...args: Parameters<ControllerEvents[name]>) => unknown };
 
 const nanoFiles = [
@@ -38,7 +41,7 @@ async function blobOf(store: Store, path: string): Promise<FileRef> {
   return { kind: 'blob', blob: new Blob(parts) };
 }
 
-function hostOf(store: Store, downloads?: Host['downloads']): Host {
+function hostOf(store: Store, desktop: { downloads?: Host['downloads']; services?: Services }): Host {
   // Workers are built into assets/, one level below the pages; models/ stands beside the pages.
   const nano = new URL(import.meta.env.DEV ? '/models/nano/' : '../models/nano/', self.location.href);
   return {
@@ -55,7 +58,8 @@ function hostOf(store: Store, downloads?: Host['downloads']): Host {
     },
     remembered: rememberedDevice(store),
     screens: true,
-    ...(downloads ? { downloads } : {}),
+    ...(desktop.services ? { outside: { network: { post: desktop.services.post } }, keys: desktop.services } : {}),
+    ...(desktop.downloads ? { downloads: desktop.downloads } : {}),
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };
 }
@@ -70,10 +74,11 @@ const tellAll = Object.fromEntries(
 
 let controller: Promise<ControllerApi> | null = null;
 
-async function open(port: MessagePort | null): Promise<ControllerApi> {
-  if (!port) return createController(hostOf(await openOpfsStore()), tellAll);
+async function open(port: MessagePort | null, services: MessagePort | null): Promise<ControllerApi> {
+  if (!port) return createController(hostOf(await openOpfsStore(), {}), tellAll);
   const { store, downloads } = connectStore(webWire(port));
-  return createController(hostOf(store, downloads), tellAll);
+  const desktop = { downloads, ...(services ? { services: connectServices(webWire(services)) } : {}) };
+  return createController(hostOf(store, desktop), tellAll);
 }
 
 /** A client's calls wait until the controller stands. */
@@ -89,6 +94,6 @@ function serve(port: MessagePort): void {
 }
 
 self.addEventListener('message', (event: MessageEvent<Opening>) => {
-  if (event.data.type === 'open') controller ??= open(event.data.store);
+  if (event.data.type === 'open') controller ??= open(event.data.store, event.data.services);
   else serve(event.data.port);
 });

@@ -196,6 +196,9 @@ export type Note = { trace: string; record?: string; text: string; tags: string[
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
+/** Where the key of a service is found; `nowhere` where services are not asked at all. */
+export type KeyPlace = 'environment' | 'kept' | 'missing' | 'nowhere';
+
 export type DownloadState = 'listing' | 'running' | 'waiting' | 'checking' | 'paused' | 'failed' | 'done';
 
 /** A model on its way here. */
@@ -278,6 +281,8 @@ export type ControllerApi = DownloadApi & {
     record: string;
     step: number;
   }): Promise<{ logprobs: number[]; entropy: number[] }>;
+  /** A finished trace with the rewards that a workflow's rules give it now. */
+  tryRewards(workflow: Workflow, cast: Cast, trace: Trace): Promise<Trace>;
   /** Every note of a run, the latest of each trace and record. */
   notes(run: string): Promise<Note[]>;
   /** Puts a note on a trace or a record in place of the one there; without text and tags it takes it away. */
@@ -298,6 +303,10 @@ export type ControllerApi = DownloadApi & {
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;
+  /** Where the key of this name for the service at this address is found. */
+  serviceKey(url: string, name: string): Promise<KeyPlace>;
+  /** Gives the key of a service to the system's key store. */
+  keepServiceKey(url: string, name: string, key: string): Promise<void>;
   /** Turns of roles that a person plays, in the order they came; `onTurns` tells of every change. */
   turns(): Promise<Turn[]>;
   answerTurn(id: string, text: string): Promise<void>;

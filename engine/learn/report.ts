@@ -46,6 +46,7 @@ export function reportOf(finished: Finished): Pick<UpdateReport, 'metrics' | 'ro
       ...tally.role(role),
       ...recordMetrics(finished, members),
       ...(roleGradients?.norms[role] === undefined ? {} : { 'gradient/norm': roleGradients.norms[role] }),
+      ...(roleGradients?.copies[role] === undefined ? {} : { 'gradient/copies': roleGradients.copies[role] }),
     };
   return { metrics, roles, tokens: all.map((r) => arraysOf(finished, r)), trainedTokens: starts[records.length] };
 }

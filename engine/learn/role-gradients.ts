@@ -1,6 +1,6 @@
 /**
- * Each role's own part of the gradient on a policy that plays several: its norm, and the cosine between every two roles'
- * parts. It looks at the first mini-batch of a step before anything is updated, with the weights that mini-batch gives its
+ * Each role's own part of the gradient on a policy: its norm, the cosine between every two roles' parts, and among the
+ * copies of a role that speak side by side (three voters) the mean cosine of every two copies' parts. It looks at the first mini-batch of a step before anything is updated, with the weights that mini-batch gives its
  * tokens, so that the parts add up to the mini-batch's policy gradient. It changes nothing that is learned.
  */
 import type { Policy, Segment, Trainable } from '../model/policy.ts';
@@ -11,16 +11,31 @@ import { miniBatchGradient, type MiniBatch } from './ppo-step.ts';
 import type { TrainRecord } from './records.ts';
 import { membersOf } from './whiten.ts';
 
-/** All roles' gradients lie in memory at once to be compared; above this they are not measured. */
+/** All gradients lie in memory at once to be compared; above this they are not measured. */
 const MAX_BYTES = 512 * 2 ** 20;
+/** Copies beyond these are counted to the first ones again. */
+const MAX_COPIES = 8;
 
 export type RoleGradients = {
   readonly norms: Readonly<Record<string, number>>;
   /** By "one~other", names in alphabetical order; pairs with an empty gradient are left out. */
   readonly cosines: Readonly<Record<string, number>>;
+  /** By role: the mean cosine between its copies; roles without copies are left out. */
+  readonly copies: Readonly<Record<string, number>>;
 };
 
-const NONE: RoleGradients = { norms: {}, cosines: {} };
+type Copied = { readonly role: string; readonly copy?: number };
+
+/** One part a role, or one a copy where the role has several. */
+function partsOf(records: readonly Copied[]): Map<string, string[]> {
+  const parts = new Map<string, Set<string>>();
+  for (const record of records) parts.set(record.role, (parts.get(record.role) ?? new Set()).add(partOf(record)));
+  return new Map([...parts].sort(([a], [b]) => (a < b ? -1 : 1)).map(([role, own]) => [role, [...own].sort()]));
+}
+
+function partOf({ role, copy = 0 }: Copied): string {
+  return `${role}#${copy % MAX_COPIES}`;
+}
 
 /** Whether there is anything to compare at this step, and room for it. */
 export function roleGradientsDue(
@@ -30,8 +45,8 @@ export function roleGradientsDue(
   step: number,
 ): boolean {
   if (every === 0 || step % every !== 0) return false;
-  const roles = new Set(records.map(({ role }) => role)).size;
-  return roles > 1 && roles * trainable.size * Float32Array.BYTES_PER_ELEMENT <= MAX_BYTES;
+  const parts = [...partsOf(records).values()].flat().length;
+  return parts > 1 && parts * trainable.size * Float32Array.BYTES_PER_ELEMENT <= MAX_BYTES;
 }
 
 /** `mini.inputs.weights` must be filled for the whole mini-batch. The value loss is left out: only the trunk is shared. */
@@ -41,17 +56,18 @@ export async function measureRoleGradients(
   mini: MiniBatch,
   notes: string[],
   hooks: Hooks,
-): Promise<RoleGradients> {
-  const byRole = membersOf(mini.members.map((r) => records[r].role));
-  if (byRole.size < 2 || mini.criticOnly) return NONE;
-  const roles = [...byRole.keys()].sort();
+): Promise<RoleGradients | null> {
+  const roles = partsOf(mini.members.map((r) => records[r]));
+  const parts = [...roles.values()].flat();
+  if (parts.length < 2 || mini.criticOnly) return null;
+  const byPart = membersOf(mini.members.map((r) => partOf(records[r])));
   const gradients = new Map<string, Float32Array>();
-  for (const [done, role] of roles.entries()) {
-    hooks.onProgress('role gradients', done, roles.length);
-    const members = byRole.get(role)!.map((i) => mini.members[i]);
-    gradients.set(role, await gradientOf(policy, records, { ...mini, members }, notes, hooks));
+  for (const [done, part] of parts.entries()) {
+    hooks.onProgress('role gradients', done, parts.length);
+    const members = byPart.get(part)!.map((i) => mini.members[i]);
+    gradients.set(part, await gradientOf(policy, records, { ...mini, members }, notes, hooks));
   }
-  return compare(gradients);
+  return compare(roles, gradients);
 }
 
 async function gradientOf(
@@ -85,18 +101,39 @@ function sharedPart(whole: Float32Array, layout: readonly Segment[]): Float32Arr
   return whole;
 }
 
-function compare(gradients: ReadonlyMap<string, Float32Array>): RoleGradients {
-  const roles = [...gradients.keys()];
-  const norms = Object.fromEntries(
-    roles.map((role) => [role, Math.sqrt(dot(gradients.get(role)!, gradients.get(role)!))]),
-  );
+function compare(
+  roles: ReadonlyMap<string, readonly string[]>,
+  gradients: ReadonlyMap<string, Float32Array>,
+): RoleGradients {
+  const copies: Record<string, number> = {};
+  const whole = new Map<string, Float32Array>();
+  for (const [role, parts] of roles) {
+    const own = parts.map((part) => gradients.get(part)!);
+    const between = Object.values(cosinesOf(new Map(parts.map((part, i) => [part, own[i]]))));
+    if (between.length > 0) copies[role] = between.reduce((sum, each) => sum + each, 0) / between.length;
+    whole.set(role, own.length === 1 ? own[0] : added(own));
+  }
+  const norms = Object.fromEntries([...whole].map(([role, own]) => [role, Math.sqrt(dot(own, own))]));
+  return { norms, cosines: cosinesOf(whole), copies };
+}
+
+/** Of every two, by "one~other"; one without length has none. */
+function cosinesOf(gradients: ReadonlyMap<string, Float32Array>): Record<string, number> {
   const cosines: Record<string, number> = {};
-  for (const [i, one] of roles.entries())
-    for (const other of roles.slice(i + 1)) {
-      const both = norms[one] * norms[other];
-      if (both > 0) cosines[`${one}~${other}`] = dot(gradients.get(one)!, gradients.get(other)!) / both;
+  const all = [...gradients].map(([name, own]) => ({ name, own, norm: Math.sqrt(dot(own, own)) }));
+  for (const [i, one] of all.entries())
+    for (const other of all.slice(i + 1)) {
+      const both = one.norm * other.norm;
+      if (both > 0) cosines[`${one.name}~${other.name}`] = dot(one.own, other.own) / both;
     }
-  return { norms, cosines };
+  return cosines;
+}
+
+/** Gradients add up: the copies' make the role's. */
+function added(parts: readonly Float32Array[]): Float32Array {
+  const sum = new Float32Array(parts[0].length);
+  for (const part of parts) for (let i = 0; i < sum.length; i++) sum[i] += part[i];
+  return sum;
 }
 
 function dot(a: Float32Array, b: Float32Array): number {

@@ -205,6 +205,20 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     expect((await run(make(), { roleGradients: 2 }, undefined, 1)).roles['asks']).not.toHaveProperty('gradient/norm');
   });
 
+  it('copies of one role are compared as two roles would be, and make the role’s gradient together', async () => {
+    const settings = { valueCoef: 0, estimator: 'dr-grpo', group: 'query', miniBatches: 1, whiten: 'none', roleGradients: 1 } as const; // prettier-ignore
+    const apart = await run(make(), settings, someRecords());
+    const copied = someRecords().map((record) => ({ ...record, role: 'votes', copy: record.role === 'asks' ? 0 : 1 }));
+    const together = await run(make(), settings, copied);
+    const cosine = apart.metrics['gradient/cosine/answers~asks'];
+    const [a, b] = [apart.roles['answers']['gradient/norm'], apart.roles['asks']['gradient/norm']];
+    const { 'gradient/copies': copies, 'gradient/norm': norm } = together.roles['votes'];
+    expect(copies).toBeCloseTo(cosine, 5);
+    expect(norm / Math.sqrt(a * a + b * b + 2 * a * b * cosine)).toBeCloseTo(1, 4);
+    expect(together.metrics).not.toHaveProperty('gradient/cosine/votes~votes');
+    expect(apart.roles['asks']).not.toHaveProperty('gradient/copies');
+  });
+
   it.each(['gae', 'grpo', 'dr-grpo', 'rloo', 'reinforce'] as const)(
     'estimator %s trains with every place of KL',
     async (estimator) => {

@@ -60,7 +60,7 @@ export class Session {
   readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
-  readonly singleTraces = new Map<string, Trace>();
+  readonly singleTraces = new SvelteMap<string, Trace>();
   /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
   arrivals = $state.raw<(string | null)[]>([]);
   /** Models on their way here, by name; null where this place downloads none. */

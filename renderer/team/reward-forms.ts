@@ -1,15 +1,11 @@
-/** Rewards as a form: what each kind of value starts as, and what the rules would have given in a run that is there already. */
-import { UserError } from '../../engine/errors.ts';
-import { assignRewards } from '../../workflows/rewards/assign.ts';
-import type { Cast } from '../../workflows/schema/cast.ts';
+/** Rewards as a form: what each kind of value starts as, and what the rules gave in a run that they were tried on. */
 import { rewardRuleSchema, type RewardRule, type RewardValue, type Series } from '../../workflows/schema/reward.ts';
 import type { AssignedReward, Trace } from '../../workflows/schema/trace.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
-import { words } from '../words.ts';
 import { freeName } from './names.ts';
 import { portsOf } from './ports.ts';
 
-export const valueKinds = ['score', 'own', 'last', 'change', 'cel'] as const;
+export const valueKinds = ['score', 'own', 'last', 'change', 'cel', 'javascript'] as const;
 export type ValueKind = (typeof valueKinds)[number];
 
 /** Every series a rule can read: a role's or a node's port, as it is written in a choice. */
@@ -40,6 +36,8 @@ export function valueOfKind(kind: ValueKind, workflow: Workflow): RewardValue {
       return { kind, of, metric: 'f1', start: 0 };
     case 'cel':
       return { kind, expression: 'score.f1' };
+    case 'javascript':
+      return { kind, source: '({ score }) => score.f1', timeMs: 1_000, memoryMb: 64 };
     default:
       return kind satisfies never;
   }
@@ -92,23 +90,11 @@ export type Tried = {
   readonly problem: string | null;
 };
 
-/** A reward in JavaScript is computed in the sandbox, by the controller and not on the screen. */
-function notHere({ id }: RewardRule): never {
-  throw new UserError(words.team.rewards.sandboxed(id));
-}
-
-/** What each record of a trace would have received under the rules as they are now. */
-export function tryOn(workflow: Workflow, cast: Cast, trace: Trace): Tried {
-  try {
-    const given = assignRewards(workflow, cast, trace, notHere);
-    const rows = given.records.flatMap((record) =>
-      record.reward === undefined
-        ? []
-        : [{ record: record.id, title: record.title || record.node, total: record.reward, rewards: record.rewards }],
-    );
-    return { rows, problem: null };
-  } catch (failure) {
-    if (!(failure instanceof UserError)) throw failure;
-    return { rows: [], problem: failure.message };
-  }
+/** The records of a trace that received a reward, each with its terms. */
+export function received(trace: Trace): Tried['rows'] {
+  return trace.records.flatMap((record) =>
+    record.reward === undefined
+      ? []
+      : [{ record: record.id, title: record.title || record.node, total: record.reward, rewards: record.rewards }],
+  );
 }

@@ -1,12 +1,13 @@
 /** The inspector's plain parts: completion, preview, output formats, tool settings, rewards tried on a run. */
 import { describe, expect, it } from 'vitest';
+import { assignRewards } from '../../workflows/rewards/assign.ts';
 import { sampleTrace } from '../testing/fixture-controller.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
 import { sharedCast } from './cast-board.ts';
 import { completed, completionAt } from './completion.ts';
 import { changedParser, parserKinds, parserOfKind } from './parser-forms.ts';
 import { previewOf } from './preview.ts';
-import { addRule, changeRule, removeRule, seriesOf, tryOn, valueKinds, valueOfKind } from './reward-forms.ts';
+import { addRule, changeRule, received, removeRule, seriesOf, valueKinds, valueOfKind } from './reward-forms.ts';
 import { takesSettings, toolFields } from './tool-form.ts';
 import { nodeOfRecord } from './trial.svelte.ts';
 import { templateNames, templateWorkflow } from '../../workflows/templates/index.ts';
@@ -94,15 +95,13 @@ describe('rewards', () => {
     expect(removeRule(sampleWorkflow, 0).rewards.rules).toEqual([]);
     expect(seriesOf(sampleWorkflow).map(({ id }) => id)).toContain('answerer.answer');
   });
-  it('are tried on a run: every record with its terms, or the sentence of a rule that cannot be computed', () => {
-    const { rows, problem } = tryOn(sampleWorkflow, cast, sampleTrace(1));
-    expect(problem).toBeNull();
+  it('are shown as every record received them', () => {
+    const rows = received(assignRewards(sampleWorkflow, cast, sampleTrace(1)));
     expect(rows.map((row) => [row.record, row.total])).toEqual([
       ['decompose#0', -1],
       ['answer#0', 0],
     ]);
-    const broken = changeRule(sampleWorkflow, 0, { value: { kind: 'cel', expression: 'score.' } });
-    expect(broken && tryOn(broken, cast, sampleTrace(0)).problem).toContain('CEL');
+    expect(rows[0].rewards.map(({ rule }) => rule)).toContain('format');
   });
 });
 

@@ -33,7 +33,7 @@ export class Trial {
     });
   }
 
-  async ask(workflow: Workflow, cast: Cast, asked: Question): Promise<void> {
+  async ask(workflow: string | Workflow, cast: Cast, asked: Question): Promise<void> {
     this.question = asked;
     this.trace = null;
     this.said.clear();

@@ -340,7 +340,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     stop: move('stopped'),
     jobs: async () => [job],
     traces: async (_, filter) => {
-      const rows = traces.map(summarise).filter((row) => passes(row, filter));
+      const tagsOf = (id: string): string[] => notes.filter(({ trace }) => trace === id).flatMap(({ tags }) => tags);
+      const rows = traces.map(summarise).filter((row) => passes(row, filter, tagsOf(row.id)));
       return page(ordered(rows, filter.order), filter);
     },
     scoreRecord: async () => ({ logprobs: [-0.02, -0.1, -3.2, -0.21, -0.03, -0.001], entropy: [0, 0, 0, 0, 0, 0] }),
@@ -357,8 +358,11 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     forks: async () => [],
     forkTrace: async () => [],
     stopAnswer: async () => {},
+    serviceKey: async () => 'missing',
+    keepServiceKey: async () => {},
     turns: async () => [],
     answerTurn: async () => {},
+    tryRewards: async (_workflow, _cast, trace) => trace,
     runQuestion: async () => sampleTrace(0),
     exportPolicy: async () => [],
   };

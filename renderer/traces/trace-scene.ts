@@ -79,8 +79,22 @@ export function partOf(scene: Scene<TraceCard>, { from, to }: { from: number; to
   if (scene.cards.length <= CARDS_MAX) return scene;
   const cards = scene.cards.filter(({ place }) => place >= from && place < to);
   const known = new Set(cards.map(({ id }) => id));
-  return { ...scene, cards, wires: scene.wires.filter((wire) => known.has(wire.from) && known.has(wire.to)) };
+  return {
+    cards,
+    wires: scene.wires.filter((wire) => known.has(wire.from) && known.has(wire.to)),
+    places: inOrder(cards),
+  };
 }
+
+/** Left to right in the order they ran, a row for each role, for tools and for the rest: known at once, however many there are. */
+function inOrder(cards: readonly TraceCard[]): Record<string, { x: number; y: number }> {
+  const rows = [...new Set(cards.map(rowOf))].sort();
+  return Object.fromEntries(
+    cards.map((card, at) => [card.id, { x: at * (width + 38), y: rows.indexOf(rowOf(card)) * (height + 40) }]),
+  );
+}
+
+const rowOf = ({ record }: TraceCard): string => (record.role === undefined ? `2 ${record.kind}` : `1 ${record.role}`);
 
 export type Ring = { readonly share: number; readonly tone: 'good' | 'bad' | 'zero' };
 

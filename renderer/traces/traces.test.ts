@@ -211,6 +211,9 @@ describe('a long trace', () => {
     expect(shownAround(2_000, 1_000)).toEqual(shownAround(2_000, 1_030));
     const part = partOf(traceScene(long), shownAround(2_000, 1_000));
     expect([part.cards.length, part.wires.length]).toEqual([CARDS_MAX, CARDS_MAX - 1]);
+    const [first, second, third] = part.cards.map(({ id }) => part.places[id]);
+    expect(Object.keys(part.places)).toHaveLength(CARDS_MAX);
+    expect([second.x > first.x, third.x > second.x, new Set(Object.values(part.places).map(({ y }) => y)).size]).toEqual([true, true, 3]); // prettier-ignore
     expect(partOf(traceScene(trace), { from: 0, to: 1 }).cards).toHaveLength(3);
   });
 

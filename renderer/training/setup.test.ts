@@ -25,6 +25,15 @@ describe('set-up form', () => {
       method: { kind: 'lora', rank: 8, alpha: 32 },
     });
   });
+  it('asks for rounds of fine-tuning, with what belongs to them alone', () => {
+    const form = { ...emptyForm, learn: 'sft', samples: '4', minScore: '0.5', lr: '1e-3', whiten: 'role' } as const;
+    const request = requestOf(form, null);
+    expect(request).toMatchObject({ samples: 4, sft: { lr: 1e-3, minScore: 0.5 } });
+    expect(request.ppo).toBeUndefined();
+    expect(requestOf({ ...emptyForm, learn: 'sft' }, null).sft).toEqual({});
+    expect(Object.keys(problemsOf({ ...form, minScore: '2', epochs: '0' })).sort()).toEqual(['epochs', 'minScore']);
+    expect(problemsOf({ ...form, learn: 'ppo', minScore: '2', epochs: '0' })).toEqual({});
+  });
   it('names each wrong field', () => {
     expect(problemsOf(emptyForm)).toEqual({});
     expect(Object.keys(problemsOf({ ...emptyForm, steps: '0', seed: '', lr: 'fast', queries: '1.5' })).sort()).toEqual([
@@ -61,6 +70,7 @@ describe('set-up form', () => {
   it('recognises only whole remembered forms', () => {
     expect(isSetupForm(JSON.parse(JSON.stringify(emptyForm)))).toBe(true);
     expect(isSetupForm({ ...emptyForm, seed: 1 })).toBe(false);
+    expect(isSetupForm({ ...emptyForm, learn: 'magic' })).toBe(false);
     expect(isSetupForm(null)).toBe(false);
   });
 });

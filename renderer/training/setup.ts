@@ -23,6 +23,11 @@ export type SetupForm = {
   steps: string;
   queries: string;
   seed: string;
+  /** By PPO, or in rounds of fine-tuning on what went well. */
+  learn: 'ppo' | 'sft';
+  samples: string;
+  minScore: string;
+  epochs: string;
   lr: string;
   whiten: string;
   evalEvery: string;
@@ -41,6 +46,10 @@ export const emptyForm: SetupForm = {
   steps: '',
   queries: '',
   seed: '1',
+  learn: 'ppo',
+  samples: '',
+  minScore: '',
+  epochs: '',
   lr: '',
   whiten: '',
   evalEvery: '',
@@ -53,7 +62,8 @@ export function isSetupForm(value: unknown): value is SetupForm {
   const record = value as Record<string, unknown>;
   return (
     Object.keys(emptyForm).every((key) => typeof record[key] === 'string') &&
-    (record.method === 'full' || record.method === 'lora')
+    (record.method === 'full' || record.method === 'lora') &&
+    (record.learn === 'ppo' || record.learn === 'sft')
   );
 }
 
@@ -62,6 +72,8 @@ export const wholes = {
   steps: { label: fields.steps, min: 1, max: 1_000_000 },
   queries: { label: fields.queries, min: 1, max: 4_096 },
   seed: { label: fields.seed, min: 0, max: 0xffffffff },
+  samples: { label: fields.samples, min: 1, max: 256 },
+  epochs: { label: fields.epochs, min: 1, max: 100 },
   evalEvery: { label: fields.evalEvery, min: 1, max: 1_000_000 },
   evalLimit: { label: fields.evalLimit, min: 1, max: 1_000_000 },
   checkpointEvery: { label: fields.checkpointEvery, min: 1, max: 1_000_000 },
@@ -83,6 +95,7 @@ export function problemsOf(form: SetupForm): Problems {
   for (const [key, rule] of Object.entries(wholes)) {
     const field = key as keyof typeof wholes;
     if (field === 'rank' && form.method !== 'lora') continue;
+    if (field === 'epochs' && form.learn !== 'sft') continue;
     const problem = wholeProblem(form[field], rule);
     if (problem) problems[field] = problem;
   }
@@ -90,6 +103,8 @@ export function problemsOf(form: SetupForm): Problems {
   if (form.lr.trim() !== '' && !(Number(form.lr) > 0 && Number(form.lr) <= 1)) problems.lr = words.training.problems.lr;
   if (form.method === 'lora' && form.alpha.trim() !== '' && !(Number(form.alpha) > 0 && Number(form.alpha) <= 1_024))
     problems.alpha = words.training.problems.alpha;
+  const least = form.minScore.trim() === '' ? 1 : Number(form.minScore);
+  if (form.learn === 'sft' && !(least >= 0 && least <= 1)) problems.minScore = words.training.problems.minScore;
   return problems;
 }
 
@@ -121,9 +136,9 @@ export function trainedPolicies(form: SetupForm, workflow: Workflow | null, boar
 
 /** The request of a form without problems. `board` is the cast of the cast board where the form asks for it. */
 export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
-  const ppo: Record<string, unknown> = {};
-  if (number(form.lr) !== undefined) ppo.lr = number(form.lr);
-  if (form.whiten) ppo.whiten = form.whiten;
+  const tuning = form.learn === 'sft';
+  const ppo = given({ lr: number(form.lr), whiten: form.whiten || undefined });
+  const sft = given({ lr: number(form.lr), minScore: number(form.minScore), epochs: number(form.epochs) });
   const onBoard = form.cast === 'board' && board !== null;
   const request: TrainRequest = {
     workflow: form.workflow,
@@ -134,10 +149,16 @@ export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
     seed: Number(form.seed),
     steps: number(form.steps),
     queries: number(form.queries),
+    samples: number(form.samples),
     evalEvery: number(form.evalEvery),
     evalLimit: number(form.evalLimit),
     checkpointEvery: number(form.checkpointEvery),
-    ppo: Object.keys(ppo).length > 0 ? ppo : undefined,
+    ppo: tuning || Object.keys(ppo).length === 0 ? undefined : ppo,
+    sft: tuning ? sft : undefined,
   };
-  return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined)) as TrainRequest;
+  return given(request) as TrainRequest;
+}
+
+function given(fields: object): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
 }

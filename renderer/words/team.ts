@@ -105,6 +105,7 @@ export const teamWords = {
         last: 'the last of a series',
         change: 'the change in a series',
         cel: 'an expression',
+        javascript: 'JavaScript',
       },
       weight: 'Weight',
       metric: 'By',
@@ -118,8 +119,10 @@ export const teamWords = {
       add: 'Add a reward',
       remove: (id: string) => `Remove reward ${id}`,
       tryLast: 'Try on the last run',
-      sandboxed: (id: string) =>
-        `The reward ${id} is JavaScript, which runs in the sandbox; run one question to see what it gives.`,
+      javascript: 'Function of one object; it returns a number or a condition',
+      javascriptNames: 'The object has',
+      javascriptRuns: (timeMs: number, memoryMb: number) =>
+        `It runs in the sandbox, once for each trace, for at most ${timeMs} ms and in ${memoryMb} MiB.`,
       noTrace: 'Run one question, and the rules can be tried on what happened.',
       nothing:
         'No record of the last run receives a reward: its question has no known answer, or nothing was learned by its policies.',
@@ -301,6 +304,14 @@ export const teamWords = {
       model: 'Its name of the model',
       key: 'Name of its key',
       noKey: 'no key',
+      places: {
+        environment: 'The key is in the environment.',
+        kept: 'The key is in the system’s key store.',
+        missing: 'The key is not set.',
+        nowhere: 'Services are asked from the desktop window or the terminal.',
+      },
+      newKey: 'Key',
+      keep: 'Keep',
       problems: {
         url: 'Give an address that begins with http, such as https://api.example.com/v1.',
         model: 'Give the name the service has for its model.',

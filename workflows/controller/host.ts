@@ -1,6 +1,7 @@
 /** What a place (terminal, browser worker, desktop) gives the controller: an engine to start, a store, bundled files. */
 import type { DeviceChoice, DeviceKind, EngineApi, EngineEvents } from '../../engine/protocol.ts';
 import type { ControllerEvents, DownloadApi } from '../protocol.ts';
+import type { Services } from '../run/services.port.ts';
 import type { Outside } from '../run/answering.ts';
 import type { ModelPlaces } from '../workspace/models.ts';
 
@@ -16,6 +17,8 @@ export type Host = {
   readFile?(path: string): Promise<Uint8Array>;
   /** Services and people that may play a role; absent where neither can be reached. */
   outside?: Outside;
+  /** Keys of services, where a screen may ask for them. */
+  keys?: Pick<Services, 'keyPlace' | 'keepKey'>;
   /** Whether screens are connected: people there may play a role. */
   screens?: boolean;
   /** Models from an endpoint; absent where there is no disk of our own. */

@@ -47,7 +47,9 @@ export function answering(cast: Pick<Cast, 'policies'>, engine: Generate, outsid
         return engine(policy, requests);
       case 'endpoint': {
         if (outside.network === undefined)
-          throw new UserError(`Services elsewhere are not asked from here: ${by.url}; run this team in the terminal`);
+          throw new UserError(
+            `Services elsewhere are not asked from here: ${by.url}; run this team in the desktop window or the terminal`,
+          );
         return clientOf(outside.network)(by, requests);
       }
       case 'person':

@@ -7,6 +7,7 @@ import { parseCast } from '../schema/migrate.ts';
 import { templateWorkflow } from '../templates/index.ts';
 import { answering } from './answering.ts';
 import type { Network } from './endpoint.ts';
+import { postWith } from './endpoint-post.ts';
 import { recordOf, rewardsOf, runOne, scripted } from './test-support.ts';
 
 type Answer = { status?: number; body?: unknown; headers?: Record<string, string> } | Error;
@@ -16,18 +17,22 @@ function service(...answers: Answer[]): { network: Network; sent: Sent[]; waits:
   const sent: Sent[] = [];
   const waits: number[] = [];
   const network: Network = {
-    fetch: async (url, init) => {
-      sent.push({ url, headers: init.headers as Record<string, string>, body: JSON.parse(init.body as string) });
+    post: postWith(async (url, init = {}) => {
+      sent.push({
+        url: String(url),
+        headers: init.headers as Record<string, string>,
+        body: JSON.parse(init.body as string),
+      });
       const answer = answers[Math.min(sent.length, answers.length) - 1];
       if (answer instanceof Error) throw answer;
       const { status = 200, body = said('Oakton'), headers = {} } = answer;
       return new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers });
-    },
-    secret: (name) => (name === 'MY_KEY' ? 's3cret' : undefined),
+    }, secretOf),
     wait: async (ms) => void waits.push(ms),
   };
   return { network, sent, waits };
 }
+const secretOf = (name: string) => (name === 'MY_KEY' ? 's3cret' : undefined);
 const said = (content: string | null, finish = 'stop') => ({
   choices: [{ message: { content }, finish_reason: finish }],
 });
@@ -121,13 +126,12 @@ describe('a role served by an endpoint', () => {
     let now = 0;
     let most = 0;
     const network: Network = {
-      ...service({}).network,
-      fetch: async () => {
+      post: postWith(async () => {
         most = Math.max(most, ++now);
         await new Promise((resolve) => setTimeout(resolve, 2));
         now -= 1;
         return new Response(JSON.stringify(said('x')));
-      },
+      }, secretOf),
     };
     const requests = Array.from({ length: 10 }, (_, i) => request(`q${i}`));
     const answers = await ask(network, requests, { parallel: 3 });
@@ -179,7 +183,7 @@ describe('roles that are no models of this machine', () => {
   it('are refused where nobody can be asked, and where they should learn', async () => {
     const { generate } = scripted(() => '');
     await expect(answering(cast, generate)('person', [])).rejects.toThrow('nobody to ask here for the policy person');
-    expect(() => answering(castBy({}), generate)('far', [])).toThrow('run this team in the terminal');
+    expect(() => answering(castBy({}), generate)('far', [])).toThrow('in the desktop window or the terminal');
     const learning = { model: 'none', method: { kind: 'full' }, by };
     expect(policySchema.safeParse(learning).error?.issues[0].message).toContain('set "frozen": true');
     expect(() => parseCast({ ...cast, policies: { person: { ...cast.policies['person'], frozen: false } } })).toThrow(

@@ -1,7 +1,7 @@
 /**
  * A role served by an OpenAI-compatible endpoint: bounded in time, size and parallel calls, tried again with back-off where the
- * service says it is busy, and never asked the same thing twice. Keys come from the host's environment by name and are in no
- * file. It gives texts alone: no tokens, no probabilities, so such a policy is frozen.
+ * service says it is busy, and never asked the same thing twice. Keys are named here and put in where the request leaves. It
+ * gives texts alone: no tokens, no probabilities, so such a policy is frozen.
  */
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
@@ -10,14 +10,26 @@ import type { Endpoint } from '../schema/cast.ts';
 
 /** What a place offers for calls that leave this machine. */
 export type Network = {
-  fetch(url: string, init: RequestInit): Promise<Response>;
-  /** A secret by the name of its environment variable. */
-  secret(name: string): string | undefined;
+  /** Sends one request, with its key. Throws a UserError where it may not be sent; what fails on the way is an answer. */
+  post(request: Post): Promise<Posted>;
   /** Waits; tests pass a clock that does not. */
   wait?(ms: number): Promise<void>;
 };
 
-const maxReplyChars = 1_000_000;
+export type Post = {
+  readonly url: string;
+  /** JSON. */
+  readonly body: string;
+  /** Name of the key that authorises it. */
+  readonly keyFrom?: string;
+  readonly timeoutMs: number;
+};
+
+/** `text` is null where it is longer than any answer; `failed` says why there is no answer at all. */
+export type Posted =
+  | { readonly status: number; readonly retryAfter: string | null; readonly text: string | null }
+  | { readonly failed: 'timed out' | 'could not be reached' };
+
 const maxTextChars = 100_000;
 const maxCached = 10_000;
 const firstWaitMs = 500;
@@ -75,97 +87,66 @@ function textPrompt(prompt: Exclude<GenerateRequest['prompt'], { messages: unkno
 
 /** Tries again while the service is busy or out of reach. Throws a UserError when it refuses or stays so. */
 async function askPatiently(network: Network, endpoint: Endpoint, body: string): Promise<Reply> {
-  const headers = headersOf(network, endpoint);
+  const { url, keyFrom, timeoutMs } = endpoint;
+  const post: Post = {
+    url: `${url.replace(/\/+$/, '')}/chat/completions`,
+    body,
+    timeoutMs,
+    ...(keyFrom === undefined ? {} : { keyFrom }),
+  };
   for (let attempt = 0; ; attempt += 1) {
-    const outcome = await askOnce(network, endpoint, headers, body);
+    const outcome = outcomeOf(await network.post(post));
     if ('reply' in outcome) return outcome.reply;
     if (!outcome.again || attempt >= endpoint.retries)
-      throw new UserError(`${endpoint.url} ${outcome.problem}; ${outcome.again ? 'try again later' : outcome.remedy}`);
+      throw new UserError(`${url} ${outcome.problem}; ${outcome.again ? 'try again later' : outcome.remedy}`);
     const waitMs = outcome.waitMs ?? firstWaitMs * 2 ** attempt;
     await (network.wait ?? sleep)(Math.min(waitMs, longestWaitMs));
   }
 }
 
-type Outcome = { reply: Reply } | { problem: string; again: boolean; remedy: string; waitMs?: number };
+type Refused = { problem: string; again: boolean; remedy: string; waitMs?: number };
+type Outcome = { reply: Reply } | Refused;
 
-async function askOnce(
-  network: Network,
-  endpoint: Endpoint,
-  headers: Record<string, string>,
-  body: string,
-): Promise<Outcome> {
-  try {
-    const signal = AbortSignal.timeout(endpoint.timeoutMs);
-    const init: RequestInit = { method: 'POST', headers, body, signal, redirect: 'error' };
-    const response = await network.fetch(`${endpoint.url.replace(/\/+$/, '')}/chat/completions`, init);
-    const text = await boundedText(response);
-    if (text === null)
-      return { problem: 'sent more than a million characters', again: false, remedy: 'lower maxTokens' };
-    if (!response.ok) return refused(response, text);
-    return { reply: replyOf(text) };
-  } catch (error) {
-    if (error instanceof UserError)
-      return { problem: error.message, again: false, remedy: 'use a service that speaks the OpenAI protocol' };
-    const reason = error instanceof Error && error.name === 'TimeoutError' ? 'timed out' : 'could not be reached';
-    return { problem: reason, again: true, remedy: '' };
-  }
+function outcomeOf(posted: Posted): Outcome {
+  if ('failed' in posted) return { problem: posted.failed, again: true, remedy: '' };
+  const { text, status } = posted;
+  if (text === null) return { problem: 'sent more than a million characters', again: false, remedy: 'lower maxTokens' };
+  return status >= 200 && status < 300 ? replyOf(text) : refused(status, posted.retryAfter, text);
 }
 
-function refused(response: Response, text: string): Outcome {
-  const again = response.status === 408 || response.status === 429 || response.status >= 500;
-  const seconds = Number(response.headers.get('retry-after') ?? Number.NaN);
+function refused(status: number, retryAfter: string | null, text: string): Refused {
+  const again = status === 408 || status === 429 || status >= 500;
+  const seconds = Number(retryAfter ?? Number.NaN);
   return {
-    problem: `answered ${response.status}: ${text.replace(/\s+/gu, ' ').slice(0, 160)}`,
+    problem: `answered ${status}: ${text.replace(/\s+/gu, ' ').slice(0, 160)}`,
     again,
-    remedy: response.status === 401 || response.status === 403 ? 'check the key' : 'check the address and the model',
+    remedy: status === 401 || status === 403 ? 'check the key' : 'check the address and the model',
     ...(again && seconds >= 0 ? { waitMs: seconds * 1_000 } : {}),
   };
 }
 
-function replyOf(text: string): Reply {
+function replyOf(text: string): Outcome {
+  const strange = (what: string): Refused => ({
+    problem: `${what}: ${text.slice(0, 60)}`,
+    again: false,
+    remedy: 'use a service that speaks the OpenAI protocol',
+  });
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch {
-    throw new UserError(`sent what is no JSON: ${text.slice(0, 60)}`);
+    return strange('sent what is no JSON');
   }
   const parsed = replySchema.safeParse(json);
-  if (!parsed.success) throw new UserError(`sent no answer: ${text.slice(0, 60)}`);
+  if (!parsed.success) return strange('sent no answer');
   const [{ message, finish_reason: reason }] = parsed.data.choices;
   return {
-    text: (message.content ?? '').slice(0, maxTextChars),
-    // A service does not say whether it ended by itself or at a stop string; both are an end.
-    finish: reason === 'length' ? 'length' : 'stop-string',
+    reply: {
+      text: (message.content ?? '').slice(0, maxTextChars),
+      // A service does not say whether it ended by itself or at a stop string; both are an end.
+      finish: reason === 'length' ? 'length' : 'stop-string',
+    },
   };
-}
-
-/** The body as text, or null where it is longer than any answer. */
-async function boundedText(response: Response): Promise<string | null> {
-  const reader = response.body?.getReader();
-  if (reader === undefined) return '';
-  const decoder = new TextDecoder();
-  let text = '';
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return text + decoder.decode();
-    text += decoder.decode(value, { stream: true });
-    if (text.length > maxReplyChars) {
-      await reader.cancel();
-      return null;
-    }
-  }
-}
-
-function headersOf(network: Network, { url, keyFrom }: Endpoint): Record<string, string> {
-  const headers = { 'content-type': 'application/json' };
-  if (keyFrom === undefined) return headers;
-  const { protocol, hostname } = new URL(url);
-  if (protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname))
-    throw new UserError(`A key is not sent over an open connection: ${url}; use https`);
-  const key = network.secret(keyFrom);
-  if (key === undefined || key === '')
-    throw new UserError(`The key for ${url} is not in the environment: ${keyFrom}; set it and start again`);
-  return { ...headers, authorization: `Bearer ${key}` };
 }
 
 function generationOf({ record }: GenerateRequest, { text, finish }: Reply): Generation {

@@ -85,6 +85,7 @@ function settled(traces: readonly Trace[], policy: string): SettledRecord[] {
           reward: record.reward!,
           role: record.role!,
           turn: record.turn,
+          ...(record.index === undefined ? {} : { copy: record.index }),
           group: trace.query.id,
         })),
     );

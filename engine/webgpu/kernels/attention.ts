@@ -10,7 +10,9 @@ import { each, reads, writes } from '../wgsl.ts';
 import type { HeadsShape } from './rotate.ts';
 
 /** Bindings: step, q [rows, heads, headDim], k and v [slots, kvHeads, capacity, headDim], y [rows, heads, headDim]. */
-export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShape, { team }: Tuning): Kernel {
+export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShape, tuning: Tuning): Kernel {
+  const { team, handRound } = tuning;
+  const share = handRound ? SHARE_IN_SUBGROUP : SHARE_IN_MEMORY;
   const own = Math.ceil(headDim / team);
   const ragged = headDim % team !== 0;
   return kernel(
@@ -22,8 +24,9 @@ export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShap
         ...{ DIM: headDim, D4: headDim / 4, CAPACITY: capacity, TEAM: team },
       },
       numbers: { SCALE: headDim ** -0.5 },
-      shared: { scores: team, weights: team },
+      shared: handRound ? {} : { scores: team, weights: team },
       threads: team,
+      subgroups: handRound,
       functions: STEP_FUNCTIONS,
       main: `
   let head = group.x;
@@ -33,7 +36,7 @@ export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShap
   let cached = (slotOf(row) * KV_HEADS + head / GROUP) * CAPACITY;
   let query = (row * HEADS + head) * D4;
   let fours = turns(D4);
-  let team = turns(TEAM);
+${handRound ? '' : '  let team = turns(TEAM);'}
   var best = -1e30;
   var mass = 0f;
 ${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * TEAM + thread'};\n  var sum# = 0f;`)}
@@ -46,18 +49,15 @@ ${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * T
       for (var i = 0u; i < fours; i++) { part = fma(q[query + i], k[at + i], part); }
       score = dot(part, vec4f(1)) * SCALE;
     }
-    scores[thread] = score;
-    workgroupBarrier();
-    var highest = best;
-    for (var j = 0u; j < team; j++) { highest = max(highest, scores[j]); }
+${share.highest}
     let fade = exp(best - highest);
     best = highest;
-    weights[thread] = select(0f, exp(score - highest), thread < count);
-    workgroupBarrier();
+    let mine = select(0f, exp(score - highest), thread < count);
+${share.keep}
     mass *= fade;
 ${each(own, '    sum# *= fade;')}
     for (var j = 0u; j < count; j++) {
-      let weight = weights[j];
+      let weight = ${share.take};
       let at = (cached + first + j) * DIM;
       mass += weight;
 ${each(own, '      sum# = fma(weight, v[at + d#], sum#);')}
@@ -69,6 +69,22 @@ ${each(own, `  ${ragged ? 'if (#u * TEAM + thread < DIM) ' : ''}{ y[to + d#] = s
     (rows) => [heads, rows],
   );
 }
+
+/** How a team learns its highest score and each other's weights. A team that is one vector, as an emulating adapter runs it, need not wait. */
+const SHARE_IN_SUBGROUP = {
+  highest: '    let highest = max(best, subgroupMax(score));',
+  keep: '',
+  take: 'subgroupShuffle(mine, j)',
+};
+const SHARE_IN_MEMORY = {
+  highest: `    scores[thread] = score;
+    workgroupBarrier();
+    var highest = best;
+    for (var j = 0u; j < team; j++) { highest = max(highest, scores[j]); }`,
+  keep: `    weights[thread] = mine;
+    workgroupBarrier();`,
+  take: 'weights[j]',
+};
 
 export type AttentionInputs = {
   readonly rows: readonly StepRow[];
