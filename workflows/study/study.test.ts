@@ -35,6 +35,7 @@ function hostOf(store: Store, atUpdate: () => Promise<void> = async () => {}): H
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
+      plan: async () => null,
       createPolicy: async ({ policy, model }) => ({ policy, model, trainable: 1, bytes: 1 }),
       dropPolicy: async () => {},
       memory: async () => ({ usedBytes: 1, peakBytes: 3 * 2 ** 20, parts: {} }),
