@@ -113,7 +113,7 @@ async function lookRound(page: Page): Promise<void> {
   await page.getByRole('textbox', { name: text.notes.of(text.notes.trace) }).fill('the first one');
   await page.getByRole('combobox', { name: text.notes.tagsOf(text.notes.trace) }).fill('seen');
   await page.keyboard.press('Enter');
-  await page.getByRole('combobox', { name: text.tag }).selectOption('seen');
+  await page.getByRole('combobox', { name: text.tag, exact: true }).selectOption('seen');
   await expect(page.getByText(text.total('1'), { exact: true })).toBeVisible();
   await expectAccessible(page, 'Traces, lanes and filters');
   await page.getByRole('button', { name: text.clearFilters }).click();
