@@ -22,6 +22,7 @@ import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import { settleRewards } from './rewards/javascript.ts';
+import { webOf } from './run/answering.ts';
 import type { Cast } from './schema/cast.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
@@ -96,6 +97,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       : checkRunId(chosen, (await store.stat(paths.config(chosen))) !== null);
 
   const compose = async (request: TrainRequest): Promise<RunConfig> => {
+    if (request.web === true) webOf(host.outside); // refused before it begins, not at its first page
     const chosen = await chosenTask(request);
     const questions = await task(chosen, request.corpus, request.taskOptions ?? {});
     const workflow = withSearch(await loadWorkflow(store, request.workflow, questions, host.readFile), request.search);
