@@ -12,6 +12,7 @@ import type { Query, Task } from '../tasks/task.ts';
 import type { Web } from '../tools/web.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
+import type { Pinned } from './pinned.ts';
 import { Replay } from './replay.ts';
 import { samplesOf } from './samples.ts';
 import type { Pending } from './role-call.ts';
@@ -37,6 +38,8 @@ export type RunBatch = {
   /** Samples after the first branch off it, one call of the workflow each, instead of being independent. */
   branch?: boolean;
   generate: Generate;
+  /** Nodes that give these results instead of running. */
+  pinned?: Pinned | undefined;
   /** Decode greedily; true for phase `eval` when absent. */
   greedy?: boolean;
   /** A record was finished. */
@@ -118,7 +121,7 @@ function makeWalks(run: RunBatch, graph: Graph): Walk[] {
 }
 
 function makeWalk(
-  { cast, task, web, phase, step, seed, greedy, onRecord }: RunBatch,
+  { cast, task, web, phase, step, seed, greedy, pinned, onRecord }: RunBatch,
   graph: Graph,
   own: Pick<WalkOptions, 'query' | 'traceId' | 'sample' | 'replay'>,
 ): Walk {
@@ -128,6 +131,7 @@ function makeWalk(
     cast,
     corpus,
     ...(web === undefined ? {} : { web }),
+    ...(pinned === undefined ? {} : { pinned }),
     metric,
     phase,
     step,
