@@ -26,12 +26,24 @@ import { copyName } from './copy-name.ts';
 import { begin, canRedo, edit, present, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
 import { portsOf } from './ports.ts';
+import { webHosts } from './web-hosts.ts';
 import { portY, teamScene, unknownReferences } from './team-scene.ts';
 
 const roles = ['decomposer', 'answerer'];
 const base = { model: 'nano', method: { kind: 'full' } as const };
 const model = (name: string, run: number, trainFull: number, trainLora: number): ModelEntry =>
   ({ name, bundled: true, info: { memory: { run, trainFull, trainLora } } }) as ModelEntry;
+
+describe('the web', () => {
+  it('is asked for by the hosts that tools name, those inside sub-workflows too', () => {
+    const reads = (id: string, hosts: string[]) => ({ id, kind: 'tool', title: '', timeoutMs: 1, tool: 'web-fetch', settings: { hosts } }) as const; // prettier-ignore
+    const [outer, inner] = [reads('one', ['b.example', 'a.example']), reads('two', ['a.example', 'c.example'])];
+    const nodes = [...sampleWorkflow.nodes, outer];
+    expect(webHosts(sampleWorkflow)).toEqual([]);
+    const hosts = webHosts({ nodes, workflows: { inside: { title: '', nodes: [inner], edges: [] } } });
+    expect(hosts).toEqual(['a.example', 'b.example', 'c.example']);
+  });
+});
 
 describe('cast board', () => {
   it('knows its presets however a board came to be', () => {
