@@ -63,7 +63,7 @@ export function traceScene(trace: Trace): Scene<TraceCard> {
 }
 
 /** More cards than this at once are neither read nor drawn in time. */
-export const CARDS_MAX = 120;
+export const CARDS_MAX = 100;
 const STRIDE = 40;
 
 /** Places of the cards shown around the one at hand: all where they are few; the part moves on in strides. */

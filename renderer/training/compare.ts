@@ -89,8 +89,9 @@ type Drawing = { id: string; title: string; read: Reader; range: ChartSpec['rang
 export function comparisonCharts(runs: readonly Compared[]): ChartSpec[] {
   const chart = words.chart;
   const plain = (value: number | null | undefined) => score(value);
+  const union = unionOf(runs);
   const held: ChartSpec = {
-    ...overUnion(runs, ({ label, detail }, at) => scoreLine(label, tones[at % tones.length], at, detail.metrics)),
+    ...overUnion(union, runs, ({ label, detail }, at) => scoreLine(label, tones[at % tones.length], at, detail.metrics)),
     id: 'f1',
     title: chart.f1,
     range: [0, 1],
@@ -107,7 +108,7 @@ export function comparisonCharts(runs: readonly Compared[]): ChartSpec[] {
     { id: 'time', title: words.runs.time, read: ({ timing }) => (timing.stepMs === undefined ? undefined : timing.stepMs / 1_000), range: [0, null] }, // prettier-ignore
   ];
   const others = drawings.map(({ read, write = metric, ...rest }): ChartSpec => ({
-    ...overUnion(runs, ({ label, detail }, at) => line(label, tones[at % tones.length], at, detail.metrics, read)),
+    ...overUnion(union, runs, ({ label, detail }, at) => line(label, tones[at % tones.length], at, detail.metrics, read)),
     ...rest,
     write,
   }));
@@ -128,19 +129,33 @@ function meanOf(key: string): Reader {
   };
 }
 
-function overUnion(
-  runs: readonly Compared[],
-  lineOf: (run: Compared, at: number) => Line,
-): Pick<ChartSpec, 'steps' | 'lines'> {
+type Values = readonly (number | null)[];
+/** All steps of the runs, and for each run how its own values stand among them; the same for every chart. */
+type Union = { readonly steps: readonly number[]; readonly spread: readonly ((values: Values) => Values)[] };
+
+function unionOf(runs: readonly Compared[]): Union {
   const steps = [...new Set(runs.flatMap(({ detail }) => detail.metrics.map(({ step }) => step)))].sort(
     (a, b) => a - b,
   );
+  const spread = runs.map(({ detail: { metrics } }) => {
+    if (metrics.length === steps.length && metrics.every(({ step }, at) => step === steps[at]))
+      return (values: Values) => values;
+    const place = new Map(metrics.map(({ step }, at) => [step, at]));
+    const places = steps.map((step) => place.get(step) ?? -1);
+    return (values: Values) => places.map((at) => values[at] ?? null);
+  });
+  return { steps, spread };
+}
+
+function overUnion(
+  { steps, spread }: Union,
+  runs: readonly Compared[],
+  lineOf: (run: Compared, at: number) => Line,
+): Pick<ChartSpec, 'steps' | 'lines'> {
   const lines = runs.map((run, at): Line => {
     const own = lineOf(run, at);
-    const place = new Map(run.detail.metrics.map(({ step }, i) => [step, i]));
-    const spread = (values: readonly (number | null)[]) => steps.map((step) => values[place.get(step) ?? -1] ?? null);
-    const band = own.band && { low: spread(own.band.low), high: spread(own.band.high) };
-    return { ...own, values: spread(own.values), run: run.id, ...(band ? { band } : {}) };
+    const band = own.band && { low: spread[at](own.band.low), high: spread[at](own.band.high) };
+    return { ...own, values: spread[at](own.values), run: run.id, ...(band ? { band } : {}) };
   });
   return { steps, lines: lines.filter(({ values }) => values.some((value) => value !== null)) };
 }

@@ -27,11 +27,10 @@ export class Comparison {
 
   /** Reads what is chosen and not here yet, and compares each run's last held-out test with the first one's. */
   async show(ids: readonly string[]): Promise<void> {
-    for (const id of ids) {
-      if (this.details.has(id)) continue;
-      const detail = await this.#session.attempt((api) => api.run(id));
-      if (detail) this.details.set(id, detail);
-    }
+    // Put here together: the charts of all of them are made anew whenever one comes.
+    const wanted = ids.filter((id) => !this.details.has(id));
+    const read = await Promise.all(wanted.map((id) => this.#session.attempt((api) => api.run(id))));
+    for (const detail of read) if (detail) this.details.set(detail.config.id, detail);
     const [first, ...rest] = ids;
     if (first === undefined || rest.length === 0) return;
     const base = await this.#lastAnswers(first);
