@@ -1,50 +1,96 @@
 /**
- * Decoding on WebGPU: the hand-written trunk and the plain tfjs trunk on the same adapter, weights, prompts and seeds, in
- * one process and by turns. The model has the shape of MiniMind2-Small (25.8M parameters) and random weights; what is timed
- * is the product's own generation, drawing included, after each sequence's first token.
+ * Decoding on WebGPU: the hand-written trunk and the plain tfjs trunk on the same adapter, weights and seeds, in one process
+ * and by turns. What is timed is the product's own generation, drawing included, while it fills the last 64 positions of its
+ * cache. The prompts before them are not computed but left as zeros, which are as long to read as any numbers.
  */
 import * as tf from '@tensorflow/tfjs';
-import { openDevice, type Device } from '../engine/device/open.ts';
-import '../engine/device/register.node.ts';
+import type { Device } from '../engine/device/open.ts';
 import { UserError } from '../engine/errors.ts';
-import { parameterShapes, type ModelConfig } from '../engine/formats/config.ts';
+import type { ModelConfig } from '../engine/formats/config.ts';
 import { makeTrunk, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
-import type { ForwardWeights, Trunk, Weights } from '../engine/model/trunk.ts';
+import type { ForwardWeights, TokenBatch, Trunk } from '../engine/model/trunk.ts';
 import type { WeightPrecision } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
 import { cacheMemory } from '../engine/webgpu/fast-cache.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { packedBytes } from '../engine/webgpu/packed-weights.ts';
-import { describeMachine, saveResults } from './results.ts';
+import { parametersOf, randomWeights, shapeNamed } from './models.ts';
+import { profiled, sayProfile } from './profile.ts';
+import { roofOf, type Roof } from './roof.ts';
+import { torchBeside, type TorchLoad, type TorchRates } from './torch.ts';
+import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
 
 export type DecodeOptions = {
-  readonly device: string;
+  readonly models: readonly string[];
   /** What the hand-written trunk samples with. */
   readonly weights: readonly string[];
-  readonly json: boolean;
-  readonly out?: string | undefined;
+  readonly batches: readonly number[];
+  /** Positions of the cache. */
+  readonly contexts: readonly number[];
+  /** Whether to say where the time of a few steps goes. */
+  readonly profile: boolean;
 };
 
-/** MiniMind2-Small, without ends: every sequence runs to its length. */
-const CONFIG: ModelConfig = {
-  ...{ architecture: 'llama', hidden: 512, intermediate: 1408, layers: 8, heads: 8, kvHeads: 2, headDim: 64 },
-  ...{ vocab: 6400, contextLength: 32768, ropeTheta: 1e6, ropeScaling: null, rmsEps: 1e-5, tied: true },
-  ...{ attentionBias: false, qkNorm: false, eosIds: [], bosId: null, padId: null },
-};
-const PROMPT = 16;
-const BATCHES = [
-  { batch: 1, tokens: 25 },
-  { batch: 32, tokens: 5 },
-] as const;
+/** Tokens that a sequence may decode; none but the last are timed where that takes longer than `TIMED_MS`. */
+const DECODED = 64;
+/** Steps before the clock starts, which compile; and timed ones at least. */
+const WARM = 2;
+const TIMED_LEAST = 3;
+const TIMED_MS = 3000;
 const TURNS = 2;
 
-/** Positions of the cache that generation opens: prompt and response, in steps of 64. */
-const CAPACITY = 64;
-
 type Subject = { readonly name: string; readonly trunk: TrunkKind; readonly weights: WeightPrecision };
-type Rate = Subject & { readonly batch: number; readonly tokensPerSecond: number };
+type Load = { readonly batch: number; readonly context: number };
+type Rate = Subject &
+  Load & {
+    readonly model: string;
+    /** Null where it did not fit the device. */
+    readonly tokensPerSecond: number | null;
+    /** Processor time of the whole process a token, which an emulated adapter spends here and a passing load does not. */
+    readonly cpuMs: number | null;
+    /** Steps the rate is taken from, of the fastest turn. */
+    readonly steps: number;
+    /** Share of what the device's copying and multiplying allow. */
+    readonly ofRoof: number | null;
+  };
+type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly steps: number };
 
 const PRECISIONS: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
+
+export async function benchDecode(bench: Bench, options: DecodeOptions): Promise<Figures> {
+  const subjects = subjectsOf(options.weights);
+  const shapes = options.models.map((name) => ({ name, config: shapeNamed(name) }));
+  for (const { config } of shapes) checkContexts(options.contexts, config);
+  const roof = await roofOf(bench);
+  const rates: Rate[] = [];
+  const torch: (TorchRates | null)[] = [];
+  let dispatches = 0;
+  for (const { name, config } of shapes) {
+    const measured = await measureModel(bench, name, config, subjects, options, roof);
+    rates.push(...measured.rates);
+    dispatches = measured.dispatches;
+    bench.say(`${dispatches} dispatches a token of ${name}: ${rounded(dispatches / config.layers)} a layer`);
+    torch.push(await torchBeside(bench, torchLoad(config, options)));
+  }
+  await keepResults(bench, 'decode', {
+    ...{ roof, decoded: DECODED, rates, torch, dispatchesPerToken: dispatches },
+    memory: shapes.map(({ name, config }) => ({ model: name, ...memoryOf(config, options) })),
+  });
+  const [b1, b32] = [ratio(rates, 1), ratio(rates, 32)];
+  return {
+    ...(b1 === null ? {} : { decode_b1_vs_tfjs: b1 }),
+    ...(b32 === null ? {} : { decode_b32_vs_tfjs: b32 }),
+    dispatches_per_token: dispatches,
+  };
+}
+
+/** The first context alone. In half precision where ours is too. */
+function torchLoad(config: ModelConfig, { weights, batches, contexts }: DecodeOptions): Omit<TorchLoad, 'device'> {
+  return {
+    ...{ dtype: weights.includes('f16') ? 'float16' : 'float32', model: config, batches },
+    ...{ prompt: contexts[0] - DECODED, tokens: DECODED, examples: 1, response: 1, rank: 0, methods: [] },
+  };
+}
 
 /** The hand-written trunk with each kind of weights, float32 first, and the plain one. */
 function subjectsOf(weights: readonly string[]): Subject[] {
@@ -57,131 +103,212 @@ function subjectsOf(weights: readonly string[]): Subject[] {
   ];
 }
 
-export async function benchDecode(options: DecodeOptions): Promise<void> {
-  if (options.device !== 'webgpu')
-    throw new UserError(`the suite decode measures webgpu, not ${options.device}; for CPU devices run the suite cpu`);
-  const machine = describeMachine();
-  const device = await openDevice('webgpu');
-  const say = (line: string): void => (options.json ? console.error(line) : console.log(line));
-  say(`${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
-  const weights = randomWeights();
-  const trunks = { fast: trunkOf('fast'), tfjs: trunkOf('tfjs') };
+function checkContexts(contexts: readonly number[], { contextLength }: ModelConfig): void {
+  for (const context of contexts)
+    if (!(context > DECODED && context <= contextLength && context % 64 === 0))
+      throw new UserError(`a context of ${context} positions; choose multiples of 64 from 128 to ${contextLength}`);
+}
+
+async function measureModel(
+  bench: Bench,
+  model: string,
+  config: ModelConfig,
+  subjects: readonly Subject[],
+  { batches, contexts, profile }: DecodeOptions,
+  roof: Roof,
+): Promise<{ readonly rates: Rate[]; readonly dispatches: number }> {
+  const weights = randomWeights(config);
+  const trunks = { fast: trunkOf('fast', config), tfjs: trunkOf('tfjs', config) };
   const rates: Rate[] = [];
-  const subjects = subjectsOf(options.weights);
-  for (const { batch, tokens } of BATCHES) {
-    const seconds = (subject: Subject, count: number): Promise<number> =>
-      decodeSeconds(trunks[subject.trunk], usingOf(subject, weights), device, batch, count);
-    for (const subject of subjects) await seconds(subject, 2);
-    // By turns, so that a passing load falls on all; the best of each.
-    const best = subjects.map(() => Infinity);
-    for (let turn = 0; turn < TURNS; turn++)
-      for (const [i, subject] of subjects.entries()) best[i] = Math.min(best[i], await seconds(subject, tokens));
-    for (const [i, subject] of subjects.entries()) {
-      const tokensPerSecond = (batch * (tokens - 1)) / best[i];
-      rates.push({ ...subject, batch, tokensPerSecond });
-      say(`batch ${String(batch).padStart(2)}  ${subject.name.padEnd(8)}  ${tokensPerSecond.toPrecision(3)} tokens/s`);
+  for (const context of contexts)
+    for (const batch of batches) {
+      const load = { batch, context };
+      const best = await bestOf(subjects, ({ trunk, weights: rollout }) =>
+        timeDecoding(trunks[trunk], { weights, adapter: null, rollout }, bench.device, load),
+      );
+      for (const [i, subject] of subjects.entries()) {
+        const rate = rateOf(subject, model, config, load, best[i], roof);
+        rates.push(rate);
+        bench.say(lineOf(rate));
+      }
+      if (profile) await profileDecoding(bench, trunks.fast, { weights, adapter: null }, load);
     }
-  }
-  const dispatchesPerToken = await countDispatches(trunks.fast, weights, device);
-  say(`${dispatchesPerToken} dispatches a token`);
-  const { name, features } = device.info;
-  const measured = {
-    adapter: { name, features },
-    ...{ model: CONFIG, prompt: PROMPT, rates, dispatchesPerToken },
-    bytes: BATCHES.map(({ batch }) => ({ batch, weights: 4 * parameters(), ...cacheMemory(CONFIG, batch, CAPACITY) })),
-    packed: Object.fromEntries(
-      PRECISIONS.map((kind) => [
-        kind,
-        packedBytes(CONFIG, kind, activeGpu().device.limits.maxStorageBufferBindingSize),
-      ]),
+  const dispatches = await countDispatches(trunks.fast, { weights, adapter: null }, bench.device);
+  for (const trunk of Object.values(trunks)) trunk.dispose();
+  tf.dispose(weights);
+  return { rates, dispatches };
+}
+
+/** By turns, so that a passing load falls on all; the best of each, or null where it ran out of memory. */
+async function bestOf(
+  subjects: readonly Subject[],
+  time: (subject: Subject) => Promise<Timed>,
+): Promise<(Timed | null)[]> {
+  const best: (Timed | null)[] = subjects.map(() => null);
+  for (let turn = 0; turn < TURNS; turn++)
+    for (const [i, subject] of subjects.entries()) {
+      try {
+        const timed = await time(subject);
+        const known = best[i];
+        if (known === null || timed.seconds / timed.steps < known.seconds / known.steps) best[i] = timed;
+      } catch (error) {
+        if (!(error instanceof TooLarge)) throw error;
+      }
+    }
+  return best;
+}
+
+function rateOf(
+  subject: Subject,
+  model: string,
+  config: ModelConfig,
+  load: Load,
+  timed: Timed | null,
+  roof: Roof,
+): Rate {
+  if (timed === null) return { ...subject, ...load, model, tokensPerSecond: null, cpuMs: null, steps: 0, ofRoof: null };
+  const tokensPerSecond = (load.batch * timed.steps) / timed.seconds;
+  const bound = boundOf(config, subject.weights, load, roof);
+  return {
+    ...{ ...subject, ...load, model, tokensPerSecond: rounded(tokensPerSecond), steps: timed.steps },
+    cpuMs: rounded((1000 * timed.cpuSeconds) / load.batch / timed.steps),
+    ofRoof: rounded(tokensPerSecond / bound),
+  };
+}
+
+/** Tokens a second if nothing took time but reading weights and keys once a step, or multiplying. */
+function boundOf(config: ModelConfig, precision: WeightPrecision, { batch, context }: Load, roof: Roof): number {
+  const { layers, kvHeads, heads, headDim, vocab, hidden, tied } = config;
+  const maxBinding = activeGpu().device.limits.maxStorageBufferBindingSize;
+  const multiplied = parametersOf(config) - (tied ? 0 : vocab * hidden);
+  const weights = precision === 'f32' ? 4 * multiplied : packedBytes(config, precision, maxBinding);
+  const keys = 2 * 4 * layers * kvHeads * headDim * context;
+  const flops = 2 * multiplied + 4 * layers * heads * headDim * context;
+  // Copying counts a byte twice, reading once.
+  const seconds = Math.max((weights + batch * keys) / roof.copyGBs / 1e9, (batch * flops) / roof.fmaGflops / 1e9);
+  return batch / seconds;
+}
+
+function lineOf({ name, model, batch, context, tokensPerSecond, cpuMs, steps, ofRoof }: Rate): string {
+  const who = `${model}  batch ${String(batch).padStart(3)}, context ${String(context).padStart(4)}  ${name.padEnd(8)}`;
+  if (tokensPerSecond === null) return `${who}  does not fit this device`;
+  return `${who}  ${String(tokensPerSecond).padStart(6)} tokens/s (${cpuMs} ms of processor time each; ${steps} steps timed; ${(100 * ofRoof!).toPrecision(2)} % of the roof)`;
+}
+
+function memoryOf(config: ModelConfig, { batches, contexts }: DecodeOptions): Record<string, unknown> {
+  const maxBinding = activeGpu().device.limits.maxStorageBufferBindingSize;
+  return {
+    weights: 4 * parametersOf(config),
+    packed: Object.fromEntries(PRECISIONS.map((kind) => [kind, packedBytes(config, kind, maxBinding)])),
+    caches: contexts.flatMap((context) =>
+      batches.map((batch) => ({ batch, context, ...cacheMemory(config, batch, context) })),
     ),
   };
-  const file = await saveResults('decode', machine, name, measured, options.out);
-  say(`written to ${file}`);
-  const done = {
-    event: 'done',
-    decode_b1_vs_tfjs: ratio(rates, 1),
-    decode_b32_vs_tfjs: ratio(rates, 32),
-    dispatches_per_token: dispatchesPerToken,
-  };
-  say(`against tfjs: ${done.decode_b1_vs_tfjs} times at batch 1, ${done.decode_b32_vs_tfjs} times at batch 32`);
-  if (options.json) console.log(JSON.stringify(done));
-  // Dawn keeps a thread that would hold the process.
-  process.exit(0);
 }
 
-function parameters(): number {
-  return [...parameterShapes(CONFIG).values()].reduce((sum, shape) => sum + shape.reduce((a, b) => a * b, 1), 0);
-}
-
-function trunkOf(kind: TrunkKind): Trunk {
+function trunkOf(kind: TrunkKind, config: ModelConfig): Trunk {
   const before = useTrunk(kind);
-  const trunk = makeTrunk(CONFIG);
+  const trunk = makeTrunk(config);
   useTrunk(before);
   return trunk;
 }
 
-function randomWeights(): Weights {
-  return Object.fromEntries(
-    [...parameterShapes(CONFIG)].map(([name, shape], i) => [
-      name,
-      name.includes('norm') ? tf.ones([...shape]) : tf.randomUniform([...shape], -0.05, 0.05, 'float32', i),
-    ]),
-  );
+/** Generation would go on with fewer sequences at a time; here that is no measurement of so many. */
+class TooLarge extends Error {}
+
+/** The same trunk, whose prompts are taken for computed once their last token is, and whose caches have all slots or none. */
+function begun(trunk: Trunk, batch: number): Trunk {
+  return {
+    ...trunk,
+    openCache: (slots, capacity, voices) => {
+      if (slots < batch) throw new TooLarge(`${batch} sequences of ${capacity} positions`);
+      return trunk.openCache(slots, capacity, voices);
+    },
+    prefill: (cache, prompts, using, slots) => {
+      const last = prompts.lengths.map((length, i) => prompts.ids[i * prompts.length + length - 1]);
+      const one: TokenBatch = { ids: last, batch: prompts.batch, length: 1, lengths: last.map(() => 1) };
+      const hidden = trunk.prefill(cache, one, using, slots);
+      const shared = prompts.prefix?.length ?? 0;
+      for (let i = 0; i < prompts.batch; i++) cache.lengths[slots?.[i] ?? i] = shared + prompts.lengths[i];
+      return hidden;
+    },
+  };
 }
 
-const usingOf = ({ weights: rollout }: Subject, weights: Weights): ForwardWeights => ({
-  weights,
-  adapter: null,
-  rollout,
-});
+/** Of the first sequence's tokens after those that warm up. All sequences are of one length. */
+async function timeDecoding(
+  trunk: Trunk,
+  using: ForwardWeights,
+  device: Device,
+  { batch, context }: Load,
+): Promise<Timed> {
+  const times: number[] = [];
+  const cpu: number[] = [];
+  const enough = (): boolean => times.length > WARM + TIMED_LEAST && times.at(-1)! - times[WARM] > TIMED_MS;
+  await decode(trunk, using, device, batch, context, DECODED, {
+    onToken: (record) => {
+      if (record !== 'r0') return;
+      const { user, system } = process.cpuUsage();
+      times.push(performance.now());
+      cpu.push((user + system) / 1e6);
+    },
+    cancelled: enough,
+  });
+  const last = times.length - 1;
+  return { seconds: (times[last] - times[WARM]) / 1000, cpuSeconds: cpu[last] - cpu[WARM], steps: last - WARM };
+}
 
-async function run(
+async function decode(
   trunk: Trunk,
   using: ForwardWeights,
   device: Device,
   batch: number,
+  context: number,
   maxTokens: number,
-  onToken: (record: string) => void,
+  hooks: { onToken(record: string): void; cancelled(): boolean },
 ): Promise<void> {
+  const { vocab } = trunk.config;
   const orders = Array.from({ length: batch }, (_, i) => ({
     record: `r${i}`,
-    promptIds: Array.from({ length: PROMPT }, (__, t) => (i * 131 + t * 17) % CONFIG.vocab),
+    promptIds: Array.from({ length: context - DECODED }, (__, t) => (i * 131 + t * 17) % vocab),
     sampling: { temperature: 0.8, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: i },
   }));
-  await generate({ trunk, using, tokenizer: null }, orders, {
-    onToken,
+  const budget = { cacheBytes: Infinity, prefillBytes: Infinity, slots: batch };
+  await generate({ trunk: begun(trunk, batch), using, tokenizer: null }, orders, {
+    ...{ ...hooks, budget },
     yieldToEvents: () => device.yieldToEvents(),
   });
 }
 
-/** From the first token of the first sequence to its last; all are of one length. */
-async function decodeSeconds(
-  trunk: Trunk,
-  using: ForwardWeights,
-  device: Device,
-  batch: number,
-  tokens: number,
-): Promise<number> {
-  const times: number[] = [];
-  await run(trunk, using, device, batch, tokens, (record) => {
-    if (record === 'r0') times.push(performance.now());
-  });
-  return (times.at(-1)! - times[0]) / 1000;
+/** Of eight steps of a batch, which were timed before. */
+async function profileDecoding(bench: Bench, trunk: Trunk, using: ForwardWeights, load: Load): Promise<void> {
+  const eight = async (): Promise<number> => {
+    const started = performance.now();
+    await decode(trunk, using, bench.device, load.batch, load.context, 9, {
+      onToken: () => {},
+      cancelled: () => false,
+    });
+    return performance.now() - started;
+  };
+  const ms = await eight();
+  sayProfile(bench, await profiled(activeGpu(), async () => void (await eight())), ms);
 }
 
 /** What eight more tokens cost in dispatches. */
-async function countDispatches(trunk: Trunk, weights: Weights, device: Device): Promise<number> {
+async function countDispatches(trunk: Trunk, using: ForwardWeights, device: Device): Promise<number> {
   const counted = async (tokens: number): Promise<number> => {
     const before = activeGpu().dispatches;
-    await run(trunk, { weights, adapter: null }, device, 1, tokens, () => {});
+    await decode(trunk, using, device, 1, 2 * DECODED, tokens, { onToken: () => {}, cancelled: () => false });
     return activeGpu().dispatches - before;
   };
   return ((await counted(12)) - (await counted(4))) / 8;
 }
 
-function ratio(rates: readonly Rate[], batch: number): number {
-  const of = (trunk: TrunkKind): number =>
-    rates.find((rate) => rate.trunk === trunk && rate.weights === 'f32' && rate.batch === batch)!.tokensPerSecond;
-  return Number((of('fast') / of('tfjs')).toFixed(2));
+/** Of the first model and context measured. */
+function ratio(rates: readonly Rate[], batch: number): number | null {
+  const of = (trunk: TrunkKind): number | null =>
+    rates.find((rate) => rate.trunk === trunk && rate.weights === 'f32' && rate.batch === batch)?.tokensPerSecond ??
+    null;
+  const [fast, tfjs] = [of('fast'), of('tfjs')];
+  return fast === null || tfjs === null ? null : rounded(fast / tfjs);
 }

@@ -1,34 +1,42 @@
 /**
  * Single kernels of the hand-written WebGPU trunk against the tfjs operations they replace, on the same adapter, at the
- * shapes of MiniMind2-Small: milliseconds a call, the ratio, and the rates to hold against what the device could do.
+ * shapes of MiniMind2-Small: milliseconds a call, the ratio, and the share of what the device could do at most, be it
+ * reading what must be read or multiplying.
  */
 import * as tf from '@tensorflow/tfjs';
-import { openDevice } from '../engine/device/open.ts';
-import '../engine/device/register.node.ts';
-import { UserError } from '../engine/errors.ts';
+import type { ModelConfig } from '../engine/formats/config.ts';
 import { cachedAttention, cacheMask } from '../engine/model/attention.ts';
+import { drawOnDevice } from '../engine/rollout/device-sample.ts';
+import { adamwInPlace } from '../engine/webgpu/flat-adamw.ts';
+import { fusedScores } from '../engine/webgpu/fused-head.ts';
 import { activeGpu, type Gpu, type Step } from '../engine/webgpu/gpu.ts';
 import { tuningFor, type Kernel, type Tuning } from '../engine/webgpu/kernel.ts';
 import { attentionKernel } from '../engine/webgpu/kernels/attention.ts';
+import { drawKernel } from '../engine/webgpu/kernels/draw.ts';
 import { gatedKernel } from '../engine/webgpu/kernels/gated.ts';
+import { headTilesKernel, RECORD, runsOf } from '../engine/webgpu/kernels/head-tiles.ts';
 import { linearKernel } from '../engine/webgpu/kernels/linear.ts';
+import { rmsNormKernel } from '../engine/webgpu/kernels/rms-norm.ts';
+import { recordProduct, products } from '../engine/webgpu/record-product.ts';
+import { Recorder } from '../engine/webgpu/recorder.ts';
+import { cutFor } from '../engine/webgpu/sized-kernel.ts';
 import { writeStep } from '../engine/webgpu/step.ts';
 import { formatOf } from '../engine/webgpu/weight-format.ts';
-import { describeMachine, saveResults } from './results.ts';
-
-export type KernelOptions = { readonly device: string; readonly json: boolean; readonly out?: string | undefined };
+import { shapeNamed } from './models.ts';
+import { roofOf, type Roof } from './roof.ts';
+import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
 
 type Subject = {
   readonly name: string;
   readonly rows: number;
-  readonly kernel: Kernel;
-  /** Shapes of the kernel's buffers after the step buffer. */
-  readonly shapes: readonly (readonly number[])[];
-  /** The same in tfjs, from the tensors of those shapes. */
-  readonly plain: (tensors: readonly tf.Tensor[]) => tf.Tensor;
-  /** Multiplications and additions, and bytes that must be read at least once. */
+  /** Sends so many calls to the device. */
+  readonly ours: (calls: number) => void;
+  /** The same in tfjs. */
+  readonly plain: () => tf.Tensor;
+  /** Operations, a multiply-add being two, and bytes that must be read or written at least once. */
   readonly flops: number;
   readonly bytes: number;
+  readonly dispose: () => void;
 };
 
 type Measured = {
@@ -39,104 +47,53 @@ type Measured = {
   readonly ratio: number;
   readonly gflops: number;
   readonly gigabytesPerSecond: number;
+  /** Share of the nearer of the two limits. */
+  readonly ofRoof: number;
 };
 
 const ROWS = [1, 8, 32] as const;
 const POSITION = 255;
+const CAPACITY = 256;
+/** Rows of a micro-batch where training is measured. */
+const TRAINED = 512;
+/** What `matmul_vs_tfjs` tells of. */
+const PRODUCT = 'product nt';
 
-export async function benchKernels(options: KernelOptions): Promise<void> {
-  if (options.device !== 'webgpu') throw new UserError(`the suite kernels measures webgpu, not ${options.device}`);
-  const machine = describeMachine();
-  const device = await openDevice('webgpu');
+export async function benchKernels(bench: Bench): Promise<Figures> {
   const gpu = activeGpu();
-  const say = (line: string): void => (options.json ? console.error(line) : console.log(line));
-  say(`${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
+  const config = shapeNamed('minimind2-small');
+  const roof = await roofOf(bench);
   const results: Measured[] = [];
-  for (const rows of ROWS) {
-    for (const subject of subjects(rows, tuningFor(gpu))) {
-      const one = await measure(gpu, subject);
-      results.push(one);
-      say(
-        `${one.name.padEnd(22)} ${String(rows).padStart(2)} rows  ${one.ms.toFixed(3)} ms, tfjs ${one.tfjsMs.toFixed(3)}: ` +
-          `${one.ratio} times; ${one.gflops} GFLOP/s, ${one.gigabytesPerSecond} GB/s`,
-      );
-    }
-  }
-  const { name, features } = device.info;
-  say(
-    `written to ${await saveResults('kernels', machine, name, { adapter: { name, features }, results }, options.out)}`,
-  );
-  const product = results.find((one) => one.rows === 32 && one.name.startsWith('linear'))!;
-  if (options.json) console.log(JSON.stringify({ event: 'done', matmul_vs_tfjs: product.ratio }));
-  process.exit(0);
-}
-
-function subjects(rows: number, tuning: Tuning): Subject[] {
-  const [hidden, wide, heads, kvHeads, headDim, capacity] = [512, 1408, 8, 2, 64, 256];
-  const shape = { heads, kvHeads, headDim, capacity };
-  const nt = (a: tf.Tensor, b: tf.Tensor): tf.Tensor => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, false, true);
-  const cached = rows * kvHeads * capacity * headDim;
-  return [
-    {
-      ...{ name: `linear ${wide} to ${hidden}`, rows },
-      kernel: linearKernel({ columns: wide, parts: [hidden], bias: false, accumulate: true, rank: 0, adapters: 0 }, formatOf('f32'), tuning, rows), // prettier-ignore
-      shapes: [[rows, wide], [hidden, wide], [rows, hidden]], // prettier-ignore
-      plain: ([x, w, y]) => tf.add(y, nt(x, w)),
-      ...{ flops: 2 * rows * wide * hidden, bytes: 4 * wide * hidden },
-    },
-    {
-      ...{ name: `gated ${hidden} to ${wide}`, rows },
-      kernel: gatedKernel({ columns: hidden, outputs: wide, rank: 0, adapters: 0 }, formatOf('f32'), tuning, rows),
-      shapes: [[rows, hidden], [wide, hidden], [wide, hidden], [rows, wide]], // prettier-ignore
-      plain: ([x, gate, up]) => {
-        const g = nt(x, gate);
-        return tf.mul(tf.mul(g, tf.sigmoid(g)), nt(x, up));
-      },
-      ...{ flops: 4 * rows * wide * hidden, bytes: 8 * wide * hidden },
-    },
-    {
-      ...{ name: `attention, ${POSITION + 1} keys`, rows },
-      kernel: attentionKernel(shape, tuning),
-      shapes: [[rows, heads * headDim], [rows * kvHeads, capacity, headDim], [rows * kvHeads, capacity, headDim], [rows, heads * headDim]], // prettier-ignore
-      plain: ([q, k, v]) =>
-        cachedAttention(
-          ...([q, k, v, shape, cacheMask(new Int32Array(rows).fill(POSITION), capacity)] as Parameters<
-            typeof cachedAttention
-          >),
-        ),
-      ...{ flops: 4 * rows * heads * headDim * capacity, bytes: 8 * cached },
-    },
-  ];
-}
-
-async function measure(gpu: Gpu, { name, rows, kernel, shapes, plain, flops, bytes }: Subject): Promise<Measured> {
-  const tensors = shapes.map((dims, i) => tf.randomUniform([...dims], -1, 1, 'float32', i));
-  const words = writeStep(
-    Array.from({ length: rows }, (_, slot) => ({ slot, position: POSITION, out: slot, adapter: null })),
-  );
-  const step = tf.tensor1d(new Int32Array(words.buffer), 'int32');
-  const bound = gpu.bind(
-    kernel,
-    [step, ...tensors].map((tensor) => gpu.bufferOf(tensor)),
-  );
-  const ms = await fastest(async (count) => {
-    gpu.run(
-      Array.from({ length: count }, (): Step => bound),
-      rows,
+  const makers = [...ROWS.flatMap((rows) => decodingSubjects(gpu, config, rows)), ...trainingSubjects(gpu, config)];
+  for (const make of makers) {
+    const subject = make();
+    const one = await measure(gpu, subject, roof);
+    subject.dispose();
+    results.push(one);
+    bench.say(
+      `${one.name.padEnd(26)} ${String(one.rows).padStart(3)} rows  ${one.ms.toFixed(3)} ms, tfjs ${one.tfjsMs.toFixed(3)}: ` +
+        `${one.ratio} times; ${one.gflops} GFLOP/s, ${one.gigabytesPerSecond} GB/s, ${(100 * one.ofRoof).toPrecision(2)} % of the roof`,
     );
+  }
+  await keepResults(bench, 'kernels', { roof, results });
+  return { matmul_vs_tfjs: results.find(({ name }) => name === PRODUCT)!.ratio };
+}
+
+async function measure(gpu: Gpu, { name, rows, ours, plain, flops, bytes }: Subject, roof: Roof): Promise<Measured> {
+  const ms = await fastest(async (count) => {
+    ours(count);
     await gpu.device.queue.onSubmittedWorkDone();
   });
   const tfjsMs = await fastest(async (count) => {
-    for (let i = 1; i < count; i++) tf.tidy(() => void plain(tensors));
-    const last = tf.tidy(() => plain(tensors));
-    await last.data();
-    last.dispose();
+    for (let i = 0; i < count; i++) plain().dispose();
+    gpu.run([], 0); // sends what tfjs has recorded
+    await gpu.device.queue.onSubmittedWorkDone();
   });
-  tf.dispose([step, ...tensors]);
-  const rounded = (value: number): number => Number(value.toPrecision(3));
+  const least = Math.max(flops / roof.fmaGflops, bytes / roof.copyGBs) / 1e6;
   return {
     ...{ name, rows, ms: rounded(ms), tfjsMs: rounded(tfjsMs), ratio: rounded(tfjsMs / ms) },
     ...{ gflops: rounded(flops / ms / 1e6), gigabytesPerSecond: rounded(bytes / ms / 1e6) },
+    ofRoof: rounded(least / ms),
   };
 }
 
@@ -148,8 +105,208 @@ async function fastest(call: (count: number) => Promise<void>): Promise<number> 
     await call(count);
     return (performance.now() - started) / count;
   };
-  const count = Math.max(1, Math.min(50, Math.round(20 / (await timed(1)))));
-  let best = Infinity;
-  for (let turn = 0; turn < 5; turn++) best = Math.min(best, await timed(count));
+  const first = await timed(1);
+  const count = Math.max(1, Math.min(50, Math.round(20 / first)));
+  let best = first;
+  for (let turn = 0; turn < 5 && turn * count * first < 3000; turn++) best = Math.min(best, await timed(count));
   return best;
+}
+
+const nt = (a: tf.Tensor, b: tf.Tensor): tf.Tensor2D => tf.matMul(a as tf.Tensor2D, b as tf.Tensor2D, false, true);
+const numbers = (shape: readonly number[], seed: number): tf.Tensor =>
+  tf.randomUniform([...shape], -1, 1, 'float32', seed);
+
+// ---- one row a sequence --------------------------------------------------------------------------------------
+
+type Stepwise = Pick<Subject, 'name' | 'flops' | 'bytes'> & {
+  readonly kernel: Kernel;
+  /** Shapes of the kernel's buffers after the step buffer. */
+  readonly shapes: readonly (readonly number[])[];
+  readonly plain: (tensors: readonly tf.Tensor[]) => tf.Tensor;
+};
+
+function decodingSubjects(gpu: Gpu, config: ModelConfig, rows: number): (() => Subject)[] {
+  const tuning = tuningFor(gpu);
+  const all = [...linears(config, rows, tuning), ...rowwise(config, rows, tuning)];
+  return [...all.map((one) => () => stepwise(gpu, rows, one)), () => sampled(gpu, config, rows, tuning)];
+}
+
+function stepwise(gpu: Gpu, rows: number, { kernel, shapes, plain, ...rest }: Stepwise): Subject {
+  const tensors = shapes.map((shape, i) => numbers(shape, i));
+  const step = stepTensor(rows);
+  const buffers = [step, ...tensors].map((tensor) => gpu.bufferOf(tensor));
+  const bound = gpu.bind(kernel, buffers);
+  return {
+    ...{ ...rest, rows },
+    ours: (calls) =>
+      gpu.run(
+        Array.from({ length: calls }, (): Step => bound),
+        rows,
+      ),
+    plain: () => tf.tidy(() => plain(tensors)),
+    dispose: () => tf.dispose([step, ...tensors]),
+  };
+}
+
+/** A step of `rows` sequences, all as far as the cache goes, each to be drawn from. */
+function stepTensor(rows: number): tf.Tensor {
+  const seats = Array.from({ length: rows }, (_, slot) => ({ slot, position: POSITION, out: slot, adapter: null }));
+  const words = writeStep(seats, seats.map(() => ({ sharpness: 1.25, draw: 0.4 }))); // prettier-ignore
+  return tf.tensor1d(new Int32Array(words.buffer), 'int32');
+}
+
+function linears({ hidden, intermediate: wide }: ModelConfig, rows: number, tuning: Tuning): Stepwise[] {
+  const format = formatOf('f32');
+  const low = { rank: 0, adapters: 0 };
+  return [
+    {
+      name: `linear ${wide} to ${hidden}`,
+      kernel: linearKernel({ columns: wide, parts: [hidden], bias: false, accumulate: true, ...low }, format, tuning, rows), // prettier-ignore
+      shapes: [[rows, wide], [hidden, wide], [rows, hidden]], // prettier-ignore
+      plain: ([x, w, y]) => tf.add(y, nt(x, w)),
+      ...{ flops: 2 * rows * wide * hidden, bytes: 4 * wide * hidden },
+    },
+    {
+      name: `gated ${hidden} to ${wide}`,
+      kernel: gatedKernel({ columns: hidden, outputs: wide, ...low }, format, tuning, rows),
+      shapes: [[rows, hidden], [wide, hidden], [wide, hidden], [rows, wide]], // prettier-ignore
+      plain: ([x, gate, up]) => {
+        const g = nt(x, gate);
+        return tf.mul(tf.mul(g, tf.sigmoid(g)), nt(x, up));
+      },
+      ...{ flops: 4 * rows * wide * hidden, bytes: 8 * wide * hidden },
+    },
+  ];
+}
+
+function rowwise({ hidden, heads, kvHeads, headDim, rmsEps }: ModelConfig, rows: number, tuning: Tuning): Stepwise[] {
+  const shape = { heads, kvHeads, headDim, capacity: CAPACITY };
+  const mask = cacheMask(new Int32Array(rows).fill(POSITION), CAPACITY);
+  const keys = [rows * kvHeads, CAPACITY, headDim];
+  return [
+    {
+      name: `attention, ${CAPACITY} keys`,
+      kernel: attentionKernel(shape, tuning),
+      shapes: [[rows, heads * headDim], keys, keys, [rows, heads * headDim]],
+      plain: ([q, k, v]) => cachedAttention(...([q, k, v, shape, mask] as Parameters<typeof cachedAttention>)),
+      ...{ flops: 4 * rows * heads * headDim * CAPACITY, bytes: 8 * rows * kvHeads * CAPACITY * headDim },
+    },
+    {
+      name: `norm ${hidden}`,
+      kernel: rmsNormKernel({ columns: hidden, eps: rmsEps, pick: false }, tuning),
+      shapes: [[rows, hidden], [hidden], [rows, hidden]],
+      plain: ([x, w]) => tf.mul(tf.mul(x, tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), rmsEps))), w),
+      ...{ flops: 4 * rows * hidden, bytes: 8 * rows * hidden },
+    },
+  ];
+}
+
+/** From last states to tokens: two kernels of ours; logits, then a dozen operations, in tfjs. */
+function sampled(gpu: Gpu, { hidden: columns, vocab }: ModelConfig, rows: number, tuning: Tuning): Subject {
+  const part = { first: 0, count: vocab };
+  const format = formatOf('f32');
+  const [x, w] = [numbers([rows, columns], 1), numbers([vocab, columns], 2)];
+  const step = stepTensor(rows);
+  const scratch = [
+    gpu.allocate([rows * runsOf(vocab) * RECORD]),
+    gpu.allocate([rows], 'int32'),
+    gpu.allocate([rows * 3]),
+  ];
+  const [records, ids, drawn] = scratch.map((tensor) => gpu.bufferOf(tensor));
+  const [stepBuffer, states, head] = [step, x, w].map((tensor) => gpu.bufferOf(tensor));
+  const steps = [
+    gpu.bind(headTilesKernel({ columns, vocab, part, format }, tuning, rows), [stepBuffer, states, head, records]),
+    gpu.bind(drawKernel({ columns, vocab, parts: [part], format }, tuning), [stepBuffer, states, head, records, ids, drawn]), // prettier-ignore
+  ];
+  const sampling = { temperature: 0.8, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
+  return {
+    ...{ name: `head ${vocab} and draw`, rows, flops: 2 * rows * columns * vocab, bytes: 4 * columns * vocab },
+    ours: (calls) => gpu.run(Array.from({ length: calls }, () => steps).flat(), rows),
+    plain: () =>
+      tf.tidy(() => {
+        const draw = drawOnDevice(
+          nt(x, w),
+          Array.from({ length: rows }, () => ({ sampling, position: POSITION })),
+        );
+        return draw.numbers;
+      }),
+    dispose: () => tf.dispose([step, x, w, ...scratch]),
+  };
+}
+
+// ---- training ------------------------------------------------------------------------------------------------
+
+function trainingSubjects(gpu: Gpu, config: ModelConfig): (() => Subject)[] {
+  const { hidden, intermediate: wide } = config;
+  const shapes = { nt: [TRAINED, wide, hidden], nn: [TRAINED, hidden, wide], tn: [wide, hidden, TRAINED] } as const;
+  return [
+    ...(['nt', 'nn', 'tn'] as const).map((orientation) => () => product(gpu, orientation, shapes[orientation])),
+    () => scored(gpu, config),
+    () => optimiser(gpu),
+  ];
+}
+
+function product(gpu: Gpu, orientation: 'nt' | 'nn' | 'tn', [m, n, k]: readonly [number, number, number]): Subject {
+  const a = numbers(orientation === 'tn' ? [k, m] : [m, k], 1) as tf.Tensor2D;
+  const b = numbers(orientation === 'nt' ? [n, k] : [k, n], 2) as tf.Tensor2D;
+  const c = gpu.allocate([m, n]);
+  const [x, y, z] = [a, b, c].map((tensor) => gpu.bufferOf(tensor));
+  const recorder = new Recorder(gpu);
+  const kernels = products(cutFor(gpu));
+  return {
+    ...{ name: `product ${orientation}`, rows: TRAINED, flops: 2 * m * n * k, bytes: 4 * (m * k + k * n + m * n) },
+    ours: (calls) => {
+      for (let i = 0; i < calls; i++) recordProduct(recorder, kernels, orientation, { m, n, k }, [x, y, z]);
+      recorder.submit();
+    },
+    plain: () => tf.matMul(a, b, orientation === 'tn', orientation === 'nt'),
+    dispose: () => {
+      recorder.dispose();
+      tf.dispose([a, b, c]);
+    },
+  };
+}
+
+/** Log-probs and entropies of given tokens; both read all logits. */
+function scored(gpu: Gpu, { hidden, vocab }: ModelConfig): Subject {
+  const rows = TRAINED / 4;
+  const [x, w] = [numbers([rows, hidden], 1) as tf.Tensor2D, numbers([vocab, hidden], 2) as tf.Tensor2D];
+  const ids = Int32Array.from({ length: rows }, (_, row) => (row * 131) % vocab);
+  const flat = tf.tensor1d(ids.map((id, row) => row * vocab + id), 'int32'); // prettier-ignore
+  const options = { entropyGradient: false, trainHead: false };
+  return {
+    ...{ name: `scores of ${vocab}`, rows, flops: 2 * rows * hidden * vocab, bytes: 4 * hidden * vocab },
+    ours: (calls) => {
+      for (let i = 0; i < calls; i++) fusedScores(gpu, x, w, ids, options).dispose();
+    },
+    plain: () =>
+      tf.tidy(() => {
+        const logits = tf.logSoftmax(nt(x, w));
+        const entropy = tf.neg(tf.sum(tf.mul(tf.exp(logits), logits), 1));
+        return tf.stack([tf.gather(tf.reshape(logits, [-1]), flat), entropy]);
+      }),
+    dispose: () => tf.dispose([x, w, flat]),
+  };
+}
+
+/** A million parameters; what it does to them is the same every time. */
+function optimiser(gpu: Gpu): Subject {
+  const size = 2 ** 20;
+  const [g, p, m, v] = [1, 2, 3, 4].map((seed) => tf.abs(numbers([size], seed)) as tf.Tensor1D);
+  const factors = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, step: 1e-4, root: 0.1, decay: 0.999, scale: 0.5 };
+  return {
+    ...{ name: 'AdamW', rows: 1, flops: 14 * size, bytes: 7 * 4 * size },
+    ours: (calls) => {
+      for (let i = 0; i < calls; i++) adamwInPlace(gpu, { g, p, m, v }, [{ begin: 0, end: size }], () => factors);
+    },
+    plain: () =>
+      tf.tidy(() => {
+        const scaled = tf.mul(g, factors.scale);
+        const first = tf.add(tf.mul(m, factors.beta1), tf.mul(scaled, 1 - factors.beta1));
+        const second = tf.add(tf.mul(v, factors.beta2), tf.mul(tf.square(scaled), 1 - factors.beta2));
+        const by = tf.add(tf.div(tf.sqrt(second), factors.root), factors.epsilon);
+        return tf.sub(tf.mul(p, factors.decay), tf.mul(tf.div(first, by), factors.step));
+      }),
+    dispose: () => tf.dispose([g, p, m, v]),
+  };
 }

@@ -1,67 +1,132 @@
 /**
- * `npm run bench -- <suite>`: runs one suite of measurements and leaves its table on the terminal and its numbers in
- * bench/results. A suite is a file beside this one with a function `run(options)`.
+ * `npm run bench -- <suite> …`: runs suites of measurements, one after the other, and leaves their tables on the terminal and
+ * their numbers in bench/results. The WebGPU suites share one open device; with `--json` the last line is one object with
+ * every figure that was asked for.
  */
 import { parseArgs } from 'node:util';
+import { openDevice } from '../engine/device/open.ts';
+import '../engine/device/register.node.ts';
 import { UserError } from '../engine/errors.ts';
 import { benchCpu } from './cpu.ts';
 import { benchDecode } from './decode.ts';
 import { benchKernels } from './kernels.ts';
+import { MODEL_NAMES } from './models.ts';
+import { describeMachine } from './results.ts';
+import { benchRlStep } from './rl-step.ts';
+import type { Bench, Figures } from './suite.ts';
 import { benchTrain } from './train.ts';
 
-const USAGE = `npm run bench -- cpu [--model FOLDER] [--devices wasm,wasm-stock,cpu] [--out FOLDER]
-npm run bench -- decode|kernels|train [--device webgpu] [--weights f16,q8,q4] [--json] [--out FOLDER]
+const USAGE = `npm run bench -- kernels|decode|train|rl-step … [--device webgpu] [--json] [--out FOLDER]
+npm run bench -- cpu [--model FOLDER] [--devices wasm,wasm-stock,cpu] [--python PYTHON] [--out FOLDER]
 npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
 
-  cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device
-  decode   tokens/s of the hand-written WebGPU trunk and of the plain tfjs trunk, side by side on one adapter;
-           with --weights also on weights less exact than float32
-  kernels  its single kernels against the tfjs operations they replace
+  kernels  single hand-written WebGPU kernels and the tfjs operations they replace, beside what the device can do
+  decode   tokens/s of the hand-written trunk and of the plain tfjs trunk, side by side on one adapter
+             --batch 1,32   --context 128   --weights f16,q8,q4: besides f32
+  train    a training step with hand-written kernels and with plain tfjs, side by side
+             --method lora,full   --tokens 512: of prompts and responses in a step
+  rl-step  one PPO step of QD-Answer, by part   [--model qwen2.5-0.5b]
+             --queries 128   --tokens 512: most of a response   --weights f32
+  cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device, and PyTorch's where there is one
   ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
-  train    a LoRA step and the matrix products of hand-written kernels and of plain tfjs, side by side
 
-npm run pack-bench -- FOLDER puts decode, kernels and train into one folder for a machine without a package registry:
-node FOLDER/run.mjs decode`;
+decode and train take --profile: where the device's time goes, by kernel.
+decode, train and rl-step take --model, for decode and train several: ${MODEL_NAMES.join(', ')}.
+npm run pack-bench -- FOLDER puts the first four into one folder for a machine without a package registry:
+node FOLDER/run.mjs kernels decode train`;
 
-async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+type Values = ReturnType<typeof readArguments>['values'];
+
+function readArguments() {
+  return parseArgs({
     allowPositionals: true,
     options: {
       model: { type: 'string' },
       devices: { type: 'string', default: 'wasm,wasm-stock,cpu' },
+      python: { type: 'string', default: 'python3' },
       device: { type: 'string', default: 'webgpu' },
       weights: { type: 'string', default: 'f32' },
+      batch: { type: 'string', default: '1,32' },
+      context: { type: 'string', default: '128' },
+      method: { type: 'string', default: 'lora' },
+      tokens: { type: 'string', default: '512' },
+      queries: { type: 'string', default: '128' },
       minutes: { type: 'string', default: '30' },
+      profile: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       out: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
-  const suite = positionals[0];
-  if (values.help || suite === undefined) return void console.log(USAGE);
-  switch (suite) {
-    case 'cpu':
-      return benchCpu({ model: values.model, devices: values.devices.split(','), out: values.out });
-    case 'decode':
-      return benchDecode({
-        device: values.device,
-        weights: values.weights.split(','),
-        json: values.json,
-        out: values.out,
-      });
-    case 'kernels':
-      return benchKernels({ device: values.device, json: values.json, out: values.out });
-    case 'train':
-      return benchTrain({ device: values.device, json: values.json, out: values.out });
-    case 'ui':
-      // It brings a browser and a bundler, which the packed folder leaves out.
-      return (await import('./ui.ts')).benchUi({ minutes: Number(values.minutes), json: values.json, out: values.out });
-    default:
-      throw new UserError(`unknown suite "${suite}"; there are: cpu, decode, kernels, train, ui`);
+}
+
+const list = (value: string): string[] => value.split(',').filter((part) => part !== '');
+
+/** What is counted: whole and at least 1. */
+function counts(option: string, value: string): number[] {
+  const numbers = list(value).map(Number);
+  const wrong = numbers.length === 0 || numbers.some((n) => !Number.isInteger(n) || n < 1);
+  if (wrong) throw new UserError(`--${option} ${value}: give whole numbers from 1 on, with commas between them`);
+  return numbers;
+}
+
+const MEASURED = 'minimind2-small';
+
+/** The suites that run on one WebGPU device. */
+const SUITES: Readonly<Record<string, (bench: Bench, values: Values) => Promise<Figures>>> = {
+  kernels: (bench) => benchKernels(bench),
+  decode: (bench, { model = MEASURED, weights, batch, context, profile }) =>
+    benchDecode(bench, {
+      ...{ models: list(model), weights: list(weights) },
+      ...{ batches: counts('batch', batch), contexts: counts('context', context), profile },
+    }),
+  train: (bench, { model = MEASURED, method, tokens, profile }) =>
+    benchTrain(bench, { models: list(model), methods: list(method), tokens: counts('tokens', tokens)[0], profile }),
+  'rl-step': (bench, { model = 'qwen2.5-0.5b', weights, queries, tokens }) =>
+    benchRlStep(bench, {
+      ...{ model, weights: list(weights).at(-1) ?? 'f32' },
+      ...{ queries: counts('queries', queries)[0], tokens: counts('tokens', tokens)[0] },
+    }),
+};
+
+async function main(): Promise<void> {
+  const { values, positionals } = readArguments();
+  if (values.help || positionals.length === 0) return void console.log(USAGE);
+  const unknown = positionals.find((suite) => !(suite in SUITES) && suite !== 'cpu' && suite !== 'ui');
+  if (unknown !== undefined)
+    throw new UserError(`unknown suite "${unknown}"; there are: ${Object.keys(SUITES).join(', ')}, cpu, ui`);
+  const { model, devices, python, minutes, json, out } = values;
+  if (positionals.includes('cpu')) await benchCpu({ model, devices: list(devices), python, json, out });
+  // It brings a browser and a bundler, which the packed folder leaves out.
+  if (positionals.includes('ui')) await (await import('./ui.ts')).benchUi({ minutes: Number(minutes), json, out });
+  const chosen = positionals.filter((suite) => suite in SUITES);
+  if (chosen.length === 0) return;
+  if (values.device !== 'webgpu')
+    throw new UserError(`${chosen.join(', ')} measure webgpu, not ${values.device}; for CPU devices run the suite cpu`);
+  const figures = await runSuites(chosen, values);
+  if (json) console.log(JSON.stringify({ event: 'done', ...figures }));
+  // Dawn keeps a thread that would hold the process.
+  process.exit(0);
+}
+
+async function runSuites(suites: readonly string[], values: Values): Promise<Figures> {
+  const machine = describeMachine();
+  const device = await openDevice('webgpu');
+  const say = (line: string): void => (values.json ? console.error(line) : console.log(line));
+  say(`${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
+  let figures: Figures = {};
+  for (const suite of suites) {
+    say(suite);
+    figures = {
+      ...figures,
+      ...(await SUITES[suite]({ machine, device, out: values.out, python: values.python, say }, values)),
+    };
   }
+  for (const [figure, value] of Object.entries(figures)) say(`${figure}: ${value}`);
+  return figures;
 }
 
 main().catch((error: unknown) => {
   console.error(error instanceof UserError ? error.message : error);
-  process.exitCode = 1;
+  process.exit(1);
 });

@@ -1,144 +1,224 @@
 /**
- * Training on WebGPU: one optimiser step with LoRA adapters on every linear layer, with the hand-written trunk, head and
- * optimiser and with plain tfjs operations, on the same adapter, weights and examples, in one process and by turns. The model
- * has the shape of MiniMind2-Small (25.8M parameters) and random weights; what is timed is the product's own step of
- * supervised fine-tuning, which shares all but the loss with PPO's.
+ * Training on WebGPU: one optimiser step, with LoRA adapters of rank 16 on every linear layer or of all weights, with the
+ * hand-written trunk, head and optimiser and with plain tfjs operations, on the same adapter, weights and examples, in one
+ * process and by turns. What is timed is the product's own step of supervised fine-tuning, which shares all but the loss with PPO's.
  */
 import * as tf from '@tensorflow/tfjs';
-import { openDevice, type Device } from '../engine/device/open.ts';
-import '../engine/device/register.node.ts';
+import type { Device } from '../engine/device/open.ts';
+import { isOutOfMemory } from '../engine/device/out-of-memory.ts';
 import { UserError } from '../engine/errors.ts';
-import { parameterShapes, type ModelConfig } from '../engine/formats/config.ts';
+import type { ModelConfig } from '../engine/formats/config.ts';
 import { LINEAR_LAYERS } from '../engine/formats/peft.ts';
 import { sftSettings } from '../engine/learn/settings.ts';
 import { fineTune, type SftSequence } from '../engine/learn/sft.ts';
 import type { BaseModel } from '../engine/model/base-model.ts';
 import { makeTrunk, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
+import { layoutOf } from '../engine/model/layout.ts';
 import { makePolicy, type BasePolicy } from '../engine/model/make-policy.ts';
+import type { Weights } from '../engine/model/trunk.ts';
+import type { PolicySpec, TrainMethod } from '../engine/protocol.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
-import { recordProduct, products } from '../engine/webgpu/record-product.ts';
-import { Recorder } from '../engine/webgpu/recorder.ts';
-import { cutFor } from '../engine/webgpu/sized-kernel.ts';
 import { trainingBytes } from '../engine/webgpu/training-memory.ts';
-import { describeMachine, saveResults } from './results.ts';
+import { parametersOf, randomWeights, shapeNamed } from './models.ts';
+import { profiled, sayProfile } from './profile.ts';
+import { roofOf, type Roof } from './roof.ts';
+import { torchBeside, type TorchRates } from './torch.ts';
+import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
 
-export type TrainOptions = { readonly device: string; readonly json: boolean; readonly out?: string | undefined };
-
-const CONFIG: ModelConfig = {
-  ...{ architecture: 'llama', hidden: 512, intermediate: 1408, layers: 8, heads: 8, kvHeads: 2, headDim: 64 },
-  ...{ vocab: 6400, contextLength: 32768, ropeTheta: 1e6, ropeScaling: null, rmsEps: 1e-5, tied: true },
-  ...{ attentionBias: false, qkNorm: false, eosIds: [], bosId: null, padId: null },
+export type TrainOptions = {
+  readonly models: readonly string[];
+  readonly methods: readonly string[];
+  /** Tokens of a step, prompts and responses. */
+  readonly tokens: number;
+  /** Whether to say where a step's time goes. */
+  readonly profile: boolean;
 };
-const EXAMPLES = { count: 4, prompt: 96, response: 32 } as const;
+
+/** An example has so many tokens, a quarter of which are its response. */
+const EXAMPLE = 128;
+const RESPONSE_SHARE = 0.25;
 const RANK = 16;
 const TURNS = 2;
 const KINDS = ['fast', 'tfjs'] as const;
-
-type Step = {
-  readonly trunk: TrunkKind;
-  readonly seconds: number;
-  readonly cpuSeconds: number;
-  readonly losses: readonly number[];
+const METHODS: Readonly<Record<string, TrainMethod>> = {
+  lora: { kind: 'lora', rank: RANK, alpha: 2 * RANK, targets: LINEAR_LAYERS.map((linear) => linear.split('.')[1]) },
+  full: { kind: 'full' },
 };
 
-export async function benchTrain(options: TrainOptions): Promise<void> {
-  if (options.device !== 'webgpu') throw new UserError(`the suite train measures webgpu, not ${options.device}`);
-  const machine = describeMachine();
-  const device = await openDevice('webgpu');
-  const say = (line: string): void => (options.json ? console.error(line) : console.log(line));
-  say(`${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
-  const product = await measureProducts();
-  for (const { orientation, gflops, tfjs } of product) say(`product ${orientation}  ${gflops} GFLOP/s, tfjs ${tfjs}`);
-  const steps = await measureSteps(device);
-  const tokens = EXAMPLES.count * (EXAMPLES.prompt + EXAMPLES.response - 1);
-  for (const { trunk, seconds, cpuSeconds } of steps)
-    say(
-      `LoRA step  ${trunk}  ${seconds.toFixed(2)} s (${cpuSeconds.toFixed(2)} s of processor time), ${(tokens / seconds).toPrecision(3)} tokens/s`,
+type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly losses: readonly number[] };
+type Step = {
+  readonly model: string;
+  readonly method: string;
+  readonly trunk: TrunkKind;
+  /** Null where memory ran out. */
+  readonly timed: Timed | null;
+  readonly tokensPerSecond: number | null;
+  /** Share of the measured multiply-add rate: 4 operations a parameter and token with adapters, 6 with all weights. */
+  readonly ofRoof: number | null;
+};
+
+export async function benchTrain(bench: Bench, { models, methods, tokens, profile }: TrainOptions): Promise<Figures> {
+  const wrong = methods.find((method) => !(method in METHODS));
+  if (wrong !== undefined) throw new UserError(`There is no method ${wrong}; choose of lora, full`);
+  const shapes = models.map((name) => ({ name, config: shapeNamed(name) }));
+  const roof = await roofOf(bench);
+  const steps: Step[] = [];
+  const memory: Record<string, unknown>[] = [];
+  const torch: (TorchRates | null)[] = [];
+  for (const { name, config } of shapes) {
+    for (const method of methods) {
+      const examples = examplesOf(config, examplesFor(tokens));
+      const rows = examples.length * EXAMPLE;
+      const planned = trainingBytes(config, {
+        ...{ rows, asked: (rows * RESPONSE_SHARE) | 0, trained: trainedBy(METHODS[method], config) },
+      });
+      memory.push({ model: name, method, planned });
+      bench.say(`${name}  ${method}  memory planned: ${(planned.total / 2 ** 20).toFixed(0)} MiB`);
+      const timed = await timeSteps(bench, name, config, METHODS[method], examples, profile);
+      for (const [i, trunk] of KINDS.entries()) {
+        const step = stepOf(name, config, method, trunk, timed[i], rows, roof);
+        steps.push(step);
+        bench.say(lineOf(step));
+      }
+    }
+    torch.push(
+      await torchBeside(bench, {
+        ...{ dtype: 'float32', model: config, batches: [], rank: RANK, methods, tokens: 1 },
+        ...{
+          examples: examplesFor(tokens),
+          prompt: EXAMPLE * (1 - RESPONSE_SHARE),
+          response: EXAMPLE * RESPONSE_SHARE,
+        },
+      }),
     );
-  const trained = RANK * loraColumns();
-  const bytes = trainingBytes(CONFIG, { rows: tokens, asked: EXAMPLES.count * EXAMPLES.response, trained });
-  say(`memory planned: ${(bytes.total / 2 ** 20).toFixed(0)} MiB`);
-  const { name, features } = device.info;
-  const measured = {
-    adapter: { name, features },
-    model: CONFIG,
-    examples: EXAMPLES,
-    rank: RANK,
-    steps,
-    product,
-    bytes,
-  };
-  say(`written to ${await saveResults('train', machine, name, measured, options.out)}`);
-  const [fast, plain] = steps;
-  const nt = product.find(({ orientation }) => orientation === 'nt')!;
-  const done = {
-    event: 'done',
-    matmul_vs_tfjs: Number((nt.gflops / nt.tfjs).toFixed(2)),
-    lora_step_vs_tfjs: Number((plain.seconds / fast.seconds).toFixed(2)),
-  };
-  say(`against tfjs: ${done.matmul_vs_tfjs} times in matrix products, ${done.lora_step_vs_tfjs} times in a whole step`);
-  if (options.json) console.log(JSON.stringify(done));
-  // Dawn keeps a thread that would hold the process.
-  process.exit(0);
+  }
+  await keepResults(bench, 'train', { roof, tokens, rank: RANK, steps, torch, memory });
+  const ratio = ratioOf(steps);
+  return ratio === null ? {} : { lora_step_vs_tfjs: ratio };
 }
 
-function loraColumns(): number {
-  return [...parameterShapes(CONFIG)]
-    .filter(([name]) => LINEAR_LAYERS.some((linear) => name.endsWith(`${linear}.weight`)))
-    .reduce((sum, [, [out, input]]) => sum + out + input, 0);
+const examplesFor = (tokens: number): number => Math.max(1, Math.round(tokens / EXAMPLE));
+
+function trainedBy(method: TrainMethod, config: ModelConfig): number {
+  return layoutOf(specOf('measured', method), config).reduce((sum, { size }) => sum + size, 0);
+}
+
+const specOf = (policy: string, method: TrainMethod): PolicySpec => ({
+  ...{ policy, model: 'random', method, frozen: false, seed: 1 },
+});
+
+function stepOf(
+  model: string,
+  config: ModelConfig,
+  method: string,
+  trunk: TrunkKind,
+  timed: Timed | null,
+  rows: number,
+  roof: Roof,
+): Step {
+  if (timed === null) return { model, method, trunk, timed, tokensPerSecond: null, ofRoof: null };
+  const tokensPerSecond = rows / timed.seconds;
+  const flops = (method === 'lora' ? 4 : 6) * parametersOf(config) * tokensPerSecond;
+  return {
+    ...{ model, method, trunk, timed, tokensPerSecond: rounded(tokensPerSecond) },
+    ofRoof: rounded(flops / roof.fmaGflops / 1e9),
+  };
+}
+
+function lineOf({ model, method, trunk, timed, tokensPerSecond, ofRoof }: Step): string {
+  const who = `${model}  ${method} step  ${trunk}`;
+  if (timed === null) return `${who}  does not fit this device`;
+  return (
+    `${who}  ${timed.seconds.toFixed(2)} s (${timed.cpuSeconds.toFixed(2)} s of processor time), ${tokensPerSecond} tokens/s; ` +
+    `${(100 * ofRoof!).toPrecision(2)} % of the roof`
+  );
+}
+
+/** Of the first model measured with adapters. */
+function ratioOf(steps: readonly Step[]): number | null {
+  const of = (trunk: TrunkKind): number | undefined =>
+    steps.find((step) => step.trunk === trunk && step.method === 'lora')?.timed?.seconds;
+  const [fast, tfjs] = [of('fast'), of('tfjs')];
+  return fast === undefined || tfjs === undefined ? null : rounded(tfjs / fast);
 }
 
 /** By turns, so that a passing load falls on both; the best of each, after one step that compiles. */
-async function measureSteps(device: Device): Promise<[fast: Step, tfjs: Step]> {
-  const weights = randomWeights();
-  const measured = {} as Record<TrunkKind, Step>;
-  const subjects = KINDS.map((trunk) => ({ trunk, ...subject(trunk, weights) }));
-  for (let turn = 0; turn <= TURNS; turn++) {
-    for (const { trunk, policy, dispose: _ } of subjects) {
+async function timeSteps(
+  bench: Bench,
+  name: string,
+  config: ModelConfig,
+  method: TrainMethod,
+  examples: readonly SftSequence[],
+  profile: boolean,
+): Promise<(Timed | null)[]> {
+  const { device } = bench;
+  const weights = randomWeights(config);
+  const best: (Timed | null)[] = KINDS.map(() => null);
+  const subjects = KINDS.map((trunk) => subject(trunk, name, config, method, weights));
+  for (let turn = 0; turn <= TURNS; turn++)
+    for (const [i, trunk] of KINDS.entries()) {
       const before = useTrunk(trunk);
-      const step = await timedStep(policy, device, turn);
-      useTrunk(before);
-      const known = measured[trunk];
-      const losses = [...(known?.losses ?? []), step.loss];
-      const better = turn < 2 || step.seconds < known.seconds;
-      measured[trunk] = better ? { trunk, ...step, losses } : { ...known, losses };
+      try {
+        const { loss, ...timed } = await timedStep(subjects[i].policy, config, device, examples, turn);
+        const losses = [...(best[i]?.losses ?? []), loss];
+        const better = turn < 2 || timed.seconds < best[i]!.seconds;
+        best[i] = { ...(better ? timed : best[i]!), losses };
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
+      } finally {
+        useTrunk(before);
+      }
     }
+  if (profile) {
+    const again = async (): Promise<void> => {
+      await timedStep(subjects[0].policy, config, device, examples, TURNS + 1);
+    };
+    sayProfile(bench, await profiled(activeGpu(), again), (best[0]?.seconds ?? NaN) * 1000);
   }
   for (const { dispose } of subjects) dispose();
-  return [measured.fast, measured.tfjs];
+  tf.dispose(weights);
+  return best;
 }
 
 async function timedStep(
   policy: BasePolicy,
+  config: ModelConfig,
   device: Device,
+  examples: readonly SftSequence[],
   step: number,
 ): Promise<{ seconds: number; cpuSeconds: number; loss: number }> {
-  const settings = sftSettings({ parameters: 25.8e6, method: 'lora', totalSteps: 10 });
+  const method = policy.spec.method.kind;
+  const settings = sftSettings({ parameters: parametersOf(config), method, totalSteps: 10 });
   const hooks = { onProgress: () => {}, cancelled: () => false, yieldToEvents: () => device.yieldToEvents() };
   const [started, cpu] = [performance.now(), process.cpuUsage()];
-  const { loss } = await fineTune(policy, examples(), settings, step, hooks);
+  const { loss } = await fineTune(policy, [...examples], settings, step, hooks);
   await device.gpu!.queue.onSubmittedWorkDone();
   const used = process.cpuUsage(cpu);
   return { seconds: (performance.now() - started) / 1000, cpuSeconds: (used.user + used.system) / 1e6, loss };
 }
 
-function examples(): SftSequence[] {
+function examplesOf(config: ModelConfig, count: number): SftSequence[] {
   const some = (length: number, seed: number): number[] =>
-    Array.from({ length }, (_, t) => (seed * 131 + t * 17) % CONFIG.vocab);
-  return Array.from({ length: EXAMPLES.count }, (_, i) => ({
-    ...{ role: 'r', promptIds: some(EXAMPLES.prompt, i), ids: some(EXAMPLES.response, i + 50) },
+    Array.from({ length }, (_, t) => (seed * 131 + t * 17) % config.vocab);
+  const response = EXAMPLE * RESPONSE_SHARE;
+  return Array.from({ length: count }, (_, i) => ({
+    ...{ role: 'r', promptIds: some(EXAMPLE - response, i), ids: some(response, i + 50) },
   }));
 }
 
-function subject(kind: TrunkKind, weights: Record<string, tf.Tensor>): { policy: BasePolicy; dispose(): void } {
+function subject(
+  kind: TrunkKind,
+  name: string,
+  config: ModelConfig,
+  method: TrainMethod,
+  weights: Weights,
+): { policy: BasePolicy; dispose(): void } {
   const before = useTrunk(kind);
-  const trunk = makeTrunk(CONFIG);
+  const trunk = makeTrunk(config);
   useTrunk(before);
   // Policies read no files; what a model's source could tell is never asked here.
-  const base = { name: 'random', config: CONFIG, trunk, weights, tokenizer: null } as unknown as BaseModel;
-  const targets = LINEAR_LAYERS.map((linear) => linear.split('.')[1]);
-  const method = { kind: 'lora', rank: RANK, alpha: 2 * RANK, targets } as const;
-  const policy = makePolicy({ policy: kind, model: 'random', method, frozen: false, seed: 1 }, base);
+  const base = { name, config, trunk, weights, tokenizer: null } as unknown as BaseModel;
+  const policy = makePolicy(specOf(kind, method), base);
   return {
     policy,
     dispose: () => {
@@ -146,57 +226,4 @@ function subject(kind: TrunkKind, weights: Record<string, tf.Tensor>): { policy:
       trunk.dispose();
     },
   };
-}
-
-function randomWeights(): Record<string, tf.Tensor> {
-  return Object.fromEntries(
-    [...parameterShapes(CONFIG)].map(([name, shape], i) => [
-      name,
-      name.includes('norm') ? tf.ones([...shape]) : tf.randomUniform([...shape], -0.05, 0.05, 'float32', i),
-    ]),
-  );
-}
-
-type ProductRate = { readonly orientation: 'nt' | 'nn' | 'tn'; readonly gflops: number; readonly tfjs: number };
-
-/** The three products of the feed-forward part, 512 rows. */
-async function measureProducts(): Promise<ProductRate[]> {
-  const gpu = activeGpu();
-  const [rows, wide, hidden] = [512, CONFIG.intermediate, CONFIG.hidden];
-  const shapes = { nt: [rows, wide, hidden], nn: [rows, hidden, wide], tn: [wide, hidden, rows] } as const;
-  const recorder = new Recorder(gpu);
-  const kernels = products(cutFor(gpu));
-  const rates: ProductRate[] = [];
-  for (const orientation of ['nt', 'nn', 'tn'] as const) {
-    const [m, n, k] = shapes[orientation];
-    const a = tf.randomUniform<tf.Rank.R2>(orientation === 'tn' ? [k, m] : [m, k], -1, 1, 'float32', 1);
-    const b = tf.randomUniform<tf.Rank.R2>(orientation === 'nt' ? [n, k] : [k, n], -1, 1, 'float32', 2);
-    const c = gpu.allocate([m, n]);
-    const [x, y, z] = [a, b, c].map((tensor) => gpu.bufferOf(tensor));
-    const ours = await fastest(() => {
-      recordProduct(recorder, kernels, orientation, { m, n, k }, [x, y, z]);
-      recorder.submit();
-    });
-    const plain = await fastest(() => {
-      tf.matMul(a, b, orientation === 'tn', orientation === 'nt').dispose();
-      gpu.run([], 0);
-    });
-    const rate = (ms: number): number => Number(((2 * m * n * k) / ms / 1e6).toPrecision(3));
-    rates.push({ orientation, gflops: rate(ours), tfjs: rate(plain) });
-    tf.dispose([a, b, c]);
-  }
-  recorder.dispose();
-  return rates;
-}
-
-/** Milliseconds: the best of three, after one that compiles. */
-async function fastest(call: () => void): Promise<number> {
-  let best = Infinity;
-  for (let turn = 0; turn < 4; turn++) {
-    const started = performance.now();
-    call();
-    await activeGpu().device.queue.onSubmittedWorkDone();
-    if (turn > 0) best = Math.min(best, performance.now() - started);
-  }
-  return best;
 }

@@ -28,7 +28,7 @@ export function addEval(program: Command): void {
     .argument('[workflow]', 'template, saved workflow or .json file', 'qd-answer')
     .option(
       '--task <name>',
-      'task, or a JSONL file of questions (default: the run’s own with --checkpoint, else village-qa)',
+      'task, or a JSONL file of questions (default: the run’s own with --checkpoint, else as for train)',
     )
     .option('--corpus <file>', 'JSONL file of {title, text} to search')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')

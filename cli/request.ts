@@ -11,7 +11,7 @@ import { readUserFile } from './place.ts';
 import type { Common } from './session.ts';
 
 export type TrainOptions = Common & {
-  task: string;
+  task?: string;
   corpus?: string;
   model: string;
   method?: string;
@@ -71,7 +71,7 @@ export async function begin(controller: Controller, workflow: string, options: T
   const method = methodOf(options);
   const request: TrainRequest = {
     workflow,
-    task: located(options.task),
+    ...(options.task === undefined ? {} : { task: located(options.task) }),
     model: located(options.model),
     cast: await castOf(options.cast),
     seed: options.seed,

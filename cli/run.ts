@@ -7,7 +7,7 @@ import { castOf, located, whole } from './request.ts';
 
 type RunOptions = Common & {
   question: string;
-  task: string;
+  task?: string;
   model: string;
   cast: string;
   run?: string;
@@ -21,7 +21,7 @@ export function addRun(program: Command): void {
     .description('ask a team one question and print what each role said')
     .argument('[workflow]', 'template, saved workflow or .json file', 'qd-answer')
     .requiredOption('--question <text>', 'the question')
-    .option('--task <name>', 'task whose corpus is searched', 'village-qa')
+    .option('--task <name>', 'task whose corpus is searched (default: as for train)')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
     .option('--cast <name>', 'shared, separate or a .json file', 'shared')
     .option('--run <id>', 'use the last checkpoint of this training run (id or folder)')
@@ -42,7 +42,7 @@ export function addRun(program: Command): void {
             workflow,
             cast: await castOf(options.cast),
             model,
-            task,
+            ...(task === undefined ? {} : { task }),
             question,
             seed,
             ...(options.allowWeb === true ? { web: true } : {}),

@@ -15,7 +15,10 @@ export function addTrain(program: Command): void {
     .command('train')
     .description('train the models behind a workflow, with PPO or on what went well')
     .argument('[workflow]', 'template, saved workflow or .json file', 'qd-answer')
-    .option('--task <name>', 'task, or a JSONL file of questions', 'village-qa')
+    .option(
+      '--task <name>',
+      'task, or a JSONL file of questions (default: village-qa; village-code for a team that runs tests)',
+    )
     .option('--corpus <file>', 'JSONL file of {title, text} to search')
     .option('--model <name>', 'model, or a folder or .gguf file', 'nano')
     .option('--method <kind>', 'full or lora (default: full below 30M parameters)')

@@ -17,7 +17,7 @@ import { openKeys } from './keys.ts';
 import { filesNamed } from './open-files.ts';
 import { registerScheme, servePages } from './protocol.ts';
 import { denyByDefault, guardEveryPage } from './security.ts';
-import { openServices } from './services.ts';
+import { openServices, type Permissions } from './services.ts';
 import { movingJobs, settleJobs, within } from './settle.ts';
 import { hasFeed, watchUpdates } from './updates.ts';
 import { openWindow, type ScreenWindow } from './window.ts';
@@ -84,16 +84,24 @@ async function mayClose(target: BrowserWindow): Promise<boolean> {
   return response === 0;
 }
 
-/** A team's file may come from anyone, so the person says where its words may go, and with which key. */
-async function mayAsk(origin: string, keyFrom: string | undefined): Promise<boolean> {
-  const { response } = await dialog.showMessageBox({
-    type: 'question',
-    message: `A role of this team is played by ${origin}. Send it what the role is asked?`,
-    detail: keyFrom === undefined ? 'It is sent no key.' : `It is sent the key ${keyFrom}.`,
-    buttons: ['Send until Troupe ends', 'Do not send'],
-    defaultId: 1,
-    cancelId: 1,
-  });
+/** A team's file may come from anyone, so the person says where its words may go, with which key, and what its tools may read. */
+const permissions: Permissions = {
+  maySend: (origin, keyFrom) =>
+    yes({
+      message: `A role of this team is played by ${origin}. Send it what the role is asked?`,
+      detail: keyFrom === undefined ? 'It is sent no key.' : `It is sent the key ${keyFrom}.`,
+      buttons: ['Send until Troupe ends', 'Do not send'],
+    }),
+  mayRead: (hosts) =>
+    yes({
+      message: `A tool of this team reads pages of ${hosts.slice(0, 5).join(', ')}${hosts.length > 5 ? ` and ${hosts.length - 5} more hosts` : ''}. Let it?`,
+      detail: 'Only the address of a page is sent. A role of the team chooses which pages.',
+      buttons: ['Read until Troupe ends', 'Do not read'],
+    }),
+};
+
+async function yes(question: { message: string; detail: string; buttons: string[] }): Promise<boolean> {
+  const { response } = await dialog.showMessageBox({ type: 'question', ...question, defaultId: 1, cancelId: 1 });
   return response === 0;
 }
 
@@ -172,7 +180,7 @@ async function start(): Promise<void> {
   const token = process.env.HF_TOKEN;
   const places = {
     store,
-    services: openServices(keys, mayAsk),
+    services: openServices(keys, permissions),
     openDownloads: (onDownload: ControllerEvents['onDownload']) =>
       openDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
   };

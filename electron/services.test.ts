@@ -54,9 +54,12 @@ describe('services of the desktop', () => {
     let yes = false;
     const services = openServices(
       openKeys(path, vault, { MY_KEY: 's3cret' }),
-      async (where, key) => {
-        asked.push(`${where} ${key}`);
-        return yes;
+      {
+        maySend: async (where, key) => {
+          asked.push(`${where} ${key}`);
+          return yes;
+        },
+        mayRead: async () => false,
       },
       async (url, init) => {
         sent.push([String(url), new Headers(init?.headers).get('authorization')]);
@@ -75,5 +78,41 @@ describe('services of the desktop', () => {
     expect(asked).toEqual([`${origin} MY_KEY`, `${origin} MY_KEY`]);
     for (const url of ['file:///etc/passwd', 'nothing'])
       await expect(services.post({ ...request, url })).rejects.toThrow('Not the address of a service');
+  });
+
+  it('read pages of the hosts a person allowed, asked once for each list of them', async () => {
+    const read: string[] = [];
+    const asked: string[] = [];
+    let yes = false;
+    const services = openServices(
+      openKeys(path, vault, {}),
+      {
+        maySend: async () => false,
+        mayRead: async (hosts) => {
+          asked.push(hosts.join(' '));
+          return yes;
+        },
+      },
+      fetch,
+      {
+        read: async (url) => {
+          read.push(url);
+          return { url, type: 'text/plain', text: 'a page' };
+        },
+      },
+    );
+    const limits = { hosts: ['b.example', 'a.example'], timeMs: 1_000, maxBytes: 1_024 };
+    const page = 'https://a.example/page';
+    await expect(services.readPage(page, limits)).rejects.toThrow('Nothing was read from a.example, b.example');
+    expect(read).toEqual([]);
+    yes = true;
+    expect(await services.readPage(page, limits)).toMatchObject({ text: 'a page' });
+    await services.readPage(page, { ...limits, hosts: ['a.example', 'b.example'] });
+    await services.readPage(page, { ...limits, hosts: ['c.example'] });
+    expect(asked).toEqual(['a.example b.example', 'a.example b.example', 'c.example']);
+    expect(read.length).toBe(3);
+    for (const wrong of [{ hosts: [] }, { hosts: ['*'] }, { timeMs: 3e6 }, { maxBytes: 2 ** 40 }])
+      await expect(services.readPage(page, { ...limits, ...wrong })).rejects.toThrow();
+    expect(read.length).toBe(3);
   });
 });

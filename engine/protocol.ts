@@ -201,7 +201,7 @@ export type PpoSettings = {
   readonly oldLogprobs: 'recompute' | 'behaviour';
   /** Truncated importance weights min(pi_old / mu, C); 0 is off. */
   readonly importanceCap: number;
-  /** Every so many steps, each role's own gradient on a policy that plays several; 0 never. */
+  /** Every so many steps, each role's own gradient on its policy; 0 never. */
   readonly roleGradients: number;
 };
 

@@ -1,6 +1,6 @@
 /**
  * `npm run pack-bench [-- FOLDER]`: the WebGPU measurements as one folder that runs where there is no package registry: our
- * code in one file, Dawn's binary for this platform beside it, no model. There: `node FOLDER/run.mjs decode --json`.
+ * code in one file, Dawn's binary for this platform beside it, no model. There: `node FOLDER/run.mjs kernels decode train --json`.
  */
 import { cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -34,6 +34,7 @@ await build({
 const dawn = path.join(folder, 'node_modules/webgpu');
 for (const part of ['package.json', 'index.js', 'LICENSE.md', `dist/${platform}`])
   await cp(path.join(root, 'node_modules/webgpu', part), path.join(dawn, part), { recursive: true });
+await cp(path.join(root, 'bench/torch_rates.py'), path.join(folder, 'torch_rates.py'));
 for (const part of ['LICENSE', 'NOTICE']) await cp(path.join(root, part), path.join(folder, part));
 await writeFile(path.join(folder, 'package.json'), `${JSON.stringify({ type: 'module', private: true }, null, 2)}\n`);
 const bytes = await bytesIn(folder);
@@ -42,5 +43,5 @@ if (bytes > MOST_BYTES) {
   process.exitCode = 1;
 } else
   console.log(
-    `${folder}: ${(bytes / 2 ** 20).toFixed(1)} MiB; run: node ${path.join(folder, 'run.mjs')} decode --json`,
+    `${folder}: ${(bytes / 2 ** 20).toFixed(1)} MiB; run: node ${path.join(folder, 'run.mjs')} kernels decode train --json`,
   );

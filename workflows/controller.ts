@@ -22,10 +22,12 @@ import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import { settleRewards } from './rewards/javascript.ts';
+import { webOf } from './run/answering.ts';
 import type { Cast } from './schema/cast.ts';
 import type { Evaluation, RunConfig } from './schema/run.ts';
 import type { Trace } from './schema/trace.ts';
 import { loadTask, taskSummaries } from './tasks/index.ts';
+import { ownTask } from './tasks/own-task.ts';
 import { keepIndex } from './tools/bm25-kept.ts';
 import { checkpointStep, listRuns, readRun, writeRun } from './workspace/runs.ts';
 import { paths, QUESTIONS } from './workspace/layout.ts';
@@ -82,6 +84,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
     return loaded;
   };
 
+  const chosenTask = async ({ task: chosen, workflow }: Pick<TrainRequest, 'task' | 'workflow'>): Promise<string> =>
+    chosen ?? ownTask(await loadWorkflow(store, workflow, null, host.readFile));
+
   const taskOf = (frozen: RunConfig['task']) => task(frozen.path ?? frozen.name, frozen.corpus, frozen.options);
 
   const jobs = openJobs({ store, room, outside, events, taskOf, letGo: (run) => turns.cancel(run) });
@@ -92,12 +97,14 @@ export function createController(host: Host, events: ControllerEvents): Controll
       : checkRunId(chosen, (await store.stat(paths.config(chosen))) !== null);
 
   const compose = async (request: TrainRequest): Promise<RunConfig> => {
-    const questions = await task(request.task, request.corpus, request.taskOptions ?? {});
+    if (request.web === true) webOf(host.outside); // refused before it begins, not at its first page
+    const chosen = await chosenTask(request);
+    const questions = await task(chosen, request.corpus, request.taskOptions ?? {});
     const workflow = withSearch(await loadWorkflow(store, request.workflow, questions, host.readFile), request.search);
     const device = await room.device();
     const info = await room.inspect(request.model);
     const id = await runId(request.id, workflow.name, request.cast);
-    const taskPath = questions.name === request.task ? undefined : request.task;
+    const taskPath = questions.name === chosen ? undefined : chosen;
     const config = composeRun({
       request,
       workflow,
@@ -221,7 +228,9 @@ export function createController(host: Host, events: ControllerEvents): Controll
       const mine = newAnswer();
       // A trained team searches the corpus it was trained with.
       const taskFrom =
-        request.run === undefined ? { name: request.task, options: {} } : (await readRun(store, request.run)).task;
+        request.run === undefined
+          ? { name: await chosenTask(request), options: {} }
+          : (await readRun(store, request.run)).task;
       const questions = await taskOf(taskFrom);
       return askOnce({
         request,
@@ -257,7 +266,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
           : null;
       const questions = trained
         ? await taskOf(trained)
-        : await task(request.task ?? 'village-qa', request.corpus, request.taskOptions);
+        : await task(await chosenTask(request), request.corpus, request.taskOptions);
       return evaluateTeam(
         {
           request,

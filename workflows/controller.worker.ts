@@ -12,6 +12,7 @@ import { controllerEvents } from './controller-client.ts';
 import { createController } from './controller.ts';
 import type { Host } from './controller/host.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
+import type { Outside } from './run/answering.ts';
 import { connectServices, type Services } from './run/services.port.ts';
 import './tools/sandbox/register.web.ts';
 import { rememberedDevice } from './workspace/remembered.ts';
@@ -41,6 +42,10 @@ async function blobOf(store: Store, path: string): Promise<FileRef> {
   return { kind: 'blob', blob: new Blob(parts) };
 }
 
+function outsideOf({ post, readPage }: Services): Outside {
+  return { network: { post }, web: { read: (url, limits) => readPage(url, limits) } };
+}
+
 function hostOf(store: Store, desktop: { downloads?: Host['downloads']; services?: Services }): Host {
   // Workers are built into assets/, one level below the pages; models/ stands beside the pages.
   const nano = new URL(import.meta.env.DEV ? '/models/nano/' : '../models/nano/', self.location.href);
@@ -58,7 +63,7 @@ function hostOf(store: Store, desktop: { downloads?: Host['downloads']; services
     },
     remembered: rememberedDevice(store),
     screens: true,
-    ...(desktop.services ? { outside: { network: { post: desktop.services.post } }, keys: desktop.services } : {}),
+    ...(desktop.services ? { outside: outsideOf(desktop.services), keys: desktop.services } : {}),
     ...(desktop.downloads ? { downloads: desktop.downloads } : {}),
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };

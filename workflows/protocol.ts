@@ -33,7 +33,8 @@ export type TrainRequest = {
   /** The run's name; made from the workflow, the cast and the time when absent. */
   id?: string;
   workflow: string | Workflow;
-  task: string;
+  /** Of the bundled ones the one that the team is for, when absent. */
+  task?: string;
   corpus?: string;
   model: string;
   method?: Method;
@@ -295,7 +296,8 @@ export type ControllerApi = DownloadApi & {
     workflow: string | Workflow;
     cast: string | Cast;
     model: string;
-    task: string;
+    /** As in `TrainRequest`. */
+    task?: string;
     question: string;
     /** With the weights of this run, of its newest checkpoint or that of `step`; a team that is named comes as it was trained. */
     run?: string;

@@ -57,7 +57,7 @@ export async function adamwStep(
 }
 
 /** Neighbouring segments of one part, joined. */
-function runsOf(layout: readonly Segment[]): Run[] {
+export function runsOf(layout: readonly Segment[]): Run[] {
   const runs: { part: Part; begin: number; end: number }[] = [];
   for (const { part, offset, size } of layout) {
     const last = runs.at(-1);

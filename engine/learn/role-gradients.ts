@@ -5,7 +5,9 @@
  */
 import type { Policy, Segment, Trainable } from '../model/policy.ts';
 import type { Hooks } from './forward.ts';
-import { disposeGradient } from './gradients.ts';
+import type { PpoSettings } from '../protocol.ts';
+import { globalNorm, runsOf } from './adamw.ts';
+import { disposeGradient, type FlatGradient } from './gradients.ts';
 import { longestInput, withinMemory } from './microbatch.ts';
 import { miniBatchGradient, type MiniBatch } from './ppo-step.ts';
 import type { TrainRecord } from './records.ts';
@@ -37,7 +39,7 @@ function partOf({ role, copy = 0 }: Copied): string {
   return `${role}#${copy % MAX_COPIES}`;
 }
 
-/** Whether there is anything to compare at this step, and room for it. */
+/** Whether they are measured at this step; only where there is room for all of them. */
 export function roleGradientsDue(
   records: readonly TrainRecord[],
   trainable: Trainable,
@@ -46,7 +48,21 @@ export function roleGradientsDue(
 ): boolean {
   if (every === 0 || step % every !== 0) return false;
   const parts = [...partsOf(records).values()].flat().length;
-  return parts > 1 && parts * trainable.size * Float32Array.BYTES_PER_ELEMENT <= MAX_BYTES;
+  return parts * trainable.size * Float32Array.BYTES_PER_ELEMENT <= MAX_BYTES;
+}
+
+/** A role that has its policy to itself, and no copies: the mini-batch's own gradient is its part, where no critic pulls on the trunk. */
+export function playsAlone(
+  records: readonly TrainRecord[],
+  { valueCoef, valueGradient }: Pick<PpoSettings, 'valueCoef' | 'valueGradient'>,
+): boolean {
+  return [...partsOf(records).values()].flat().length === 1 && (valueCoef === 0 || valueGradient === 'head');
+}
+
+/** Of the role that plays alone, from the first mini-batch's gradient. */
+export async function loneRoleGradient(role: string, gradient: FlatGradient): Promise<RoleGradients> {
+  const trunk = runsOf(gradient.layout).filter(({ part }) => part !== 'value');
+  return { norms: { [role]: await globalNorm(gradient, trunk) }, cosines: {}, copies: {} };
 }
 
 /** `mini.inputs.weights` must be filled for the whole mini-batch. The value loss is left out: only the trunk is shared. */
@@ -56,10 +72,9 @@ export async function measureRoleGradients(
   mini: MiniBatch,
   notes: string[],
   hooks: Hooks,
-): Promise<RoleGradients | null> {
+): Promise<RoleGradients> {
   const roles = partsOf(mini.members.map((r) => records[r]));
   const parts = [...roles.values()].flat();
-  if (parts.length < 2 || mini.criticOnly) return null;
   const byPart = membersOf(mini.members.map((r) => partOf(records[r])));
   const gradients = new Map<string, Float32Array>();
   for (const [done, part] of parts.entries()) {

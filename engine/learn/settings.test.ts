@@ -20,6 +20,11 @@ describe('defaults', () => {
     expect(defaultRates(1e6, 'lora').lr).toBe(1e-3);
   });
 
+  it('measure the roles’ gradients at every step of a small model', () => {
+    const every = (parameters: number) => ppoSettings({ ...SIZED, parameters }).roleGradients;
+    expect([1e6, 26e6, 135e6].map(every)).toEqual([1, 1, 5]);
+  });
+
   it('give way to what a person sets', () => {
     expect(ppoSettings(SIZED, { clip: 0.1, lr: 5e-6 })).toMatchObject({
       clip: 0.1,

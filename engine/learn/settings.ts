@@ -25,6 +25,8 @@ const CRITIC_FACTOR = 10;
 /** A linear head on normalised states moves its value by about rate × hidden size a step: beyond this it jumps. */
 const CRITIC_RATE_LIMIT = 1e-3;
 const ADAPTER_RATE_LIMIT = 1e-3;
+/** Below so many parameters the roles' own gradients cost a second or less a step; above, one step in five has them. */
+const MEASURED_EACH_STEP = 30e6;
 
 /** Learning rates for a model of `parameters` weights trained by `method`. */
 export function defaultRates(parameters: number, method: TrainMethod['kind']): { lr: number; criticLr: number } {
@@ -74,7 +76,7 @@ export function ppoSettings(
     tokenBudget: 4096,
     oldLogprobs: 'recompute',
     importanceCap: 0,
-    roleGradients: 5,
+    roleGradients: parameters < MEASURED_EACH_STEP ? 1 : 5,
     ...changed,
   };
 }

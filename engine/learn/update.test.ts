@@ -201,7 +201,15 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     expect(Math.sqrt(a * a + b * b + 2 * a * b * cosine) / metrics.grad_norm).toBeCloseTo(1, 4);
     expect(Object.keys(without.metrics).filter((name) => name.startsWith('gradient/'))).toEqual([]);
     const onlyOne = someRecords().map((record) => ({ ...record, role: 'asks' }));
-    expect((await run(make(), { roleGradients: 1 }, onlyOne)).roles['asks']).not.toHaveProperty('gradient/norm');
+    const lone = await run(make(), { ...alone, roleGradients: 1 }, onlyOne);
+    expect(lone.roles['asks']['gradient/norm'] / lone.metrics.grad_norm).toBeCloseTo(1, 6);
+    const besideCritic = await run(
+      make(),
+      { ...alone, valueCoef: 0.5, valueGradient: 'trunk', roleGradients: 1 },
+      onlyOne,
+    );
+    expect(besideCritic.roles['asks']['gradient/norm'] / lone.metrics.grad_norm).toBeCloseTo(1, 4);
+    expect(besideCritic.metrics.grad_norm / lone.metrics.grad_norm).not.toBeCloseTo(1, 4);
     expect((await run(make(), { roleGradients: 2 }, undefined, 1)).roles['asks']).not.toHaveProperty('gradient/norm');
   });
 

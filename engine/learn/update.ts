@@ -17,7 +17,13 @@ import { newMoments } from './moments.ts';
 import { miniBatchGradient, type MiniBatch, type Seen, type TokenInputs } from './ppo-step.ts';
 import { cutEvenly, flatLayout, orderRecords, shuffled, type TrainRecord } from './records.ts';
 import { reportOf, type Finished } from './report.ts';
-import { measureRoleGradients, roleGradientsDue, type RoleGradients } from './role-gradients.ts';
+import {
+  loneRoleGradient,
+  measureRoleGradients,
+  playsAlone,
+  roleGradientsDue,
+  type RoleGradients,
+} from './role-gradients.ts';
 import { checkPpo, completed, rateFactor } from './settings.ts';
 
 export type { KeptRecord, TrainRecord } from './records.ts';
@@ -183,7 +189,9 @@ class Update {
   async #miniBatch(mini: MiniBatch, seen: Seen, epoch: number, index: number): Promise<void> {
     const { epochs, tokenBudget } = this.#settings;
     fillTokenWeights(mini.inputs.weights, mini.members, this.#starts, this.#settings.aggregation);
-    if (epoch === 0 && index === 0 && this.#measuresRoles())
+    const measured = epoch === 0 && index === 0 && !mini.criticOnly && this.#measuresRoles();
+    const alone = measured && playsAlone(this.#records, this.#settings);
+    if (measured && !alone)
       this.#roleGradients = await measureRoleGradients(this.#policy, this.#records, mini, this.#notes, this.#hooks);
     const perEpoch = this.#schedule[0].length;
     const report = (done: number, total: number) =>
@@ -195,6 +203,7 @@ class Update {
     this.#count(mini, seen);
     this.#policy.moments ??= newMoments(this.#trainable.size);
     try {
+      if (alone) this.#roleGradients = await loneRoleGradient(this.#records[0].role, gradient);
       await this.#adamw(mini, gradient);
     } finally {
       disposeGradient(gradient);

@@ -30,6 +30,7 @@ import { grouped } from './groups.ts';
 import { begin, canRedo, edit, present, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
 import { portsOf } from './ports.ts';
+import { webHosts } from './web-hosts.ts';
 import { portY, teamScene, unknownReferences } from './team-scene.ts';
 
 const roles = ['decomposer', 'answerer'];
@@ -61,6 +62,15 @@ describe('casts to take at one press', () => {
     const byGroup = offers(workflow, base).find(({ label }) => label === 'By group');
     expect(new Set(Object.values(byGroup!.cast.roles)).size).toBe(1);
     expect(offers(flow, base).some(({ label }) => label === 'By group')).toBe(false);
+
+describe('the web', () => {
+  it('is asked for by the hosts that tools name, those inside sub-workflows too', () => {
+    const reads = (id: string, hosts: string[]) => ({ id, kind: 'tool', title: '', timeoutMs: 1, tool: 'web-fetch', settings: { hosts } }) as const; // prettier-ignore
+    const [outer, inner] = [reads('one', ['b.example', 'a.example']), reads('two', ['a.example', 'c.example'])];
+    const nodes = [...sampleWorkflow.nodes, outer];
+    expect(webHosts(sampleWorkflow)).toEqual([]);
+    const hosts = webHosts({ nodes, workflows: { inside: { title: '', nodes: [inner], edges: [] } } });
+    expect(hosts).toEqual(['a.example', 'b.example', 'c.example']);
   });
 });
 

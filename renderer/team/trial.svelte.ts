@@ -13,7 +13,13 @@ import { forRun, modelOf } from './cast-board.ts';
 import { pinsOf, rememberPins, resultsOf } from './pins.ts';
 
 /** `run`: "RUN", its newest weights, "RUN@STEP", those of a checkpoint, or empty for untrained ones. */
-export type Question = { readonly question: string; readonly task: string; readonly run: string };
+export type Question = {
+  readonly question: string;
+  readonly task: string;
+  readonly run: string;
+  /** Whether its tools may read the web. */
+  readonly web: boolean;
+};
 
 /** Longest text shown on a card. */
 const SHOWN = 400;
@@ -78,7 +84,7 @@ export class Trial {
     this.trace = null;
     this.said.clear();
     this.running = true;
-    const { question, task } = asked;
+    const { question, task, web } = asked;
     const [run, step] = asked.run.split('@');
     const model = modelOf(forRun(cast));
     const seed = (this.#asked += 1);
@@ -91,6 +97,7 @@ export class Trial {
         task,
         question,
         seed,
+        ...(web ? { web } : {}),
         ...(Object.keys(pinned).length > 0 ? { pinned } : {}),
         ...(run ? { run } : {}),
         ...(step === undefined ? {} : { step: Number(step) }),

@@ -107,6 +107,34 @@ describe('charts', () => {
     const held = chart('f1', many);
     expect(smoothed(held, 5)).toBe(held);
   });
+  it('show how roles pull on shared weights, how far they are confused, and what was dropped', () => {
+    const diagnosed: StepMetrics = {
+      ...step(1),
+      rollout: { dropped: 2 },
+      roles: {
+        decomposer: { 'gradient/norm': 0.5, 'tokens/share': 0.75, 'confusion/answerer': 0.1 },
+        answerer: {
+          'gradient/norm': 0.25,
+          'gradient/copies': 0.9,
+          'tokens/share': 0.25,
+          'confusion/decomposer': 0,
+        },
+      },
+      policies: { shared: { 'gradient/cosine/answerer~decomposer': -0.2 } },
+    };
+    const shown = (id: string) =>
+      chart(id, [step(0, 0.3), diagnosed]).lines.map(({ label, values }) => [label, values]);
+    expect(shown('gradientRole')).toEqual([
+      ['decomposer', [null, 0.5]],
+      ['answerer', [null, 0.25]],
+    ]);
+    expect(shown('cosine')).toEqual([['answerer and decomposer', [null, -0.2]]]);
+    expect(shown('copies')).toEqual([['answerer', [null, 0.9]]]);
+    expect(shown('confusion')).toEqual([['decomposer as answerer', [null, 0.1]]]);
+    expect(shown('dropped')).toEqual([['dropped', [null, 2]]]);
+    const ids = chartsOf([{ ...diagnosed, rollout: { dropped: 0 } }], []).map(({ id }) => id);
+    expect(ids).not.toContain('dropped');
+  });
   it('leave out charts of what a run does not measure', () => {
     expect(chartsOf(metrics, []).map(({ id }) => id)).not.toContain('gradient');
     const measured = { ...step(1), policies: { shared: { grad_norm: 2 } }, rollout: { rounds: 1.5 } };

@@ -134,8 +134,25 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
     ...made([
       make('gradient', chart.gradient, byPolicy('grad_norm'), [0, null]),
       make('gradientRole', chart.gradientRole, byRole('gradient/norm'), [0, null]),
+      make('cosine', chart.cosine, keyed(metrics, 'policies', 'gradient/cosine/', pairLabel), [-1, 1], (value) =>
+        score(value),
+      ),
+      make('copies', chart.copies, byRole('gradient/copies'), [-1, 1], (value) => score(value)),
       make('tokensRole', chart.tokensRole, byRole('tokens/share'), [0, 1], (value) => score(value)),
+      make('confusion', chart.confusion, told(keyed(metrics, 'roles', 'confusion/', chart.confused)), [0, 1], (value) =>
+        score(value),
+      ),
       make('length', chart.length, byRole('length'), [0, null]),
+      ...(metrics.some((step) => (step.rollout.dropped ?? 0) > 0)
+        ? [
+            make(
+              'dropped',
+              chart.dropped,
+              [line(chart.droppedLine, 'error', 0, metrics, (step) => step.rollout.dropped)],
+              [0, null],
+            ),
+          ]
+        : []),
     ]),
     make(
       'rate',
@@ -154,6 +171,39 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
       [0, null],
     ),
   ];
+}
+
+/** One line for every measure of a role or policy whose name begins so: between two roles, of one as another. */
+function keyed(
+  metrics: readonly StepMetrics[],
+  part: 'roles' | 'policies',
+  prefix: string,
+  label: (owner: string, rest: string) => string,
+): Line[] {
+  const found = new Map<string, readonly [string, string]>();
+  for (const step of metrics)
+    for (const [owner, measures] of Object.entries(step[part]))
+      for (const key of Object.keys(measures)) if (key.startsWith(prefix)) found.set(`${owner} ${key}`, [owner, key]);
+  return [...found.values()].map(([owner, key], at) =>
+    line(
+      label(owner, key.slice(prefix.length)),
+      phaseTones[at % phaseTones.length],
+      at,
+      metrics,
+      (step) => step[part][owner]?.[key],
+    ),
+  );
+}
+
+/** Of five roles twenty pairs: those that are ever confused, or all where none is. */
+function told(lines: Line[]): Line[] {
+  const some = lines.filter(({ values }) => values.some((value) => value !== null && value > 0));
+  return some.length === 0 ? lines : some;
+}
+
+/** Roles belong to one policy each, so a pair says which. */
+function pairLabel(_policy: string, pair: string): string {
+  return words.chart.pair(...(pair.split('~') as [string, string]));
 }
 
 /** What the task is scored by, with its interval; F1 and exact match together where it is one of them. */

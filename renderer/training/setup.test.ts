@@ -25,6 +25,10 @@ describe('set-up form', () => {
       method: { kind: 'lora', rank: 8, alpha: 32 },
     });
   });
+  it('lets tools read the web only where that was ticked', () => {
+    expect(requestOf(emptyForm, null)).not.toHaveProperty('web');
+    expect(requestOf({ ...emptyForm, web: 'yes' }, null).web).toBe(true);
+  });
   it('asks for rounds of fine-tuning, with what belongs to them alone', () => {
     const form = { ...emptyForm, learn: 'sft', samples: '4', minScore: '0.5', lr: '1e-3', whiten: 'role' } as const;
     const request = requestOf(form, null);

@@ -33,6 +33,8 @@ export type SetupForm = {
   evalEvery: string;
   evalLimit: string;
   checkpointEvery: string;
+  /** `yes` where the person lets this team's tools read the web. */
+  web: string;
 };
 
 export const emptyForm: SetupForm = {
@@ -55,6 +57,7 @@ export const emptyForm: SetupForm = {
   evalEvery: '',
   evalLimit: '',
   checkpointEvery: '',
+  web: '',
 };
 
 export function isSetupForm(value: unknown): value is SetupForm {
@@ -155,6 +158,7 @@ export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
     checkpointEvery: number(form.checkpointEvery),
     ppo: tuning || Object.keys(ppo).length === 0 ? undefined : ppo,
     sft: tuning ? sft : undefined,
+    web: form.web === 'yes' ? true : undefined,
   };
   return given(request) as TrainRequest;
 }

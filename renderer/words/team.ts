@@ -11,6 +11,7 @@ export const teamWords = {
     zoomIn: 'Zoom in',
     zoomOut: 'Zoom out',
     runOne: 'Run one question',
+    web: (hosts: readonly string[]) => `Let its tools read the web: ${hosts.join(', ')}`,
     train: 'Train',
     save: 'Save',
     saveCopy: 'Save as a copy',

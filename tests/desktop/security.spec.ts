@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { words } from '../../renderer/words.ts';
 import { root } from '../program.ts';
 import { expect, hostOf, test } from './window.ts';
 
@@ -78,6 +79,8 @@ test('the preload script passes on the contract’s messages and nothing else', 
 test('a message counts only from the main frame of the window it belongs to', async ({
   desktop: { window: page, app },
 }) => {
+  // The page's own connection is made first, so that it is not counted.
+  await expect(page.getByRole('contentinfo')).not.toContainText(words.status.noDevice, { timeout: 60_000 });
   const forged = await app.evaluate(async ({ ipcMain, BrowserWindow }) => {
     const windows = BrowserWindow.getAllWindows();
     const host = windows.find((one) => one.webContents.getURL().includes('host.html'))!.webContents;

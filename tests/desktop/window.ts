@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { _electron, test as base, type ElectronApplication, type Page } from '@playwright/test';
+import { _electron, errors, test as base, type ElectronApplication, type Page } from '@playwright/test';
 import { root } from '../program.ts';
 
 /** Chromium refuses to sandbox when root runs it. */
@@ -17,10 +17,24 @@ async function windowAt(app: ElectronApplication, page: string): Promise<Page> {
 
 export const hostOf = (app: ElectronApplication): Promise<Page> => windowAt(app, 'host.html');
 
+/**
+ * The shell under Playwright's control. Its debugger now and then attaches to a page in the moment that the page changes
+ * its process, on a busy machine, and then waits for ever; what began anew attaches.
+ */
+async function launched(options: Parameters<typeof _electron.launch>[0]): Promise<ElectronApplication> {
+  for (let left = 2; ; left -= 1) {
+    try {
+      return await _electron.launch({ ...options, timeout: 45_000 });
+    } catch (error) {
+      if (left === 0 || !(error instanceof errors.TimeoutError)) throw error;
+    }
+  }
+}
+
 /** Starts the shell with its workspace and profile in `folder`; whoever starts it closes it. */
 export async function openDesktop(folder: string, args: readonly string[] = []): Promise<Desktop> {
   const workspace = join(folder, 'workspace');
-  const app = await _electron.launch({
+  const app = await launched({
     executablePath: process.env.TROUPE_ELECTRON,
     args: [join(root, 'dist/electron/main.cjs'), ...asRoot, ...args],
     env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<

@@ -31,6 +31,7 @@ export function checkTested(workflow: Pick<Workflow, 'name' | 'nodes'>, task: { 
   );
 }
 
-function runsTests(node: Workflow['nodes'][number]): boolean {
+/** Whether a node runs a program against tests. */
+export function runsTests(node: Workflow['nodes'][number]): boolean {
   return node.kind === 'tool' && node.tool === testsTool;
 }

@@ -34,7 +34,9 @@ const clients = new WeakMap<Network, EndpointClient>();
 /** The web of a place, for a run that allows it. Throws a UserError where there is none. */
 export function webOf(outside: Outside | undefined): { web: Web } {
   if (outside?.web === undefined)
-    throw new UserError('The web is not read from here; run this team in the terminal, or without --allow-web');
+    throw new UserError(
+      'The web is not read from here; run this team in the desktop window or the terminal, or leave the web off',
+    );
   return { web: outside.web };
 }
 

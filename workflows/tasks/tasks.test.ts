@@ -4,7 +4,9 @@ import { describe, expect, it } from 'vitest';
 import { UserError } from '../../engine/errors.ts';
 import { buildIndex, searchIndex } from '../tools/bm25-index.ts';
 import { questionTask, type QuestionFile } from './hotpot.ts';
+import { templateNames, templateWorkflow } from '../templates/index.ts';
 import { loadTask, taskSummaries } from './index.ts';
+import { ownTask } from './own-task.ts';
 import type { Query } from './task.ts';
 import { makeVillage } from './village.ts';
 
@@ -140,6 +142,13 @@ describe('questions from a file', () => {
       ),
       { numRuns: 300 },
     );
+  });
+});
+
+describe('a team’s own task', () => {
+  it('brings tests where the team runs tests', () => {
+    const own = templateNames.filter((name) => ownTask(templateWorkflow(name)) === 'village-code');
+    expect(own).toEqual(['coder-verifier', 'plan-code-verify-reflect']);
   });
 });
 

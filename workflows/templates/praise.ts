@@ -5,7 +5,28 @@
  * their own with reward g(a_t), g being F1. How the paper mixes the terms is not public: the weights here are all 1.
  */
 import type { WorkflowInput } from '../schema/workflow.ts';
-import { answerFormat, answerPrompt, outcome, port, question, result, search, wires } from './parts.ts';
+import { answerFormat, outcome, port, question, result, search, wires } from './parts.ts';
+
+/**
+ * Both roles see a state in the same words and are told at the end what to say, so that an elicited answer goes on from the
+ * keys and values that the search of that state computed, where the engine keeps them.
+ */
+const state = 'Passages:\n{{passages | lines}}\nQuestion: {{question}}\n';
+const nextSearch = 'Next search as <q>…</q>, or <end> when the passages suffice:';
+const shortAnswer = 'Short answer:';
+const found =
+  'Passages:\nTom Hale: Tom Hale is a Scottish painter born in Leith.\nQuestion: Where was the painter Tom Hale born?\n';
+const shown = {
+  system: 'Searches find the passages that answer a question. Say what is asked for at the end, and nothing else.',
+  few: [
+    {
+      user: `Passages:\n\nQuestion: Where was the painter of The Grey Harbour born?\n${nextSearch}`,
+      assistant: '<q>painter of The Grey Harbour</q>',
+    },
+    { user: `${found}${nextSearch}`, assistant: '<end>' },
+    { user: `${found}${shortAnswer}`, assistant: 'Leith' },
+  ],
+};
 
 export const praise: WorkflowInput = {
   troupe: 'workflow',
@@ -20,17 +41,14 @@ export const praise: WorkflowInput = {
     searcher: {
       title: 'Searcher',
       description: 'Writes the next search, or <end> when enough was found.',
-      prompt: {
-        system: 'Write the next search between <q> and </q>. When the passages suffice to answer, write only <end>.',
-        user: 'Question: {{question}}\nFound so far:\n{{passages | lines}}',
-      },
+      prompt: { ...shown, user: `${state}${nextSearch}` },
       parser: { kind: 'tags', tag: 'q', port: 'query', end: '<end>', maxChars: 300 },
       sampling: { maxTokens: 48 },
     },
     answerer: {
       title: 'Answerer',
       description: 'Answers with a short phrase from what one state knows.',
-      prompt: answerPrompt,
+      prompt: { ...shown, user: `${state}${shortAnswer}` },
       ...answerFormat,
     },
   },

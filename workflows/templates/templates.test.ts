@@ -157,6 +157,21 @@ describe('PRAISE', () => {
     });
   });
 
+  it('asks for an answer where the search of the same state was asked for, so that its prefix is there', async () => {
+    const { trace } = await act('praise', {
+      search: ['<q>Tom</q>', '<q>Mira</q>', '<end>'],
+      elicit: ['red', 'blue', 'blue dog'],
+    });
+    for (const t of [0, 1, 2]) {
+      const [searched, elicited] = [`search#${t}`, `elicit#0.${t}`].map((id) => recordOf(trace, id).prompt!);
+      expect(elicited.slice(0, -1)).toEqual(searched.slice(0, -1));
+      const ending = 'Short answer:';
+      const asked = elicited.at(-1)!.content;
+      expect(asked.endsWith(`\n${ending}`)).toBe(true);
+      expect(searched.at(-1)!.content.startsWith(asked.slice(0, -ending.length))).toBe(true);
+    }
+  });
+
   it('stops after three searches', async () => {
     const { trace } = await act('praise', {
       search: ['<q>Tom</q>', '<q>Mira</q>', 'Mira'],

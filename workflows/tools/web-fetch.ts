@@ -7,20 +7,16 @@ import { UserError } from '../../engine/errors.ts';
 import { isTextList, type Passage } from '../schema/value.ts';
 import { cutPassage } from './bm25.ts';
 import { ToolError, type Tool } from './tool.ts';
-import { pageText, type WebPage } from './web.ts';
-
-const hostSchema = z
-  .string()
-  .max(253)
-  .regex(
-    /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$/,
-    'name a host in lower case, such as en.wikipedia.org',
-  );
+import { hostSchema, pageText, webLimits, type WebPage } from './web.ts';
 
 const settingsSchema = z.object({
-  hosts: z.array(hostSchema).min(1).max(32).describe('hosts that may be read, with all that stand below them'),
-  timeMs: z.int().min(100).max(30_000).default(10_000).describe('longest wait for one page, in milliseconds'),
-  maxKb: z.int().min(1).max(8_192).default(1_024).describe('longest page, in KiB'),
+  hosts: z
+    .array(hostSchema)
+    .min(1)
+    .max(webLimits.hosts)
+    .describe('hosts that may be read, with all that stand below them'),
+  timeMs: z.int().min(100).max(webLimits.timeMs).default(10_000).describe('longest wait for one page, in milliseconds'),
+  maxKb: z.int().min(1).max(webLimits.kib).default(1_024).describe('longest page, in KiB'),
   words: z.int().min(0).max(10_000).default(200).describe('words kept of each page; 0 keeps all'),
 });
 
@@ -42,7 +38,9 @@ export const webFetch: Tool<Settings> = {
     const urls = typeof given === 'string' ? [given] : isTextList(given) ? given : null;
     if (urls === null) throw new UserError('Reading the web needs a list of addresses; connect a list or a text');
     if (web === undefined)
-      throw new UserError('The web is off for this run: web-fetch; allow it with --allow-web in the terminal');
+      throw new UserError(
+        'The web is off for this run: web-fetch; allow it where you start it (in the terminal with --allow-web)',
+      );
     const { hosts, timeMs, maxKb, words } = settings;
     const passages: Passage[] = [];
     const problems: string[] = [];

@@ -1,19 +1,30 @@
 /**
  * Reading the web: what a place offers that has a network, and the plain text of a page. Parsing is linear whatever the page.
  */
+import { z } from 'zod';
+
+/** A host that may be read, with all that stand below it. */
+export const hostSchema = z
+  .string()
+  .max(253)
+  .regex(
+    /^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,}$/,
+    'name a host in lower case, such as en.wikipedia.org',
+  );
+
+/** The most a node may ask for. */
+export const webLimits = { hosts: 32, timeMs: 30_000, kib: 8_192 } as const;
 
 export type WebPage = { readonly url: string; readonly type: string; readonly text: string };
+
+export type ReadLimits = { readonly hosts: readonly string[]; readonly timeMs: number; readonly maxBytes: number };
 
 export type Web = {
   /**
    * Reads one address with GET and without cookies. Throws a UserError for an address that is not of `hosts` (or below one of
    * them), is private, answers too late, too much, or with what is no text.
    */
-  read(
-    url: string,
-    limits: { hosts: readonly string[]; timeMs: number; maxBytes: number },
-    signal?: AbortSignal,
-  ): Promise<WebPage>;
+  read(url: string, limits: ReadLimits, signal?: AbortSignal): Promise<WebPage>;
 };
 
 /** Whether a host is one of those allowed, or stands below one. */
