@@ -49,6 +49,11 @@ export function duration(ms: number): string {
   return `${Math.floor(minutes / 60)} h ${String(minutes % 60).padStart(2, '0')} min`;
 }
 
+/** "1.4 s" where tenths matter, else as a duration. */
+export function shortTime(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
+}
+
 /** "today 14:02", "20 Nov 09:15": in the person's own time zone. */
 export function when(iso: string, now = new Date()): string {
   const date = new Date(iso);

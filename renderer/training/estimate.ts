@@ -45,3 +45,13 @@ export function measuredLike(runs: readonly RunSummary[], planned: Planned, devi
   const sameLoad = planned.queries === undefined || planned.queries === newest.trained.queries;
   return { title: newest.title, peakBytes, stepMs: sameLoad ? stepMs : null };
 }
+
+export type MeasuredTeam = { readonly stepMs: number; readonly queries: number; readonly model: string };
+
+/** What a step of the team's newest run on this device took; null where it never trained here. */
+export function measuredHere(runs: readonly RunSummary[], workflow: string, device: string): MeasuredTeam | null {
+  const here = runs.filter((run) => run.workflow === workflow && run.measured?.device === device);
+  const newest = here.toSorted((a, b) => b.created.localeCompare(a.created))[0];
+  if (newest?.measured === undefined) return null;
+  return { stepMs: newest.measured.stepMs, queries: newest.trained.queries, model: newest.model };
+}

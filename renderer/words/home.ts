@@ -33,6 +33,8 @@ export const homeWords = {
     open: (title: string) => `Open ${title}`,
     roles: 'Roles',
     yours: 'yours',
+    measured: (time: string, queries: number, model: string) =>
+      `Measured here: ${time} a step of ${queries} questions, with ${model}.`,
     recent: 'Recent runs',
     noRuns: 'No runs yet.',
     loading: 'Reading what is there…',

@@ -41,6 +41,19 @@ async function firstTrace(page: Page): Promise<void> {
   }
 }
 
+async function pinned(page: Page): Promise<void> {
+  await go(page, 'team/qd-answer');
+  await tree(page);
+  await press(page, words.team.runOne);
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel(words.team.question).fill('Where does the friend of Mira live?');
+  await dialog.getByRole('button', { name: words.team.run, exact: true }).click();
+  await page.getByText(/^Answer: /).waitFor({ timeout: 120_000 });
+  await page.getByRole('treeitem', { name: /^Tool/ }).click();
+  await page.getByRole('button', { name: words.team.result.pin, exact: true }).click();
+  await page.getByRole('region', { name: words.team.result.title }).scrollIntoViewIfNeeded();
+}
+
 async function dropDamaged(page: Page): Promise<void> {
   await go(page, 'home');
   await page.evaluate(() => {
@@ -110,6 +123,12 @@ const shots: readonly Shot[] = [
       await page.waitForURL(/#\/team\/team/);
     },
   },
+  { name: 'traces-empty', about: 'Traces before anything ran', set: (page) => go(page, 'traces') },
+  {
+    name: 'team-pinned',
+    about: 'Team: a question answered, and a result pinned so that the rest can be tried',
+    set: pinned,
+  },
   { name: 'training-setup', about: 'Training: setting up a run', set: (page) => go(page, 'training') },
   {
     name: 'training',
@@ -130,6 +149,17 @@ const shots: readonly Shot[] = [
     },
   },
   { name: 'traces', about: 'Traces: one answer, step by step, token by token', set: firstTrace },
+  {
+    name: 'traces-lanes',
+    about: 'Traces: the same, a lane for each role',
+    set: (page) => press(page, words.traces.views.lanes),
+  },
+  { name: 'traces-list', about: 'Traces: all of a run', set: (page) => go(page, 'traces') },
+  {
+    name: 'runs',
+    about: 'Training: all runs, to compare',
+    set: (page) => page.goto(`${page.url().split('#')[0]}#/training?compare=`),
+  },
   { name: 'home-runs', about: 'Home, with a run to go on with', set: (page) => go(page, 'home') },
   { name: 'models', about: 'Models: what is here and what fits', set: (page) => go(page, 'models') },
   { name: 'models-chat', about: 'Models: trying one out', set: chat },
