@@ -44,11 +44,12 @@ export const tracesWords = {
     exportListed: 'Export',
     exportHint: 'The traces listed, whole',
     exportAs: 'Export as',
-    exportForms: { jsonl: 'JSON lines', parquet: 'Parquet' },
+    exportForms: { jsonl: 'JSONL', parquet: 'Parquet' },
     exporting: (done: number, total: number) => (total === 0 ? 'Exporting…' : `${done} of ${total}`),
     exportedPart: (done: number, listed: number, run: string) =>
       `Exported the first ${done.toLocaleString('en')} of ${listed.toLocaleString('en')} traces; filter the list, or export all of them in the terminal: troupe traces ${run} --export FILE.`,
     noTraces: 'No traces yet. Train a team or run one question.',
+    toTeams: 'Choose a team',
     columns: {
       step: 'step',
       question: 'question',
