@@ -77,6 +77,6 @@ describe.skipIf(!nano)('every template', () => {
       expect(total).toBe(4 * 5);
       for (const { id } of rows) expectWhole(await readTrace(store, run, id));
     },
-    120_000,
+    240_000,
   );
 });
