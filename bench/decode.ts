@@ -15,6 +15,7 @@ import { cacheMemory } from '../engine/webgpu/fast-cache.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { packedBytes } from '../engine/webgpu/packed-weights.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
+import { profiled, sayProfile } from './profile.ts';
 import { roofOf, type Roof } from './roof.ts';
 import { torchBeside, type TorchLoad, type TorchRates } from './torch.ts';
 import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
@@ -26,6 +27,8 @@ export type DecodeOptions = {
   readonly batches: readonly number[];
   /** Positions of the cache. */
   readonly contexts: readonly number[];
+  /** Whether to say where the time of a few steps goes. */
+  readonly profile: boolean;
 };
 
 /** Tokens that a sequence may decode; none but the last are timed where that takes longer than `TIMED_MS`. */
@@ -43,12 +46,14 @@ type Rate = Subject &
     readonly model: string;
     /** Null where it did not fit the device. */
     readonly tokensPerSecond: number | null;
+    /** Processor time of the whole process a token, which an emulated adapter spends here and a passing load does not. */
+    readonly cpuMs: number | null;
     /** Steps the rate is taken from, of the fastest turn. */
     readonly steps: number;
     /** Share of what the device's copying and multiplying allow. */
     readonly ofRoof: number | null;
   };
-type Timed = { readonly seconds: number; readonly steps: number };
+type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly steps: number };
 
 const PRECISIONS: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
 
@@ -109,7 +114,7 @@ async function measureModel(
   model: string,
   config: ModelConfig,
   subjects: readonly Subject[],
-  { batches, contexts }: DecodeOptions,
+  { batches, contexts, profile }: DecodeOptions,
   roof: Roof,
 ): Promise<{ readonly rates: Rate[]; readonly dispatches: number }> {
   const weights = randomWeights(config);
@@ -126,6 +131,7 @@ async function measureModel(
         rates.push(rate);
         bench.say(lineOf(rate));
       }
+      if (profile) await profileDecoding(bench, trunks.fast, { weights, adapter: null }, load);
     }
   const dispatches = await countDispatches(trunks.fast, { weights, adapter: null }, bench.device);
   for (const trunk of Object.values(trunks)) trunk.dispose();
@@ -160,11 +166,12 @@ function rateOf(
   timed: Timed | null,
   roof: Roof,
 ): Rate {
-  if (timed === null) return { ...subject, ...load, model, tokensPerSecond: null, steps: 0, ofRoof: null };
+  if (timed === null) return { ...subject, ...load, model, tokensPerSecond: null, cpuMs: null, steps: 0, ofRoof: null };
   const tokensPerSecond = (load.batch * timed.steps) / timed.seconds;
   const bound = boundOf(config, subject.weights, load, roof);
   return {
     ...{ ...subject, ...load, model, tokensPerSecond: rounded(tokensPerSecond), steps: timed.steps },
+    cpuMs: rounded((1000 * timed.cpuSeconds) / load.batch / timed.steps),
     ofRoof: rounded(tokensPerSecond / bound),
   };
 }
@@ -182,10 +189,10 @@ function boundOf(config: ModelConfig, precision: WeightPrecision, { batch, conte
   return batch / seconds;
 }
 
-function lineOf({ name, model, batch, context, tokensPerSecond, steps, ofRoof }: Rate): string {
+function lineOf({ name, model, batch, context, tokensPerSecond, cpuMs, steps, ofRoof }: Rate): string {
   const who = `${model}  batch ${String(batch).padStart(3)}, context ${String(context).padStart(4)}  ${name.padEnd(8)}`;
   if (tokensPerSecond === null) return `${who}  does not fit this device`;
-  return `${who}  ${String(tokensPerSecond).padStart(6)} tokens/s (${steps} steps timed; ${(100 * ofRoof!).toPrecision(2)} % of the roof)`;
+  return `${who}  ${String(tokensPerSecond).padStart(6)} tokens/s (${cpuMs} ms of processor time each; ${steps} steps timed; ${(100 * ofRoof!).toPrecision(2)} % of the roof)`;
 }
 
 function memoryOf(config: ModelConfig, { batches, contexts }: DecodeOptions): Record<string, unknown> {
@@ -236,12 +243,19 @@ async function timeDecoding(
   { batch, context }: Load,
 ): Promise<Timed> {
   const times: number[] = [];
+  const cpu: number[] = [];
   const enough = (): boolean => times.length > WARM + TIMED_LEAST && times.at(-1)! - times[WARM] > TIMED_MS;
   await decode(trunk, using, device, batch, context, DECODED, {
-    onToken: (record) => void (record === 'r0' && times.push(performance.now())),
+    onToken: (record) => {
+      if (record !== 'r0') return;
+      const { user, system } = process.cpuUsage();
+      times.push(performance.now());
+      cpu.push((user + system) / 1e6);
+    },
     cancelled: enough,
   });
-  return { seconds: (times.at(-1)! - times[WARM]) / 1000, steps: times.length - 1 - WARM };
+  const last = times.length - 1;
+  return { seconds: (times[last] - times[WARM]) / 1000, cpuSeconds: cpu[last] - cpu[WARM], steps: last - WARM };
 }
 
 async function decode(
@@ -264,6 +278,20 @@ async function decode(
     ...{ ...hooks, budget },
     yieldToEvents: () => device.yieldToEvents(),
   });
+}
+
+/** Of eight steps of a batch, which were timed before. */
+async function profileDecoding(bench: Bench, trunk: Trunk, using: ForwardWeights, load: Load): Promise<void> {
+  const eight = async (): Promise<number> => {
+    const started = performance.now();
+    await decode(trunk, using, bench.device, load.batch, load.context, 9, {
+      onToken: () => {},
+      cancelled: () => false,
+    });
+    return performance.now() - started;
+  };
+  const ms = await eight();
+  sayProfile(bench, await profiled(activeGpu(), async () => void (await eight())), ms);
 }
 
 /** What eight more tokens cost in dispatches. */

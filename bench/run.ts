@@ -30,6 +30,7 @@ npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
   cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device, and PyTorch's where there is one
   ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
 
+decode and train take --profile: where the device's time goes, by kernel.
 decode, train and rl-step take --model, for decode and train several: ${MODEL_NAMES.join(', ')}.
 npm run pack-bench -- FOLDER puts the first four into one folder for a machine without a package registry:
 node FOLDER/run.mjs kernels decode train`;
@@ -51,6 +52,7 @@ function readArguments() {
       tokens: { type: 'string', default: '512' },
       queries: { type: 'string', default: '128' },
       minutes: { type: 'string', default: '30' },
+      profile: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       out: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
@@ -73,13 +75,13 @@ const MEASURED = 'minimind2-small';
 /** The suites that run on one WebGPU device. */
 const SUITES: Readonly<Record<string, (bench: Bench, values: Values) => Promise<Figures>>> = {
   kernels: (bench) => benchKernels(bench),
-  decode: (bench, { model = MEASURED, weights, batch, context }) =>
+  decode: (bench, { model = MEASURED, weights, batch, context, profile }) =>
     benchDecode(bench, {
       ...{ models: list(model), weights: list(weights) },
-      ...{ batches: counts('batch', batch), contexts: counts('context', context) },
+      ...{ batches: counts('batch', batch), contexts: counts('context', context), profile },
     }),
-  train: (bench, { model = MEASURED, method, tokens }) =>
-    benchTrain(bench, { models: list(model), methods: list(method), tokens: counts('tokens', tokens)[0] }),
+  train: (bench, { model = MEASURED, method, tokens, profile }) =>
+    benchTrain(bench, { models: list(model), methods: list(method), tokens: counts('tokens', tokens)[0], profile }),
   'rl-step': (bench, { model = 'qwen2.5-0.5b', weights, queries, tokens }) =>
     benchRlStep(bench, {
       ...{ model, weights: list(weights).at(-1) ?? 'f32' },

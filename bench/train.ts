@@ -20,6 +20,7 @@ import type { PolicySpec, TrainMethod } from '../engine/protocol.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { trainingBytes } from '../engine/webgpu/training-memory.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
+import { profiled, sayProfile } from './profile.ts';
 import { roofOf, type Roof } from './roof.ts';
 import { torchBeside, type TorchRates } from './torch.ts';
 import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
@@ -29,6 +30,8 @@ export type TrainOptions = {
   readonly methods: readonly string[];
   /** Tokens of a step, prompts and responses. */
   readonly tokens: number;
+  /** Whether to say where a step's time goes. */
+  readonly profile: boolean;
 };
 
 /** An example has so many tokens, a quarter of which are its response. */
@@ -54,7 +57,7 @@ type Step = {
   readonly ofRoof: number | null;
 };
 
-export async function benchTrain(bench: Bench, { models, methods, tokens }: TrainOptions): Promise<Figures> {
+export async function benchTrain(bench: Bench, { models, methods, tokens, profile }: TrainOptions): Promise<Figures> {
   const wrong = methods.find((method) => !(method in METHODS));
   if (wrong !== undefined) throw new UserError(`There is no method ${wrong}; choose of lora, full`);
   const shapes = models.map((name) => ({ name, config: shapeNamed(name) }));
@@ -71,7 +74,7 @@ export async function benchTrain(bench: Bench, { models, methods, tokens }: Trai
       });
       memory.push({ model: name, method, planned });
       bench.say(`${name}  ${method}  memory planned: ${(planned.total / 2 ** 20).toFixed(0)} MiB`);
-      const timed = await timeSteps(bench.device, name, config, METHODS[method], examples);
+      const timed = await timeSteps(bench, name, config, METHODS[method], examples, profile);
       for (const [i, trunk] of KINDS.entries()) {
         const step = stepOf(name, config, method, trunk, timed[i], rows, roof);
         steps.push(step);
@@ -141,12 +144,14 @@ function ratioOf(steps: readonly Step[]): number | null {
 
 /** By turns, so that a passing load falls on both; the best of each, after one step that compiles. */
 async function timeSteps(
-  device: Device,
+  bench: Bench,
   name: string,
   config: ModelConfig,
   method: TrainMethod,
   examples: readonly SftSequence[],
+  profile: boolean,
 ): Promise<(Timed | null)[]> {
+  const { device } = bench;
   const weights = randomWeights(config);
   const best: (Timed | null)[] = KINDS.map(() => null);
   const subjects = KINDS.map((trunk) => subject(trunk, name, config, method, weights));
@@ -163,9 +168,13 @@ async function timeSteps(
       } finally {
         useTrunk(before);
       }
-      // What one of them keeps for later is not the other's to do without.
-      activeGpu().trim();
     }
+  if (profile) {
+    const again = async (): Promise<void> => {
+      await timedStep(subjects[0].policy, config, device, examples, TURNS + 1);
+    };
+    sayProfile(bench, await profiled(activeGpu(), again), (best[0]?.seconds ?? NaN) * 1000);
+  }
   for (const { dispose } of subjects) dispose();
   tf.dispose(weights);
   return best;

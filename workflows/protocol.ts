@@ -7,6 +7,7 @@ import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
 import type { ForkChange, Trace } from './schema/trace.ts';
+import type { Values } from './schema/value.ts';
 import type { Workflow } from './schema/workflow.ts';
 
 export type WorkflowSummary = { name: string; title: string; description: string; roles: string[]; template: boolean };
@@ -296,12 +297,14 @@ export type ControllerApi = DownloadApi & {
     /** As in `TrainRequest`. */
     task?: string;
     question: string;
-    /** With the team and the weights of this run, of its newest checkpoint or that of `step`. */
+    /** With the weights of this run, of its newest checkpoint or that of `step`; a team that is named comes as it was trained. */
     run?: string;
     step?: number;
     seed: number;
     /** Let tools read the web, from the hosts their nodes name. */
     web?: boolean;
+    /** Results that stand for nodes, which then do not run; sub-workflows' nodes as "<node>.<inner node>". */
+    pinned?: Readonly<Record<string, Values>>;
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;

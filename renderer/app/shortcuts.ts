@@ -25,6 +25,7 @@ export type ShortcutAction =
   | 'group'
   | 'ungroup'
   | 'tidy'
+  | 'pin-result'
   | `move-${'left' | 'right' | 'up' | 'down'}`
   | 'step-previous'
   | 'step-next'
@@ -61,6 +62,7 @@ export const shortcuts: readonly Shortcut[] = [
   { action: 'group', keys: ['mod+g'], where: 'team' },
   { action: 'ungroup', keys: ['mod+shift+g'], where: 'team' },
   { action: 'tidy', keys: ['t'], where: 'team' },
+  { action: 'pin-result', keys: ['p'], where: 'team' },
   { action: 'move-left', keys: ['shift+ArrowLeft'], where: 'team' },
   { action: 'move-right', keys: ['shift+ArrowRight'], where: 'team' },
   { action: 'move-up', keys: ['shift+ArrowUp'], where: 'team' },

@@ -114,6 +114,7 @@ export const shellWords = {
       'select-all': 'Select every node',
       group: 'Put what is selected into a group',
       ungroup: 'Take a group apart',
+      'pin-result': 'Pin the last result of the selected node, or take the pin out',
       tidy: 'Tidy the drawing',
       'move-left': 'Move the selected nodes left',
       'move-right': 'Move the selected nodes right',

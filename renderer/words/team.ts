@@ -168,6 +168,18 @@ export const teamWords = {
     questionHint: 'Type a question for this team',
     run: 'Run',
     runToHere: 'Run to here',
+    result: {
+      title: 'Last result',
+      pinnedTitle: 'Pinned result',
+      pin: 'Pin',
+      unpin: 'Unpin',
+      pinned:
+        'The node gives this and is not run, nor is what only leads to it. Training runs the whole team all the same.',
+      runAlone: 'Run this node',
+      none: 'Run one question, and what this node gave stands here.',
+      didNotRun: 'It did not run for the last question.',
+      mark: (title: string) => `${title} gives a pinned result`,
+    },
     noOutputs: (node: string) => `${node} gives nothing that could be shown; run a node after it.`,
     trial: {
       running: (question: string) => `Running: ${question}`,
@@ -203,7 +215,9 @@ export const teamWords = {
     tooSmall: 'A team needs an input and an output before it can be saved; until then it is kept here unsaved.',
     changedElsewhere:
       'The saved team was changed elsewhere. Your unsaved work is shown; “Discard changes” shows the saved one.',
-    otherWindow: 'This team is open in another window too; whoever saves last wins.',
+    otherWindow:
+      'This team is open in another window too. The window that had it first goes on with it; what is changed in the other becomes a copy.',
+    copiedHere: 'Another window has this team open, so your change goes on in a copy with all its steps.',
     emptyCanvas: 'Double-click anywhere, or press A, to begin. A team starts with an input and ends with an output.',
     addFirst: 'Add a node',
     addNode: 'Add',

@@ -131,6 +131,7 @@ export const tracesWords = {
     problem: 'Problem',
     error: 'Error',
     legal: 'legal',
+    pinned: 'pinned, not run',
     finish: (reason: string) => `ended by ${reason}`,
     tokensCount: (n: number) => (n === 1 ? '1 token' : `${n} tokens`),
     policy: (name: string) => `played by ${name}`,

@@ -13,6 +13,7 @@ import type { Web } from '../tools/web.ts';
 import { runBestBranches } from './best-branches.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
+import type { Pinned } from './pinned.ts';
 import { Replay } from './replay.ts';
 import { samplesOf } from './samples.ts';
 import type { Pending } from './role-call.ts';
@@ -42,6 +43,8 @@ export type RunBatch = {
   /** Gives a finished trace its rewards. Needed for the branch `best`, whose traces come back settled. */
   settle?: (trace: Trace) => Promise<Trace>;
   generate: Generate;
+  /** Nodes that give these results instead of running. */
+  pinned?: Pinned | undefined;
   /** Decode greedily; true for phase `eval` when absent. */
   greedy?: boolean;
   /** A record was finished. */
@@ -145,7 +148,7 @@ function traceNames({ step, phase }: Pick<RunBatch, 'step' | 'phase'>): (query: 
 }
 
 function makeWalk(
-  { cast, task, web, phase, step, seed, greedy, onRecord }: RunBatch,
+  { cast, task, web, phase, step, seed, greedy, pinned, onRecord }: RunBatch,
   graph: Graph,
   own: Pick<WalkOptions, 'query' | 'traceId' | 'sample' | 'replay'>,
 ): Walk {
@@ -155,6 +158,7 @@ function makeWalk(
     cast,
     corpus,
     ...(web === undefined ? {} : { web }),
+    ...(pinned === undefined ? {} : { pinned }),
     metric,
     phase,
     step,

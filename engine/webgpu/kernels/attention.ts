@@ -1,7 +1,8 @@
 /**
  * One token's query heads against its slot of the cache, up to and including its own position. A workgroup takes one head
- * of one row and walks the keys a team at a time: each thread scores one key, then all add the weighted values, rescaling
- * what they have when a larger score turns up. Rows may be new tokens of a batch or the many tokens of a prompt.
+ * of one row, or all heads that read the same keys, and walks the keys a team at a time: each thread scores one key, then all
+ * add the weighted values, rescaling what they have when a larger score turns up. Rows may be new tokens of a batch or the
+ * many tokens of a prompt.
  * Source: Milakov & Gimelshein 2018, alg. 3 (online softmax); Ainslie et al. 2023 (grouped queries).
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
@@ -9,12 +10,21 @@ import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { each, reads, writes } from '../wgsl.ts';
 import type { HeadsShape } from './rotate.ts';
 
-/** Bindings: step, q [rows, heads, headDim], k and v [slots, kvHeads, capacity, headDim], y [rows, heads, headDim]. */
+/**
+ * Bindings: step, q [rows, heads, headDim], k and v [slots, kvHeads, capacity, headDim], y [rows, heads, headDim]. Where
+ * loading is what costs, as on emulating adapters, heads of the same keys share their loads; a GPU wants the workgroups.
+ */
 export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShape, tuning: Tuning): Kernel {
   const { team, handRound } = tuning;
-  const share = handRound ? SHARE_IN_SUBGROUP : SHARE_IN_MEMORY;
+  const taken = handRound ? heads / kvHeads : 1;
   const own = Math.ceil(headDim / team);
   const ragged = headDim % team !== 0;
+  const { before, scores, highest, keep, take } = handRound
+    ? inSubgroup(taken, Math.ceil(headDim / 4 / team))
+    : IN_MEMORY;
+  /** For every head (`@`), and of it for every dimension of a thread (`#`). */
+  const forHeads = (line: string): string => Array.from({ length: taken }, (_, h) => line.replaceAll('@', `${h}`)).join('\n'); // prettier-ignore
+  const forSums = (line: string): string => forHeads(each(own, line));
   return kernel(
     `attention ${heads} / ${kvHeads} heads of ${headDim}`,
     {
@@ -29,62 +39,82 @@ export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShap
       subgroups: handRound,
       functions: STEP_FUNCTIONS,
       main: `
-  let head = group.x;
+  let head = group.x * ${taken}u;
   let row = group.y;
   if (row >= stepRows()) { return; }
   let keys = positionOf(row) + 1u;
   let cached = (slotOf(row) * KV_HEADS + head / GROUP) * CAPACITY;
   let query = (row * HEADS + head) * D4;
-  let fours = turns(D4);
-${handRound ? '' : '  let team = turns(TEAM);'}
-  var best = -1e30;
-  var mass = 0f;
-${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * TEAM + thread'};\n  var sum# = 0f;`)}
+  let team = turns(TEAM);
+${before}
+${forHeads('  var best@ = -1e30;\n  var mass@ = 0f;')}
+${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * TEAM + thread'};`)}
+${forSums('  var sum@_# = 0f;')}
   for (var first = 0u; first < keys; first += TEAM) {
     let count = min(TEAM, keys - first);
-    var score = -1e30;
-    if (thread < count) {
-      let at = (cached + first + thread) * D4;
-      var part = vec4f();
-      for (var i = 0u; i < fours; i++) { part = fma(q[query + i], k[at + i], part); }
-      score = dot(part, vec4f(1)) * SCALE;
-    }
-${share.highest}
-    let fade = exp(best - highest);
-    best = highest;
-    let mine = select(0f, exp(score - highest), thread < count);
-${share.keep}
-    mass *= fade;
-${each(own, '    sum# *= fade;')}
+    let key = (cached + first + min(thread, count - 1u)) * D4;
+${scores}
+${forHeads(`    let score@ = select(-1e30, dot(part@, vec4f(1)) * SCALE, thread < count);
+${highest}
+    let fade@ = exp(best@ - highest@);
+    best@ = highest@;
+    let mine@ = select(0f, exp(score@ - highest@), thread < count);
+${keep}
+    mass@ *= fade@;`)}
+${forSums('    sum@_# *= fade@;')}
     for (var j = 0u; j < count; j++) {
-      let weight = ${share.take};
       let at = (cached + first + j) * DIM;
-      mass += weight;
-${each(own, '      sum# = fma(weight, v[at + d#], sum#);')}
+${each(own, '      let v# = v[at + d#];')}
+${forHeads(`      let weight@ = ${take};\n      mass@ += weight@;`)}
+${forSums('      sum@_# = fma(weight@, v#, sum@_#);')}
     }
   }
   let to = (row * HEADS + head) * DIM;
-${each(own, `  ${ragged ? 'if (#u * TEAM + thread < DIM) ' : ''}{ y[to + d#] = sum# / mass; }`)}`,
+  var all = array<f32, ${taken * own}>(${Array.from({ length: taken * own }, (_, i) => `sum${Math.floor(i / own)}_${i % own} / mass${Math.floor(i / own)}`).join(', ')});
+  // In turns, since compiling what writes a number is dear on emulating adapters.
+  for (var i = 0u; i < turns(${taken * own}u); i++) {
+    let d = i % ${own}u * TEAM + thread;
+    if (d < DIM) { y[to + i / ${own}u * DIM + d] = all[i]; }
+  }`,
     },
-    (rows) => [heads, rows],
+    (rows) => [heads / taken, rows],
   );
 }
 
-/** How a team learns its highest score and each other's weights. A team that is one vector, as an emulating adapter runs it, need not wait. */
-const SHARE_IN_SUBGROUP = {
-  highest: '    let highest = max(best, subgroupMax(score));',
-  keep: '',
-  take: 'subgroupShuffle(mine, j)',
-};
-const SHARE_IN_MEMORY = {
-  highest: `    scores[thread] = score;
+/** How a team scores its keys, learns its highest score and each other's weights. */
+type Sharing = Readonly<Record<'before' | 'scores' | 'highest' | 'keep' | 'take', string>>;
+
+const IN_MEMORY: Sharing = {
+  before: '  let fours = turns(D4);',
+  scores: `    var part0 = vec4f();
+    for (var i = 0u; i < fours; i++) { part0 = fma(q[query + i], k[key + i], part0); }`,
+  highest: `    scores[thread] = score@;
     workgroupBarrier();
-    var highest = best;
-    for (var j = 0u; j < team; j++) { highest = max(highest, scores[j]); }`,
-  keep: `    weights[thread] = mine;
+    var highest@ = best@;
+    for (var j = 0u; j < team; j++) { highest@ = max(highest@, scores[j]); }`,
+  keep: `    weights[thread] = mine@;
     workgroupBarrier();`,
   take: 'weights[j]',
 };
+
+/** A team that is one vector, as an emulating adapter runs it, need not wait, and each keeps a part of the queries for all: `fours` vec4f. */
+function inSubgroup(taken: number, fours: number): Sharing {
+  const all = (line: string): string => Array.from({ length: taken }, (_, h) => line.replaceAll('@', `${h}`)).join('\n'); // prettier-ignore
+  return {
+    before: all(each(fours, '  let q@_# = q[query + @u * D4 + min(#u * TEAM + thread, D4 - 1u)];')),
+    scores: `${all('    var part@ = vec4f();')}
+${each(
+  fours,
+  `    for (var i = 0u; i < min(team, D4 - #u * TEAM); i++) {
+      let k4 = k[key + #u * TEAM + i];
+${all('      part@ = fma(subgroupShuffle(q@_#, i), k4, part@);')}
+    }`,
+)}`,
+    highest: '    let highest@ = max(best@, subgroupMax(score@));',
+    keep: '',
+    take: 'subgroupShuffle(mine@, j)',
+  };
+}
 
 export type AttentionInputs = {
   readonly rows: readonly StepRow[];
