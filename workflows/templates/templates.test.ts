@@ -52,7 +52,7 @@ describe('Single agent', () => {
     const { trace, waves } = await act('single-agent', { answer: ['blue'] });
     expect(waves).toEqual([['answer']]);
     expect(recordOf(trace, 'answer#0').parents).toEqual(['question#0', 'search#0']);
-    expect(recordOf(trace, 'answer#0').inputs['passages']).toEqual([corpus[0], corpus[1]]);
+    expect(recordOf(trace, 'answer#0').inputs['passages']).toEqual([corpus[0]]);
     expect(termsOf(trace, 'answer#0')).toEqual({
       outcome: { f1: 2 / 3, weight: 1 },
       format: { format: 0, weight: 0.3 },
