@@ -62,6 +62,8 @@ describe('casts to take at one press', () => {
     const byGroup = offers(workflow, base).find(({ label }) => label === 'By group');
     expect(new Set(Object.values(byGroup!.cast.roles)).size).toBe(1);
     expect(offers(flow, base).some(({ label }) => label === 'By group')).toBe(false);
+  });
+});
 
 describe('the web', () => {
   it('is asked for by the hosts that tools name, those inside sub-workflows too', () => {
