@@ -195,6 +195,13 @@ export type TraceFilter = {
 /** What a person wrote on a trace or on one record of it. */
 export type Note = { trace: string; record?: string; text: string; tags: string[]; at: string };
 
+/** What other weights say of a record's tokens; `top`: what they would most likely have said in each place, best first. */
+export type ScoredRecord = {
+  logprobs: number[];
+  entropy: number[];
+  top: { piece: string; logprob: number }[][];
+};
+
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
@@ -276,13 +283,8 @@ export type ControllerApi = DownloadApi & {
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
-  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one number a token. */
-  scoreRecord(request: {
-    run: string;
-    trace: string;
-    record: string;
-    step: number;
-  }): Promise<{ logprobs: number[]; entropy: number[] }>;
+  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one entry a token. */
+  scoreRecord(request: { run: string; trace: string; record: string; step: number }): Promise<ScoredRecord>;
   /** A finished trace with the rewards that a workflow's rules give it now. */
   tryRewards(workflow: Workflow, cast: Cast, trace: Trace): Promise<Trace>;
   /** Every note of a run, the latest of each trace and record. */

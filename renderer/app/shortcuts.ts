@@ -26,6 +26,8 @@ export type ShortcutAction =
   | 'ungroup'
   | 'tidy'
   | 'pin-result'
+  | 'fit-view'
+  | 'fit-selection'
   | `move-${'left' | 'right' | 'up' | 'down'}`
   | 'step-previous'
   | 'step-next'
@@ -62,6 +64,8 @@ export const shortcuts: readonly Shortcut[] = [
   { action: 'group', keys: ['mod+g'], where: 'team' },
   { action: 'ungroup', keys: ['mod+shift+g'], where: 'team' },
   { action: 'tidy', keys: ['t'], where: 'team' },
+  { action: 'fit-view', keys: ['f'], where: 'team' },
+  { action: 'fit-selection', keys: ['s'], where: 'team' },
   { action: 'pin-result', keys: ['p'], where: 'team' },
   { action: 'move-left', keys: ['shift+ArrowLeft'], where: 'team' },
   { action: 'move-right', keys: ['shift+ArrowRight'], where: 'team' },

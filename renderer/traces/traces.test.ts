@@ -213,6 +213,10 @@ describe('a long trace', () => {
     expect(shownAround(2_000, 1_000)).toEqual(shownAround(2_000, 1_030));
     const part = partOf(traceScene(long), shownAround(2_000, 1_000));
     expect([part.cards.length, part.wires.length]).toEqual([CARDS_MAX, CARDS_MAX - 1]);
+    const later = partOf(traceScene(long), shownAround(2_000, 1_040));
+    const both = later.cards.filter(({ id }) => part.places[id]);
+    expect(both).toHaveLength(CARDS_MAX - 40);
+    for (const { id } of both) expect(later.places[id]).toEqual(part.places[id]);
     const [first, second, third] = part.cards.map(({ id }) => part.places[id]);
     expect(Object.keys(part.places)).toHaveLength(CARDS_MAX);
     expect([second.x > first.x, third.x > second.x, new Set(Object.values(part.places).map(({ y }) => y)).size]).toEqual([true, true, 3]); // prettier-ignore

@@ -114,6 +114,8 @@ export const shellWords = {
       'select-all': 'Select every node',
       group: 'Put what is selected into a group',
       ungroup: 'Take a group apart',
+      'fit-view': 'Show the whole team',
+      'fit-selection': 'Show what is selected',
       'pin-result': 'Pin the last result of the selected node, or take the pin out',
       tidy: 'Tidy the drawing',
       'move-left': 'Move the selected nodes left',

@@ -6,6 +6,7 @@ export const teamWords = {
     outline: 'Outline',
     canvas: 'Workflow graph',
     fit: 'Fit',
+    fitSelection: 'Fit what is selected',
     tidy: 'Tidy',
     zoomIn: 'Zoom in',
     zoomOut: 'Zoom out',
@@ -300,6 +301,7 @@ export const teamWords = {
     who: 'Who plays whom',
     shared: 'Shared',
     separate: 'Separate',
+    byGroup: 'By group',
     custom: 'Custom',
     presets: 'Cast presets',
     role: 'Role',
@@ -342,6 +344,12 @@ export const teamWords = {
       memory: (size: string) => `${size} to train`,
       memoryUnknown: 'memory unknown',
       policies: (n: number) => (n === 1 ? 'one policy' : `${n} policies`),
+      watch: {
+        shared:
+          'Watch reward and legality by role, gradient norm by role and each role’s share of tokens: one may crowd out another.',
+        separate: 'Watch each policy’s KL, clip fraction and entropy: each has fewer records to learn from.',
+        custom: 'Watch each policy’s KL, and within a shared one reward and gradient norm by role.',
+      },
       together: 'Roles of one policy share its weights: what one learns, the others get.',
       apart: 'No role can disturb another; each learns from its own records alone.',
       mixed: 'Roles on the same policy learn together; the others learn apart.',

@@ -40,6 +40,29 @@ test('QD-Answer is drawn with the keyboard alone; fifty edits are undone and red
   expect(problems).toEqual([]);
 });
 
+test('the whole editor is used at 200 % zoom and in forced colours', async ({ browser, address }) => {
+  const context = await browser.newContext({
+    viewport: { width: 720, height: 450 },
+    deviceScaleFactor: 2,
+    forcedColors: 'active',
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const problems = await open(page, address);
+  await drawWithTheKeyboard(page, exportedByPage);
+  await openTeam(page);
+  await page
+    .getByRole('group', { name: text.canvas })
+    .getByRole('button', { name: 'Tool Search', exact: true })
+    .click();
+  await expect(page.getByRole('region', { name: text.inspector })).toContainText('Search');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/forced.png`, fullPage: true });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(wide).toBeLessThanOrEqual(0);
+  expect(problems).toEqual([]);
+  await context.close();
+});
+
 test('a team that is open twice is told of in both windows, and the later one goes on in a copy', async ({
   page,
   address,

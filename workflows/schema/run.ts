@@ -48,6 +48,8 @@ export const trainSettingsSchema = z.object({
   /** `best` (when absent): the newest and the best checkpoint stay; `all`: every `checkpointEvery`-th as well. */
   keepCheckpoints: z.enum(['best', 'all']).optional(),
   seed: z.int().min(0).max(0xffffffff),
+  /** Device memory that it may take, on whatever machine it is begun or resumed; without it, as much as it needs. */
+  memoryGiB: z.number().optional(),
   /** The engine's PpoSettings, checked by the engine; empty where the run learns otherwise. */
   ppo: z.record(z.string(), z.json()),
   /** There where steps are rounds of supervised fine-tuning on what went well, instead of PPO. */
