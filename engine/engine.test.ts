@@ -117,7 +117,9 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
       if (own) expect(own.logprob).toBeCloseTo(generation.logprobs[i], 3);
       else expect(generation.logprobs[i]).toBeLessThanOrEqual(sorted[4] + 1e-3);
     }
-    await expect(host.engine.score('p', [generation], 99)).rejects.toThrow('Alternatives of a token must be 0 to 20: 99');
+    await expect(host.engine.score('p', [generation], 99)).rejects.toThrow(
+      'Alternatives of a token must be 0 to 20: 99',
+    );
   });
 
   it('exports a checkpoint that another policy takes', async () => {

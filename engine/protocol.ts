@@ -31,6 +31,8 @@ export type DeviceReport = {
   readonly maxBufferBytes: number | null;
   /** Measured matrix-multiply rate, where the probe has run. */
   readonly gflops: number | null;
+  /** Measured rate of copying its own memory, 1e9 bytes a second, read and written ones both counted. */
+  readonly gigabytesPerSecond: number | null;
   /** One sentence: why it is not available, or what was measured. */
   readonly note: string;
 };

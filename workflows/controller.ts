@@ -96,6 +96,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
       ? newRunId(workflow, typeof cast === 'string' ? cast : cast.name, await listRuns(store))
       : checkRunId(chosen, (await store.stat(paths.config(chosen))) !== null);
 
+  /** Before anything is loaded, on the device there is now. Throws where a run may not take that much. */
+  const tellMemory = async (config: RunConfig): Promise<void> => {
+    const memory = await checkMemory(config, room);
+    if (memory !== null) events.onNotice({ level: 'info', text: memory });
+  };
+
   const compose = async (request: TrainRequest): Promise<RunConfig> => {
     if (request.web === true) webOf(host.outside); // refused before it begins, not at its first page
     const chosen = await chosenTask(request);
@@ -116,8 +122,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       software: host.software,
       id,
     });
-    const memory = await checkMemory(config, room, request.memoryGiB);
-    if (memory !== null) events.onNotice({ level: 'info', text: memory });
+    await tellMemory(config);
     return config;
   };
 
@@ -137,6 +142,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
       software: host.software,
       id: await runId(request.id, parent.workflow.name, request.cast ?? parent.cast),
     });
+    await tellMemory(config);
     await writeBranch(store, parent, config);
     return config;
   };
@@ -183,7 +189,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
     },
     pause: (run) => jobs.pause(run),
     stop: (run) => jobs.stop(run),
-    resume: (run) => jobs.resume(run),
+    resume: async (run) => {
+      await tellMemory(await readRun(store, run));
+      await jobs.resume(run);
+    },
     jobs: () => jobs.list(),
     traces: async (run, filter) => {
       await checkKept(run);

@@ -49,8 +49,8 @@ export type TrainRequest = {
   queries?: number;
   /** Samples of each query in a step: groups for the group estimators. */
   samples?: number;
-  /** Samples after the first branch off it, one call each, instead of being independent. */
-  branch?: boolean;
+  /** Samples after the first branch off it, or off the best so far, one call each, instead of being independent. */
+  branch?: boolean | 'best';
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;

@@ -1,14 +1,41 @@
-/** A short measurement of a device: the rate of a matrix product, which is what models spend their time on. */
+/**
+ * A short measurement of a device: the rate of a matrix product, which is what training and prompts spend their time on, and
+ * of copying memory, which bounds decoding.
+ */
 import * as tf from '@tensorflow/tfjs';
+import { activeGpu } from '../webgpu/gpu.ts';
+import { copyRate, productRate } from '../webgpu/measure.ts';
 
 const SIZE = 256;
 const MEASURE_MS = 250;
 
 export type Orientation = 'NN' | 'NT' | 'TN';
 
-/** GFLOP/s of a 256×256 product on the active backend, the result read back; takes some 0.3 s once the backend is warm. */
-export async function measureGflops(): Promise<number> {
-  return measureProduct(SIZE, 'NN', MEASURE_MS);
+export type Rates = { readonly gflops: number; readonly gigabytesPerSecond: number };
+
+/** Of the active backend, by the kernels models run on there; takes half a second once the backend is warm. */
+export async function measureRates(): Promise<Rates> {
+  if (tf.getBackend() === 'webgpu') {
+    const gpu = activeGpu();
+    return { gflops: await productRate(gpu), gigabytesPerSecond: await copyRate(gpu) };
+  }
+  return { gflops: await measureProduct(SIZE, 'NN', MEASURE_MS), gigabytesPerSecond: hostCopyRate() };
+}
+
+const COPIED_BYTES = 64 * 2 ** 20;
+
+/** One thread, between arrays larger than most caches. */
+function hostCopyRate(): number {
+  const [from, to] = [new Float32Array(COPIED_BYTES / 4), new Float32Array(COPIED_BYTES / 4)];
+  to.set(from); // brings the pages
+  let fastest = Infinity;
+  const end = performance.now() + MEASURE_MS / 2;
+  do {
+    const start = performance.now();
+    to.set(from);
+    fastest = Math.min(fastest, performance.now() - start);
+  } while (performance.now() < end);
+  return (2 * COPIED_BYTES) / Math.max(fastest, 1e-3) / 1e6;
 }
 
 /**

@@ -46,6 +46,7 @@ describe('openDevice', () => {
     const reports = await probeDevices(true);
     const rate = (kind: string): number => reports.find((r) => r.kind === kind)!.gflops!;
     expect(rate('wasm')).toBeGreaterThan(2 * rate('cpu'));
+    for (const { available, gigabytesPerSecond } of reports) expect(gigabytesPerSecond! > 0).toBe(available);
   });
 });
 

@@ -7,7 +7,7 @@ import type { DeviceChoice, DeviceKind, DeviceReport } from '../protocol.ts';
 import { type AdapterReport, findAdapter } from './adapter.ts';
 import { openCpu } from './cpu.ts';
 import type { Device } from './device.ts';
-import { measureGflops } from './measure.ts';
+import { measureRates, type Rates } from './measure.ts';
 import { openWasm, wasmFeatures, wasmName } from './wasm.ts';
 import { openWebGpu } from './webgpu.ts';
 
@@ -62,27 +62,30 @@ async function openFastest(why: string, emulated: AdapterReport | null): Promise
   }
 }
 
-/** Opens, measures and closes; a device that fails to open is reported with its sentence, not thrown. */
-async function tryDevice(open: () => Promise<Device>): Promise<{ gflops: number | null; failure: string | null }> {
+/** Opens, measures and closes; for a device that fails to open its sentence, not thrown. */
+async function tryDevice(open: () => Promise<Device>): Promise<Rates | string> {
   try {
     const device = await open();
     try {
-      return { gflops: await measureGflops(), failure: null };
+      return await measureRates();
     } finally {
       await device.close();
     }
   } catch (error) {
-    return { gflops: null, failure: error instanceof Error ? error.message : String(error) };
+    return error instanceof Error ? error.message : String(error);
   }
 }
 
 type Described = Pick<DeviceReport, 'kind' | 'name' | 'software' | 'features' | 'maxBufferBytes'>;
 
 async function report(described: Described, open: () => Promise<Device>, measure: boolean): Promise<DeviceReport> {
-  if (!measure) return { ...described, available: true, gflops: null, note: 'present, not measured' };
-  const { gflops, failure } = await tryDevice(open);
-  if (failure !== null) return { ...described, available: false, gflops, note: `does not open: ${failure}` };
-  return { ...described, available: true, gflops, note: `multiplies matrices at ${gflops!.toFixed(1)} GFLOP/s` };
+  const unmeasured = { gflops: null, gigabytesPerSecond: null };
+  if (!measure) return { ...described, ...unmeasured, available: true, note: 'present, not measured' };
+  const rates = await tryDevice(open);
+  if (typeof rates === 'string')
+    return { ...described, ...unmeasured, available: false, note: `does not open: ${rates}` };
+  const note = `multiplies matrices at ${rates.gflops.toFixed(1)} GFLOP/s and copies ${rates.gigabytesPerSecond.toFixed(1)} GB/s`;
+  return { ...described, ...rates, available: true, note };
 }
 
 async function reportWebGpu(found: AdapterReport | string, measure: boolean): Promise<DeviceReport> {
@@ -95,6 +98,7 @@ async function reportWebGpu(found: AdapterReport | string, measure: boolean): Pr
       features: [],
       maxBufferBytes: null,
       gflops: null,
+      gigabytesPerSecond: null,
       note: found,
     };
   }

@@ -102,7 +102,8 @@ function packWeights(gpu: Gpu, config: ModelConfig, weights: Weights, precision:
 }
 
 /** Four bits are too few for the head: every token's chance is its own row's. GGUF files keep it finer too. */
-const headPrecision = (precision: WeightPrecision): WeightPrecision => (precision === 'q4' ? 'q8' : precision);
+export const headPrecision = <P extends WeightPrecision>(precision: P): P | 'q8' =>
+  precision === 'q4' ? 'q8' : precision;
 
 type Rows = { readonly bound: Bound; readonly rows: number; readonly columns: number };
 

@@ -264,7 +264,17 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       maxBufferBytes: null,
       reason: 'No graphics adapter was found.',
     }),
-    devices: async () => [],
+    devices: async (measure) => [
+      {
+        ...{ kind: 'webgpu', available: false, name: 'none', software: false, features: [], maxBufferBytes: null },
+        ...{ gflops: null, gigabytesPerSecond: null, note: 'no adapter in this fixture' },
+      },
+      {
+        ...{ kind: 'wasm', available: true, name: 'WebAssembly SIMD, 2 threads', software: false },
+        ...{ features: ['simd', 'relaxed-simd', 'shared-memory'], maxBufferBytes: 2 ** 32 },
+        ...{ gflops: measure ? 98.4 : null, gigabytesPerSecond: measure ? 17.2 : null, note: '' },
+      },
+    ],
     memory: async () => ({ usedBytes: 212e6, peakBytes: 388e6 }),
     workflows: async () => [
       {

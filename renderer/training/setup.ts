@@ -2,6 +2,7 @@
  * The set-up form as text fields, and the request they make. An empty field means the controller's default; a wrong one
  * gives a sentence and nothing is sent.
  */
+import type { WeightPrecision } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
 import type { RunConfig } from '../../workflows/schema/run.ts';
@@ -26,6 +27,8 @@ export type SetupForm = {
   /** By PPO, or in rounds of fine-tuning on what went well. */
   learn: 'ppo' | 'sft';
   samples: string;
+  /** What tokens are sampled with; empty: as the cast says. */
+  weights: '' | WeightPrecision;
   minScore: string;
   epochs: string;
   lr: string;
@@ -36,6 +39,9 @@ export type SetupForm = {
   /** `yes` where the person lets this team's tools read the web. */
   web: string;
 };
+
+/** From the exact one to the smallest. */
+export const precisions: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
 
 export const emptyForm: SetupForm = {
   workflow: 'qd-answer',
@@ -50,6 +56,7 @@ export const emptyForm: SetupForm = {
   seed: '1',
   learn: 'ppo',
   samples: '',
+  weights: '',
   minScore: '',
   epochs: '',
   lr: '',
@@ -66,7 +73,8 @@ export function isSetupForm(value: unknown): value is SetupForm {
   return (
     Object.keys(emptyForm).every((key) => typeof record[key] === 'string') &&
     (record.method === 'full' || record.method === 'lora') &&
-    (record.learn === 'ppo' || record.learn === 'sft')
+    (record.learn === 'ppo' || record.learn === 'sft') &&
+    ['', ...precisions].some((known) => known === record.weights)
   );
 }
 
@@ -153,6 +161,7 @@ export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
     steps: number(form.steps),
     queries: number(form.queries),
     samples: number(form.samples),
+    weights: form.weights || undefined,
     evalEvery: number(form.evalEvery),
     evalLimit: number(form.evalLimit),
     checkpointEvery: number(form.checkpointEvery),

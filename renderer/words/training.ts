@@ -23,6 +23,8 @@ export const trainingWords = {
       queries: 'Questions a step',
       seed: 'Seed',
       learn: 'Learns by',
+      weights: 'Samples with weights of',
+      precisions: { f32: '32 bits, exact', f16: '16 bits', q8: '8 bits', q4: '4 bits' },
       ppo: 'PPO, from rewards',
       sft: 'imitating successes',
       samples: 'Answers to each question',

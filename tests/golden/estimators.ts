@@ -9,7 +9,8 @@ import { klEstimate, klTensor } from '../../engine/learn/kl.ts';
 import { importanceWeights } from '../../engine/learn/ppo-step.ts';
 import { whiten } from '../../engine/learn/whiten.ts';
 import { warpedProbabilities } from '../../engine/rollout/sample.ts';
-import { openFixture, type Fixture } from './fixture.ts';
+import { openFixture } from './fixture.node.ts';
+import type { Fixture } from './fixture.ts';
 import { largestError, type Checks } from './report.ts';
 
 type Tf = typeof tfjs;

@@ -1,9 +1,7 @@
 /** Reading golden fixtures: safetensors files of expected numbers, by name. */
-import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
 import { openSafetensors, readFloats, readInts } from '../../engine/formats/safetensors.ts';
 import { openSource } from '../../engine/formats/source.ts';
-import '../../engine/formats/source.node.ts';
+import type { FileRef } from '../../engine/protocol.ts';
 
 export type Fixture = {
   readonly names: readonly string[];
@@ -15,10 +13,8 @@ export type Fixture = {
   number(name: string): Promise<number>;
 };
 
-/** Null where the file is not there. */
-export async function openFixture(path: string): Promise<Fixture | null> {
-  if (!existsSync(path)) return null;
-  const file = await openSafetensors(await openSource(basename(path), { kind: 'path', path }));
+export async function readFixture(name: string, ref: FileRef): Promise<Fixture> {
+  const file = await openSafetensors(await openSource(name, ref));
   return {
     names: [...file.entries.keys()],
     has: (name) => file.entries.has(name),

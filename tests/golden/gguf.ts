@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { openGguf, readGgufTensor } from '../../engine/formats/gguf.ts';
 import { openSource } from '../../engine/formats/source.ts';
-import { openFixture } from './fixture.ts';
+import { openFixture } from './fixture.node.ts';
 import type { Checks } from './report.ts';
 
 export async function checkGguf(folder: string, checks: Checks): Promise<void> {

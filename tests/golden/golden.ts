@@ -10,10 +10,11 @@ import { parseArgs } from 'node:util';
 import { openDevice, probeDevices, type Device } from '../../engine/device/open.ts';
 import '../../engine/device/register.node.ts';
 import { UserError } from '../../engine/errors.ts';
+import { filesAt } from '../../engine/formats/folder.node.ts';
 import { useTrunk, type TrunkKind } from '../../engine/model/choose-trunk.ts';
 import type { DeviceKind, WeightPrecision } from '../../engine/protocol.ts';
 import { checkEstimators, checkLossTerms } from './estimators.ts';
-import { openFixture } from './fixture.ts';
+import { openFixture } from './fixture.node.ts';
 import { checkGguf } from './gguf.ts';
 import { checkPpo } from './ppo.ts';
 import { checkReal, readRealFixture, type RealFixture } from './real.ts';
@@ -130,16 +131,17 @@ async function checkRealModel(
 ): Promise<void> {
   const folder = `${models}/${fixture.model}`;
   if (!existsSync(folder)) return checks.skipped('everything', `no ${folder}; name the folder with --models`);
-  const base = await loadModel(folder);
+  const base = await loadModel(await filesAt(folder));
   await checkReal(tf, base, fixture.cases, weights, checks);
   base.dispose();
 }
 
 async function checkFolder(tf: Device['tf'], folder: string, checks: Checks): Promise<void> {
-  const base = await loadModel(folder);
+  const base = await loadModel(await filesAt(folder));
   await checkTiny(tf, base, (await openFixture(`${folder}/expected.safetensors`))!, checks);
   const step = await openFixture(`${folder}/ppo_step.safetensors`);
-  if (step !== null && existsSync(`${folder}/adapter`)) await checkPpo(tf, base, `${folder}/adapter`, step, checks);
+  if (step !== null && existsSync(`${folder}/adapter`))
+    await checkPpo(tf, base, await filesAt(`${folder}/adapter`), step, checks);
   else checks.skipped('PPO step', `no ${folder}/adapter or ppo_step.safetensors`);
   base.dispose();
 }

@@ -5,7 +5,6 @@
  */
 import type * as tfjs from '@tensorflow/tfjs';
 import { UserError } from '../../engine/errors.ts';
-import { filesAt } from '../../engine/formats/folder.node.ts';
 import { readPeft } from '../../engine/formats/peft.ts';
 import { adamwStep } from '../../engine/learn/adamw.ts';
 import type { Hooks } from '../../engine/learn/forward.ts';
@@ -19,6 +18,7 @@ import { ppoSettings } from '../../engine/learn/settings.ts';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { Policy, Segment, Trainable } from '../../engine/model/policy.ts';
 import type { ForwardWeights, TokenBatch } from '../../engine/model/trunk.ts';
+import type { FileSet } from '../../engine/protocol.ts';
 import type { Fixture } from './fixture.ts';
 import { gradientOf } from './gradient.ts';
 import { largestError, relativeError, type Checks } from './report.ts';
@@ -49,11 +49,11 @@ const HOOKS: Hooks = { onProgress: () => {}, cancelled: () => false, yieldToEven
 export async function checkPpo(
   tf: Tf,
   base: BaseModel,
-  adapterFolder: string,
+  adapterFiles: FileSet,
   fixture: Fixture,
   checks: Checks,
 ): Promise<void> {
-  const adapter = await readPeft(await filesAt(adapterFolder), base.config);
+  const adapter = await readPeft(adapterFiles, base.config);
   const policy = policyOn(base, methodOf(adapter));
   await setTrainable(tf, policy, async ({ name }) => {
     const pair = adapter.pairs.get(name.replace(/\.lora_[AB]$/, ''));

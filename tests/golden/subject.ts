@@ -1,18 +1,17 @@
 /** The engine under test: a model folder loaded on the open device, with a policy on it, and readings taken from both. */
 import type * as tfjs from '@tensorflow/tfjs';
-import { filesAt } from '../../engine/formats/folder.node.ts';
 import { openModel } from '../../engine/formats/model-files.ts';
 import type { LoraFiles } from '../../engine/formats/peft.ts';
 import { loadBaseModel, type BaseModel } from '../../engine/model/base-model.ts';
 import { makePolicy } from '../../engine/model/make-policy.ts';
 import type { Policy, Segment, Trainable } from '../../engine/model/policy.ts';
 import { headWeight, type ForwardWeights, type TokenBatch } from '../../engine/model/trunk.ts';
-import type { TrainMethod } from '../../engine/protocol.ts';
+import type { FileSet, TrainMethod } from '../../engine/protocol.ts';
 
 type Tf = typeof tfjs;
 
-export async function loadModel(path: string): Promise<BaseModel> {
-  return loadBaseModel('golden', await openModel(await filesAt(path)), () => {});
+export async function loadModel(files: FileSet): Promise<BaseModel> {
+  return loadBaseModel('golden', await openModel(files), () => {});
 }
 
 export function policyOn(base: BaseModel, method: TrainMethod): Policy & { readonly trainable: Trainable } {

@@ -131,7 +131,7 @@ describe.skipIf(reason)(`Hugging Face loads what we export ${reason ?? ''}`, () 
       `${name}: a merged model and an adapter on it ${absent ?? ''}`,
       { timeout: 300_000 },
       async () => {
-        const base = await loadModel(path);
+        const base = await loadModel(await filesAt(path));
         const model = save(`${name}-merged`, await merged(base));
         const plain = await allLogits(tf, base, batch, { weights: base.weights, adapter: null });
         expect(largestError(theirLogits(model, IDS), plain)).toBeLessThan(ALLOWED);

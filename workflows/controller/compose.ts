@@ -74,6 +74,7 @@ export function composeRun({
     checkpointEvery: request.checkpointEvery ?? 5,
     ...(request.keepCheckpoints === undefined ? {} : { keepCheckpoints: request.keepCheckpoints }),
     seed: request.seed,
+    ...(request.memoryGiB === undefined ? {} : { memoryGiB: request.memoryGiB }),
     ...learningOf(request, { parameters: info.parameters, method: method.kind, totalSteps: steps }),
   };
   const parsed = runSchema.safeParse({

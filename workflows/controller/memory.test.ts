@@ -26,6 +26,7 @@ const planned = ({ tokenBudget, mostBytes }: MemoryLoad): MemoryPlan => ({
 
 describe('memory of a run', () => {
   const config = configOf({ ppo: { tokenBudget: 4096 } });
+  const within = (memoryGiB: number): typeof config => ({ ...config, settings: { ...config.settings, memoryGiB } });
 
   it('is said by part, the largest first', async () => {
     const planner = plannerOf(planned);
@@ -36,12 +37,12 @@ describe('memory of a run', () => {
   });
 
   it('is refused beyond what it may be, with the largest setting that fits', async () => {
-    await expect(checkMemory(config, plannerOf(planned), 1.5)).rejects.toThrow(
+    await expect(checkMemory(within(1.5), plannerOf(planned))).rejects.toThrow(
       `This run would take up to 2.00 GiB of device memory and may take 1.50; the largest micro-batch that fits is 1024 tokens: add --set tokenBudget=1024`,
     );
-    await expect(checkMemory(config, plannerOf(planned), 0.5)).rejects.toThrow('no micro-batch is small enough');
-    await expect(checkMemory(config, plannerOf(planned), -1)).rejects.toThrow('No run fits into -1 GiB');
-    expect(await checkMemory(config, plannerOf(planned), 2)).toContain('2.00 GiB');
+    await expect(checkMemory(within(0.5), plannerOf(planned))).rejects.toThrow('no micro-batch is small enough');
+    await expect(checkMemory(within(-1), plannerOf(planned))).rejects.toThrow('No run fits into -1 GiB');
+    expect(await checkMemory(within(2), plannerOf(planned))).toContain('2.00 GiB');
   });
 
   it('is silent where nothing is planned, unless a limit was asked for', async () => {
@@ -53,9 +54,8 @@ describe('memory of a run', () => {
     ).toBe(null);
     await expect(
       checkMemory(
-        config,
+        within(4),
         plannerOf(() => null),
-        4,
       ),
     ).rejects.toThrow('only planned on WebGPU');
   });

@@ -12,7 +12,8 @@ export type Planner = {
 const GIB = 2 ** 30;
 
 /** A sentence on the memory the run will take, or null where none is planned. Throws a UserError where it may not take that much. */
-export async function checkMemory(config: RunConfig, planner: Planner, mostGiB?: number): Promise<string | null> {
+export async function checkMemory(config: RunConfig, planner: Planner): Promise<string | null> {
+  const mostGiB = config.settings.memoryGiB;
   if (mostGiB !== undefined && !(mostGiB > 0))
     throw new UserError(`No run fits into ${mostGiB} GiB; give the memory it may take`);
   const mostBytes = mostGiB === undefined ? Number.MAX_SAFE_INTEGER : mostGiB * GIB;

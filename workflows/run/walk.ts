@@ -41,7 +41,7 @@ export class Walk {
   private readonly settled = new Set<string>();
   /** Nodes that wait for a model, with the records of this visit that were asked for. */
   private readonly waiting = new Map<string, TraceRecord[]>();
-  /** Visits of each node and calls of models so far, those of written teams among them. */
+  /** Visits of each node and the records of models' calls so far, those of written teams among them. */
   private readonly counts: Inside['counts'];
   /** Written teams at work, by their node. */
   private readonly teams = new Map<string, { walk: Walk; record: TraceRecord; ends: string[] }>();
@@ -55,7 +55,7 @@ export class Walk {
   constructor(options: WalkOptions) {
     this.options = options;
     this.memory = openMemory(options.graph.workflow.memory);
-    this.counts = options.inside?.counts ?? { visits: new Map(), calls: 0 };
+    this.counts = options.inside?.counts ?? { visits: new Map(), calls: [] };
     this.idle = idleNodes(options.graph, options.pinned ?? {});
     const { query } = options;
     this.trace = {
@@ -108,6 +108,11 @@ export class Walk {
       some = true;
     }
     return some && !this.finished;
+  }
+
+  /** Ids of the records that models were called for, in the order of the calls. */
+  get called(): readonly string[] {
+    return this.counts.calls;
   }
 
   /** Takes the answer to one pending call. */
@@ -383,7 +388,7 @@ export class Walk {
   }
 
   private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord): void {
-    this.asked.push(callOf(this.options, node, role, record, this.counts.calls++));
+    this.asked.push(callOf(this.options, node, role, record, this.counts.calls.push(record.id) - 1));
   }
 
   private newRecord(node: GraphNode, read: CallInputs): TraceRecord {
