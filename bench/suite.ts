@@ -25,5 +25,8 @@ export async function keepResults(
   say(`written to ${file}\n`);
 }
 
+/** What took longer once is not timed again: on emulated adapters plain operations take minutes. */
+export const SLOW_SECONDS = 15;
+
 /** Three digits, as a measurement deserves. */
 export const rounded = (value: number): number => Number(value.toPrecision(3));

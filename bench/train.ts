@@ -23,7 +23,7 @@ import { parametersOf, randomWeights, shapeNamed } from './models.ts';
 import { profiled, sayProfile } from './profile.ts';
 import { roofOf, type Roof } from './roof.ts';
 import { torchBeside, type TorchRates } from './torch.ts';
-import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
+import { keepResults, rounded, SLOW_SECONDS, type Bench, type Figures } from './suite.ts';
 
 export type TrainOptions = {
   readonly models: readonly string[];
@@ -157,6 +157,7 @@ async function timeSteps(
   const subjects = KINDS.map((trunk) => subject(trunk, name, config, method, weights));
   for (let turn = 0; turn <= TURNS; turn++)
     for (const [i, trunk] of KINDS.entries()) {
+      if (turn > 1 && best[i] && best[i].seconds > SLOW_SECONDS) continue;
       const before = useTrunk(trunk);
       try {
         const { loss, ...timed } = await timedStep(subjects[i].policy, config, device, examples, turn);

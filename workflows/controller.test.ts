@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { ppoSettings } from '../engine/learn/settings.ts';
 import { Cancelled } from '../engine/errors.ts';
-import type { EngineApi, EngineEvents } from '../engine/protocol.ts';
+import type { EngineApi, EngineEvents, MemoryPlan } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
 import type { Job, Turn } from './protocol.ts';
@@ -39,6 +39,7 @@ function hostOf(store: Store) {
   let events: EngineEvents | null = null;
   let lost = false;
   let onUpdate = (_step: number): void => {};
+  let planned: MemoryPlan | null = null;
   const startEngine: Host['startEngine'] = async (given) => {
     events = given;
     lost = false;
@@ -62,7 +63,7 @@ function hostOf(store: Store) {
         reason: 'the only one',
       }),
       inspect: async () => info,
-      plan: async () => null,
+      plan: async () => planned,
       loadModel: async () => info,
       unloadModel: async () => {},
       cancel: async () => {},
@@ -105,6 +106,7 @@ function hostOf(store: Store) {
       events?.onDeviceLost({ reason: 'driver reset' });
     },
     atUpdate: (listen: (step: number) => void) => (onUpdate = listen),
+    plan: (peakBytes: number) => (planned = { parts: { rollout: { weights: peakBytes } }, peakBytes, tokenBudget: 64 }),
   };
 }
 
@@ -170,6 +172,25 @@ describe('jobs', () => {
     await controller.settled('r');
     expect((await controller.run('r')).state).toBe('done');
     expect(await lines()).toEqual(await undisturbed());
+  });
+
+  it('are told of memory again when they are resumed, and refused beyond what they may take', async () => {
+    const GIB = 2 ** 30;
+    place.plan(2 * GIB);
+    place.atUpdate((step) => {
+      if (step === 2) place.lose();
+    });
+    await controller.begin({ ...config, settings: { ...config.settings, memoryGiB: 4 } });
+    await controller.settled('r');
+    place.atUpdate(() => {});
+    place.plan(8 * GIB);
+    await expect(controller.resume('r')).rejects.toThrow('up to 8.00 GiB of device memory and may take 4.00');
+    expect((await controller.run('r')).state).toBe('paused');
+    place.plan(2 * GIB);
+    await controller.resume('r');
+    await controller.settled('r');
+    expect(notices.join()).toContain('Device memory at most 2.00 GiB');
+    expect((await controller.run('r')).state).toBe('done');
   });
 
   it('can be resumed the moment they are paused', async () => {
