@@ -23,7 +23,7 @@ export type TrainOptions = Common & {
   steps?: number;
   queries?: number;
   samples?: number;
-  branch?: boolean;
+  branch?: string | true;
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
@@ -84,7 +84,7 @@ export async function begin(controller: Controller, workflow: string, options: T
     ...searchOf(options),
     ...(options.allowWeb === true ? { web: true } : {}),
     ...lengths(options),
-    ...(options.branch === undefined ? {} : { branch: options.branch }),
+    ...(options.branch === undefined ? {} : { branch: branchingOf(options.branch) }),
   };
   return (await controller.train(request)).run;
 }
@@ -130,6 +130,11 @@ async function changedLearning(
 ): Promise<Pick<TrainRequest, 'ppo' | 'sft'>> {
   const { settings: frozen } = (await controller.run(run)).config;
   return learningOf(chosen('learn') ? options : { ...options, learn: frozen.sft === undefined ? 'ppo' : 'sft' });
+}
+
+function branchingOf(how: string | true): true | 'best' {
+  if (how === true || how === 'best') return how;
+  throw new UserError(`No such way to branch: ${how}; leave it out, or use best`);
 }
 
 type Lengths = 'steps' | 'queries' | 'samples' | 'evalEvery' | 'evalLimit' | 'checkpointEvery';

@@ -1,9 +1,12 @@
 /** `troupe traces`: what a run did, as a list, one trace in full, or a file. */
-import { open } from 'node:fs/promises';
+import { open, type FileHandle } from 'node:fs/promises';
 import type { Command } from 'commander';
+import { fileWriter } from 'hyparquet-writer';
 import { UserError } from '../engine/errors.ts';
+import { openTable } from '../workflows/export/parquet.ts';
 import { traceHtml, traceMarkdown } from '../workflows/export/readable.ts';
 import type { ControllerApi, TraceFilter } from '../workflows/protocol.ts';
+import type { Trace } from '../workflows/schema/trace.ts';
 import { fixed, table, type Output } from './output.ts';
 import { describe } from './run.ts';
 import { runAt } from './place.ts';
@@ -46,7 +49,10 @@ export function addTraces(program: Command): void {
     .option('--trace <id>', 'print this one in full')
     .option('--markdown', 'with --trace: as a Markdown document')
     .option('--html', 'with --trace: as a page of its own')
-    .option('--export <file>', 'write all that are listed, whole, one JSON object a line')
+    .option(
+      '--export <file>',
+      'write all that are listed, whole: one JSON object a line, or a table where its name ends in .parquet',
+    )
     .option('--workspace <folder>', 'workspace')
     .option('--json', 'one JSON object a line')
     .action((named: string, options: TraceOptions) =>
@@ -114,7 +120,7 @@ async function listThem(controller: ControllerApi, output: Output, run: string, 
   return 0;
 }
 
-/** Line by line, so that a hundred thousand traces need the memory of one. */
+/** A trace at a time, so that a hundred thousand of them need the memory of a page. */
 async function exportAll(
   controller: ControllerApi,
   output: Output,
@@ -125,21 +131,46 @@ async function exportAll(
   const opened = await open(file, 'w').catch((error: NodeJS.ErrnoException) => {
     throw new UserError(`Cannot write ${file}: ${error.message}; name a file in a folder there is`);
   });
+  const sink = file.endsWith('.parquet') ? parquetSink(file) : lineSink(opened);
   let written = 0;
   try {
     for (;;) {
       const { total, rows } = await controller.traces(run, { ...filter, offset: written, limit: PAGE });
       for (const { id } of rows) {
-        await opened.write(`${JSON.stringify(await controller.trace(run, id))}\n`);
+        await sink.put(await controller.trace(run, id));
         written += 1;
         output.progress(`${written} of ${total}`, false);
       }
       if (rows.length === 0 || written >= total) break;
     }
+    sink.finish();
   } finally {
     await opened.close();
   }
   output.say(`${written} traces in ${file}`);
   output.emit({ event: 'done', exported: written, file });
   return 0;
+}
+
+type Sink = { put(trace: Trace): unknown; finish(): void };
+
+function lineSink(file: FileHandle): Sink {
+  return { put: (trace) => file.write(`${JSON.stringify(trace)}\n`), finish: () => {} };
+}
+
+/** Traces of a page together are a row group. */
+function parquetSink(file: string): Sink {
+  const table = openTable(fileWriter(file));
+  const held: Trace[] = [];
+  const flush = (): void => table.add(held.splice(0));
+  return {
+    put: (trace) => {
+      held.push(trace);
+      if (held.length >= PAGE) flush();
+    },
+    finish: () => {
+      flush();
+      table.finish();
+    },
+  };
 }

@@ -30,7 +30,7 @@ export function addTrain(program: Command): void {
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)
     .option('--samples <n>', 'answers to each question in a step, for the group estimators', whole)
-    .option('--branch', 'samples after the first branch off it, one call each')
+    .option('--branch [off]', 'samples after the first branch off it, one call each; with best, off the best so far')
     .option('--eval-every <n>', 'steps between evaluations', whole)
     .option('--eval-limit <n>', 'held-out questions an evaluation takes at most', whole)
     .option('--checkpoint-every <n>', 'steps between checkpoints', whole)

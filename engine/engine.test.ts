@@ -106,6 +106,20 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
     ]);
     const [scored] = await host.engine.score('p', [generation]);
     for (const [i, logprob] of generation.logprobs.entries()) expect(scored.logprobs[i]).toBeCloseTo(logprob, 3);
+    expect(scored.top).toBeUndefined();
+    const [{ top = [] }] = await host.engine.score('p', [generation], 5);
+    expect(top.map((each) => each.length)).toEqual(generation.ids.map(() => 5));
+    for (const [i, each] of top.entries()) {
+      const sorted = each.map(({ logprob }) => logprob);
+      expect(sorted).toEqual([...sorted].sort((a, b) => b - a));
+      expect(sorted.reduce((sum, logprob) => sum + Math.exp(logprob), 0)).toBeLessThanOrEqual(1.0001);
+      const own = each.find(({ id }) => id === generation.ids[i]);
+      if (own) expect(own.logprob).toBeCloseTo(generation.logprobs[i], 3);
+      else expect(generation.logprobs[i]).toBeLessThanOrEqual(sorted[4] + 1e-3);
+    }
+    await expect(host.engine.score('p', [generation], 99)).rejects.toThrow(
+      'Alternatives of a token must be 0 to 20: 99',
+    );
   });
 
   it('exports a checkpoint that another policy takes', async () => {

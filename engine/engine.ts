@@ -28,7 +28,7 @@ import type {
   SftSettings,
 } from './protocol.ts';
 import { checkSampling } from './rollout/sample.ts';
-import { score } from './rollout/score.ts';
+import { score, TOP_MAX } from './rollout/score.ts';
 import { GenerationSession } from './rollout/session.ts';
 import { fineTune } from './learn/sft.ts';
 import { updatePolicy, type KeptRecord } from './learn/update.ts';
@@ -56,14 +56,19 @@ export function createEngine(events: EngineEvents): EngineApi {
         (session) => state.generate(session, policy, requests, call),
         call,
       ),
-    score: (policy, items) =>
+    score: (policy, items, top = 0) =>
       state.calls.exclusive(() => {
         const { base, trunk } = state.policy(policy);
         const checked = items.map((item) => ({
           promptIds: encodePrompt(base, { ids: item.promptIds }),
           ids: checkIds(base, item.ids),
         }));
-        return score(trunk, state.policy(policy).using(), checked, { yieldToEvents: () => state.pause() });
+        if (!Number.isInteger(top) || top < 0 || top > TOP_MAX)
+          throw new UserError(`Alternatives of a token must be 0 to ${TOP_MAX}: ${top}`);
+        return score(trunk, state.policy(policy).using(), checked, {
+          yieldToEvents: () => state.pause(),
+          top: { count: top, piece: (id) => base.tokenizer?.piece(id) ?? String(id) },
+        });
       }),
     update: (policy, records, settings, step, call) =>
       state.calls.exclusive(() => state.update(policy, records, settings, step, call), call),

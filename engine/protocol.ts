@@ -152,7 +152,14 @@ export type Generation = {
   readonly finish: FinishReason;
 };
 
-export type Scored = { readonly logprobs: readonly number[]; readonly entropy: readonly number[] };
+/** A token that could have stood in a place, and its log-prob there. */
+export type Alternative = { readonly id: number; readonly piece: string; readonly logprob: number };
+/** `top`: for every token the likeliest of the whole vocabulary, best first, where they were asked for. */
+export type Scored = {
+  readonly logprobs: readonly number[];
+  readonly entropy: readonly number[];
+  readonly top?: readonly (readonly Alternative[])[];
+};
 
 // ---- learning ------------------------------------------------------------------------------------------------
 
@@ -307,8 +314,12 @@ export type EngineApi = {
   /** Ids of a prompt under the policy's tokenizer and chat template. */
   encode(model: string, prompt: Prompt): Promise<number[]>;
   generate(policy: string, requests: readonly GenerateRequest[], call?: string): Promise<Generation[]>;
-  /** Log-probs and entropies of given responses. */
-  score(policy: string, items: readonly { promptIds: readonly number[]; ids: readonly number[] }[]): Promise<Scored[]>;
+  /** Log-probs and entropies of given responses, and with `top` so many of the likeliest tokens in each place. */
+  score(
+    policy: string,
+    items: readonly { promptIds: readonly number[]; ids: readonly number[] }[],
+    top?: number,
+  ): Promise<Scored[]>;
 
   /** One PPO update from kept records; those named are consumed, whatever the outcome. `step` counts from 0. */
   update(

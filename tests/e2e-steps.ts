@@ -75,6 +75,46 @@ export async function pauseReloadResume(page: Page): Promise<void> {
   await expect.poll(() => step(page), { timeout: 120_000, intervals: [500] }).toBeGreaterThan(Math.max(0, before.at));
 }
 
+/** What shows the running job is killed; the next has its charts and its job, and goes on where it was. */
+export async function killedInMidRun(page: Page, kill: (address: string) => Promise<Page>): Promise<Page> {
+  const [charts, before] = [await page.locator('.charts > *').count(), await step(page)];
+  expect(before).toBeGreaterThan(0);
+  const next = await kill(page.url());
+  await expect(next.getByText(words.training.paused)).toBeVisible({ timeout: 60_000 });
+  await expect(next.locator('.charts > *')).toHaveCount(charts);
+  expect(await figure(next, `${words.chart.f1} ${words.training.before}`)).toBeGreaterThan(0);
+  await next.getByRole('button', { name: words.training.resume, exact: true }).click();
+  await expect.poll(() => step(next), { timeout: 120_000, intervals: [500] }).toBeGreaterThan(before);
+  return next;
+}
+
+/** From the first point of the score's curve to the traces of its step. */
+export async function openAPointsTraces(page: Page): Promise<void> {
+  const point = page.getByRole('slider', { name: words.chart.cursor(words.chart.f1) });
+  await point.focus();
+  await page.keyboard.press('Home');
+  await page.keyboard.press('Enter');
+  await expect(page).toHaveURL(/#\/traces\/[^/?]+\?step=\d+$/);
+  await expect(page.getByRole('listbox', { name: words.traces.list }).getByRole('option').first()).toBeVisible();
+}
+
+/** A held-out answer beside the one that the same question got at another step. */
+export async function compareTwoAnswers(page: Page): Promise<void> {
+  const text = words.traces;
+  await page.getByRole('combobox', { name: text.phase }).selectOption({ label: text.phases.eval });
+  await page.getByRole('listbox', { name: text.list }).getByRole('option').first().click();
+  await page.getByText(text.compare.title).click();
+  await page
+    .getByRole('button', { name: new RegExp(`^step \\d+, ${text.phases.eval}, score`) })
+    .first()
+    .click();
+  await expect(page.getByText(/^Compared with step \d+ of /)).toBeVisible();
+  await page.getByRole('button', { name: text.views.changes, exact: true }).click();
+  await expect(page.getByText(/records? came out (otherwise|the same)/).first()).toBeVisible();
+  await expectAccessible(page, 'Traces, compared');
+  await page.getByRole('button', { name: text.compare.stop }).click();
+}
+
 /** Opens the first trace of the run and walks it with keys and buttons. */
 export async function stepThroughATrace(page: Page): Promise<void> {
   await goTo(page, 'traces');

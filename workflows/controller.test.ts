@@ -379,6 +379,8 @@ describe('jobs', () => {
     expect(said.records[1].reward).toBe(1);
     const scored = await controller.scoreRecord({ run: 'r', trace: trace.id, record: 'solve#0', step: 2 });
     expect(scored.logprobs).toHaveLength(trace.records[1].tokens!.ids.length);
+    expect(scored.top).toHaveLength(scored.logprobs.length);
+    expect(scored.top[0].length).toBeGreaterThan(0);
     const later = await controller.scoreRecord({ run: 'r', trace: trace.id, record: 'solve#0', step: 4 });
     expect(later.logprobs).not.toEqual(scored.logprobs);
     const unknown = { run: 'r', trace: trace.id, record: 'solve#0', step: 77 };

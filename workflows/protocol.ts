@@ -7,6 +7,7 @@ import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
 import type { ForkChange, Trace } from './schema/trace.ts';
+import type { Values } from './schema/value.ts';
 import type { Workflow } from './schema/workflow.ts';
 
 export type WorkflowSummary = { name: string; title: string; description: string; roles: string[]; template: boolean };
@@ -48,8 +49,8 @@ export type TrainRequest = {
   queries?: number;
   /** Samples of each query in a step: groups for the group estimators. */
   samples?: number;
-  /** Samples after the first branch off it, one call each, instead of being independent. */
-  branch?: boolean;
+  /** Samples after the first branch off it, or off the best so far, one call each, instead of being independent. */
+  branch?: boolean | 'best';
   evalEvery?: number;
   evalLimit?: number;
   checkpointEvery?: number;
@@ -194,6 +195,13 @@ export type TraceFilter = {
 /** What a person wrote on a trace or on one record of it. */
 export type Note = { trace: string; record?: string; text: string; tags: string[]; at: string };
 
+/** What other weights say of a record's tokens; `top`: what they would most likely have said in each place, best first. */
+export type ScoredRecord = {
+  logprobs: number[];
+  entropy: number[];
+  top: { piece: string; logprob: number }[][];
+};
+
 /** A role's turn that waits for a person. */
 export type Turn = PersonTurn & { readonly id: string };
 
@@ -275,13 +283,8 @@ export type ControllerApi = DownloadApi & {
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;
   /** The forks that left this trace, oldest first. */
   forks(run: string, trace: string): Promise<Trace[]>;
-  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one number a token. */
-  scoreRecord(request: {
-    run: string;
-    trace: string;
-    record: string;
-    step: number;
-  }): Promise<{ logprobs: number[]; entropy: number[] }>;
+  /** What the weights of a step (0: untrained, else a checkpoint) say of a record's tokens, one entry a token. */
+  scoreRecord(request: { run: string; trace: string; record: string; step: number }): Promise<ScoredRecord>;
   /** A finished trace with the rewards that a workflow's rules give it now. */
   tryRewards(workflow: Workflow, cast: Cast, trace: Trace): Promise<Trace>;
   /** Every note of a run, the latest of each trace and record. */
@@ -296,12 +299,14 @@ export type ControllerApi = DownloadApi & {
     /** As in `TrainRequest`. */
     task?: string;
     question: string;
-    /** With the team and the weights of this run, of its newest checkpoint or that of `step`. */
+    /** With the weights of this run, of its newest checkpoint or that of `step`; a team that is named comes as it was trained. */
     run?: string;
     step?: number;
     seed: number;
     /** Let tools read the web, from the hosts their nodes name. */
     web?: boolean;
+    /** Results that stand for nodes, which then do not run; sub-workflows' nodes as "<node>.<inner node>". */
+    pinned?: Readonly<Record<string, Values>>;
   }): Promise<Trace>;
   /** Ends the question, the fork or the chat answer in progress: the first two reject with `Cancelled`, the chat returns what was said. */
   stopAnswer(): Promise<void>;

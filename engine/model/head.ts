@@ -61,6 +61,22 @@ function plainScores(hidden: tf.Tensor2D, headWeight: tf.Tensor2D, ids: Int32Arr
   return (options.trainHead ? op(hidden, headWeight) : op(hidden)) as tf.Tensor2D;
 }
 
+/** ids [n, count] int32 and their log-probs [n, count], the likeliest first. */
+export type Likeliest = [ids: tf.Tensor2D, logprobs: tf.Tensor2D];
+
+/** The `count` likeliest tokens of every row's distribution; no more than the vocabulary has. Not differentiable. */
+export function likeliest(hidden: tf.Tensor2D, headWeight: tf.Tensor2D, count: number): Likeliest {
+  const most = Math.min(count, headWeight.shape[0]);
+  const parts = chunksOf(hidden.shape[0], headWeight.shape[0], CHUNK_BYTES).map((chunk) =>
+    tf.tidy(() => {
+      const logits = tf.matMul(rowsOf(hidden, chunk), headWeight, false, true) as tf.Tensor2D; // [c, V]
+      const { values, indices } = tf.topk(logits, most);
+      return [indices, tf.sub(values, tf.logSumExp(logits, 1, true))] as Likeliest;
+    }),
+  );
+  return [concatRows(parts.map(([ids]) => ids)), concatRows(parts.map(([, logprobs]) => logprobs))];
+}
+
 type ChunkScores = { readonly scores: tf.Tensor2D; readonly probabilities: tf.Tensor2D | null };
 
 function scoreChunk(x: tf.Tensor2D, weight: tf.Tensor2D, ids: Int32Array, keepProbabilities: boolean): ChunkScores {

@@ -25,6 +25,9 @@ export type ShortcutAction =
   | 'group'
   | 'ungroup'
   | 'tidy'
+  | 'pin-result'
+  | 'fit-view'
+  | 'fit-selection'
   | `move-${'left' | 'right' | 'up' | 'down'}`
   | 'step-previous'
   | 'step-next'
@@ -61,6 +64,9 @@ export const shortcuts: readonly Shortcut[] = [
   { action: 'group', keys: ['mod+g'], where: 'team' },
   { action: 'ungroup', keys: ['mod+shift+g'], where: 'team' },
   { action: 'tidy', keys: ['t'], where: 'team' },
+  { action: 'fit-view', keys: ['f'], where: 'team' },
+  { action: 'fit-selection', keys: ['s'], where: 'team' },
+  { action: 'pin-result', keys: ['p'], where: 'team' },
   { action: 'move-left', keys: ['shift+ArrowLeft'], where: 'team' },
   { action: 'move-right', keys: ['shift+ArrowRight'], where: 'team' },
   { action: 'move-up', keys: ['shift+ArrowUp'], where: 'team' },

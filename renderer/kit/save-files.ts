@@ -9,6 +9,10 @@ export function saveText(name: string, text: string, type = 'application/json'):
   save(name, new Blob([text], { type }));
 }
 
+export function saveBytes(name: string, bytes: Uint8Array<ArrayBuffer>, type: string): void {
+  save(name, new Blob([bytes], { type }));
+}
+
 /** Lines need not be joined in memory first. */
 export function saveLines(name: string, lines: readonly string[]): void {
   save(

@@ -5,7 +5,8 @@
 import type { ModelEntry } from '../../workflows/protocol.ts';
 import { endpointSchema, type Cast, type Method, type PolicyChoice } from '../../workflows/schema/cast.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
-import { presetCast } from '../../workflows/train/cast.ts';
+import { groupCast, presetCast, resolveCast } from '../../workflows/train/cast.ts';
+import { words } from '../words.ts';
 
 export type Base = { readonly model: string; readonly method: Method };
 
@@ -75,6 +76,62 @@ export function sharedCast(workflow: Workflow, base: Base): Cast {
 
 export function separateCast(workflow: Workflow, base: Base): Cast {
   return presetCast(workflow, 'separate', base.model, base.method);
+}
+
+/** Roles that stand in one drawn group, for every group that holds more than one; a role belongs to the first of its groups. */
+function drawnGroups(workflow: Workflow): string[][] {
+  const taken = new Set<string>();
+  return workflow.nodes.flatMap((node) => {
+    if (node.kind !== 'workflow') return [];
+    const inside = workflow.workflows?.[node.workflow]?.nodes ?? [];
+    const roles = [
+      ...new Set(inside.flatMap((one) => (one.kind === 'role' && !taken.has(one.role) ? [one.role] : []))),
+    ];
+    if (roles.length < 2) return [];
+    roles.forEach((role) => taken.add(role));
+    return [roles];
+  });
+}
+
+export type Offer = { readonly label: string; readonly cast: Cast };
+
+/** Casts to take at one press: shared, separate, by the drawn groups where there are any, and those the workflow keeps. */
+export function offers(workflow: Workflow, base: Base): Offer[] {
+  const text = words.cast;
+  const groups = drawnGroups(workflow);
+  const kept = Object.keys(workflow.casts ?? {}).flatMap((name): Offer[] => {
+    try {
+      return [{ label: name, cast: resolveCast(workflow, name, base.model, base.method) }];
+    } catch {
+      return []; // kept for roles that are no longer there; the problems panel says so
+    }
+  });
+  return [
+    { label: text.shared, cast: sharedCast(workflow, base) },
+    { label: text.separate, cast: separateCast(workflow, base) },
+    ...(groups.length > 0
+      ? [{ label: text.byGroup, cast: groupCast(workflow, { name: 'by-group', groups }, base.model, base.method) }]
+      : []),
+    ...kept,
+  ];
+}
+
+/** Whether two casts put the same roles together on the same models, whatever their policies are called. */
+export function sameCast(a: Cast, b: Cast): boolean {
+  const shape = (cast: Cast): string => {
+    const first = new Map<string, string>();
+    return JSON.stringify(
+      Object.keys(cast.roles)
+        .sort()
+        .map((role) => {
+          const policy = cast.roles[role];
+          if (!first.has(policy)) first.set(policy, role);
+          const { model, method, frozen, by } = cast.policies[policy];
+          return [role, first.get(policy), model, method, frozen, by ?? null];
+        }),
+    );
+  };
+  return shape(a) === shape(b);
 }
 
 /** Policies that play at least one role, in board order. */

@@ -1,7 +1,7 @@
 /**
  * The team on the screen: one undo stack over graph, layout, prompts, rewards and cast, what is saved, what is not. Every
  * step goes to the journal at once, so a reload or a crash loses none. A built-in team is never overwritten: saving one
- * makes the person's own copy.
+ * makes the person's own copy, and so does changing one that another window has open.
  */
 import { parseWorkflow } from '../../workflows/schema/migrate.ts';
 import type { Role, Workflow } from '../../workflows/schema/workflow.ts';
@@ -16,6 +16,7 @@ import { begin, canRedo, canUndo, edit, present, redo, undo, type History } from
 import { journalNames, readJournal, removeJournal, writeJournal } from './journal-db.ts';
 import { historyOf, writesFor } from './journal.ts';
 import { freeName, slug } from './names.ts';
+import { holdTeam, type Hold } from './other-windows.ts';
 import { emptyWorkflow, type Team } from './team.ts';
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
@@ -33,10 +34,32 @@ export class TeamDoc {
   readonly canRedo = $derived(this.history !== null && canRedo(this.history));
   readonly #session: Session;
   #loading = '';
+  /** Null while it is not known yet whose the team is. */
+  #hold: Hold | null = null;
 
   constructor(session: Session) {
     this.#session = session;
-    void journalNames().then((names) => (this.#drawn = [...new Set([...names, ...this.#drawn])]));
+    void this.#lookUp();
+  }
+
+  /** Other windows begin teams too. */
+  async #lookUp(): Promise<void> {
+    const names = await journalNames();
+    this.#drawn = [...new Set([...names, ...this.#drawn])];
+  }
+
+  async #take(name: string): Promise<boolean> {
+    this.release();
+    const hold = await holdTeam(name);
+    if (this.#loading === name) this.#hold = hold;
+    else hold.release();
+    return hold.first;
+  }
+
+  /** Lets other windows have the team. */
+  release(): void {
+    this.#hold?.release();
+    this.#hold = null;
   }
 
   #known(name: string): boolean {
@@ -49,6 +72,7 @@ export class TeamDoc {
 
   async load(name: string): Promise<void> {
     this.#loading = name;
+    const mine = await this.#take(name);
     const rows = await readJournal(name);
     const kept = historyOf(rows);
     const disk = this.#known(name) || !kept ? await this.#session.attempt((api) => api.workflow(name)) : null;
@@ -64,11 +88,11 @@ export class TeamDoc {
       elsewhere && untouched && disk
         ? edit(shown, { ...present(shown), workflow: disk, cast: this.#seat(present(shown), disk) }, '', Date.now())
         : shown;
-    writeJournal(name, { put: [{ key: 'saved', value: disk }] });
-    if (kept === null || this.history !== shown) writeJournal(name, writesFor(null, this.history));
+    if (mine) writeJournal(name, { put: [{ key: 'saved', value: disk }] });
+    if (mine && (kept === null || this.history !== shown)) writeJournal(name, writesFor(null, this.history));
     if (elsewhere && !untouched) this.#session.notify('warning', words.team.changedElsewhere);
     else if (edited && !untouched) this.#session.notify('info', words.team.restored);
-    this.#remember();
+    if (mine) this.#remember();
   }
 
   /** As it was left where there is no journal: the unsaved draft, the board of the cast. */
@@ -84,13 +108,15 @@ export class TeamDoc {
   }
 
   /** Begins an empty canvas; returns the name it has until it is saved. */
-  create(): string {
+  async create(): Promise<string> {
+    await this.#lookUp();
     return this.#begin(emptyWorkflow(freeName('team', this.#taken()), words.team.untitled), null);
   }
 
   /** Opens a workflow file's text under a name of its own; null, and a sentence, where it is none. */
-  import(text: string): string | null {
+  async import(text: string): Promise<string | null> {
     try {
+      await this.#lookUp();
       const workflow = parseWorkflow(JSON.parse(text));
       return this.#begin({ ...workflow, name: freeName(workflow.name, this.#taken()) }, null);
     } catch (failure) {
@@ -101,6 +127,7 @@ export class TeamDoc {
 
   #begin(workflow: Workflow, saved: Workflow | null): string {
     this.#loading = workflow.name;
+    void this.#take(workflow.name);
     this.saved = saved;
     this.#drawn = [...this.#drawn, workflow.name];
     this.history = begin({ workflow, cast: seated(null, workflow, baseOf(this.#session.models)) });
@@ -136,19 +163,34 @@ export class TeamDoc {
   }
 
   #show(next: History<Team>): void {
+    if (this.#hold?.first === false) return this.#copy(next);
     const before = this.history;
     this.history = next;
     writeJournal(present(next).workflow.name, writesFor(before, next));
     this.#remember();
   }
 
-  /** Saves; returns the name it is saved under, which is another for a built-in team's copy and a new team. */
-  async save(): Promise<string | null> {
+  /** The team is another window's: what is done here goes on under a name of its own, with every step before it. */
+  #copy(next: History<Team>): void {
+    const { name, title } = present(next).workflow;
+    const under = copyName(name, this.#taken());
+    this.history = next;
+    this.saved = null;
+    this.#loading = under;
+    void this.#take(under);
+    this.#rename({ name: under, title: words.team.copyTitle(title).slice(0, 120) });
+    this.#remember();
+    this.#session.notify('info', words.team.copiedHere);
+    this.#session.go({ screen: 'team', workflow: under });
+  }
+
+  /** Saves, and goes to the name it is saved under, which is another for a built-in team's copy and a new team. */
+  async save(): Promise<void> {
     const team = this.team;
-    if (!team) return null;
+    if (!team) return;
     if (team.workflow.nodes.length < 2) {
       this.#session.notify('warning', words.team.tooSmall);
-      return null;
+      return;
     }
     const { name, title } = team.workflow;
     const builtIn = this.#session.workflows.find((one) => one.name === name)?.template ?? false;
@@ -162,14 +204,22 @@ export class TeamDoc {
       await api.saveWorkflow(workflow);
       return true;
     });
-    if (!done) return null;
-    if (under !== name || workflow.title !== title) this.#rename(name, workflow);
+    if (!done) return;
+    if (under !== name) {
+      this.#loading = under;
+      void this.#take(under);
+      removeJournal(name);
+      rememberDraft(name, null);
+      this.#drawn = this.#drawn.filter((one) => one !== name);
+    }
+    if (under !== name || workflow.title !== title) this.#rename(workflow);
     this.saved = workflow;
     writeJournal(under, { put: [{ key: 'saved', value: workflow }] });
     this.#remember();
     this.#session.notify('info', builtIn ? words.team.savedCopy(workflow.title) : words.team.saved(workflow.title));
+    // Before the list is read again: what is shown goes by the new name from now on.
+    if (under !== name) this.#session.go({ screen: 'team', workflow: under });
     await this.#session.refreshWorkflows();
-    return under;
   }
 
   #nameFor({ name, title }: Workflow, builtIn: boolean): string {
@@ -179,7 +229,7 @@ export class TeamDoc {
   }
 
   /** The stack goes on under the new name: what was drawn before can still be undone. */
-  #rename(from: string, { name, title }: Workflow): void {
+  #rename({ name, title }: Pick<Workflow, 'name' | 'title'>): void {
     if (!this.history) return;
     const before = present(this.history).workflow.title;
     const states = this.history.states.map((state) => ({
@@ -187,9 +237,7 @@ export class TeamDoc {
       workflow: { ...state.workflow, name, title: state.workflow.title === before ? title : state.workflow.title },
     }));
     this.history = { ...this.history, states };
-    removeJournal(from);
-    rememberDraft(from, null);
-    this.#drawn = [...this.#drawn.filter((one) => one !== from), name];
+    this.#drawn = [...new Set([...this.#drawn, name])];
     writeJournal(name, writesFor(null, this.history));
   }
 

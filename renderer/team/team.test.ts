@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { ModelEntry } from '../../workflows/protocol.ts';
 import { castSchema } from '../../workflows/schema/cast.ts';
+import { templateWorkflow } from '../../workflows/templates/index.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
 import {
   addPolicy,
@@ -12,17 +13,20 @@ import {
   forRun,
   meaning,
   modelOf,
+  offers,
   played,
   playerOf,
   playing,
   presetOf,
   removePolicy,
   renameSeat,
+  sameCast,
   seated,
   separateCast,
   sharedCast,
 } from './cast-board.ts';
 import { copyName } from './copy-name.ts';
+import { grouped } from './groups.ts';
 import { begin, canRedo, edit, present, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
 import { portsOf } from './ports.ts';
@@ -33,6 +37,33 @@ const roles = ['decomposer', 'answerer'];
 const base = { model: 'nano', method: { kind: 'full' } as const };
 const model = (name: string, run: number, trainFull: number, trainLora: number): ModelEntry =>
   ({ name, bundled: true, info: { memory: { run, trainFull, trainLora } } }) as ModelEntry;
+
+describe('casts to take at one press', () => {
+  it('are shared, separate and those the workflow keeps, told by who plays together', () => {
+    const flow = templateWorkflow('m-ask');
+    const found = offers(flow, base);
+    expect(found.slice(0, 2).map(({ label }) => label)).toEqual(['Shared', 'Separate']);
+    expect(found.map(({ label }) => label)).toEqual(expect.arrayContaining(Object.keys(flow.casts)));
+    for (const one of found)
+      expect(found.filter((other) => sameCast(one.cast, other.cast)).map(({ label }) => label)).toContain(one.label);
+    expect(sameCast(found[0].cast, found[1].cast)).toBe(false);
+    const renamed = {
+      ...found[0].cast,
+      policies: { us: found[0].cast.policies['team'] },
+      roles: Object.fromEntries(Object.keys(flow.roles).map((role) => [role, 'us'])),
+    };
+    expect(sameCast(renamed, found[0].cast)).toBe(true);
+  });
+
+  it('follow the drawn groups: who stands in one shares a policy', () => {
+    const flow = templateWorkflow('qd-answer');
+    const both = flow.nodes.filter((node) => node.kind === 'role' || node.kind === 'tool').map(({ id }) => id);
+    const { workflow } = grouped(flow, both, {});
+    const byGroup = offers(workflow, base).find(({ label }) => label === 'By group');
+    expect(new Set(Object.values(byGroup!.cast.roles)).size).toBe(1);
+    expect(offers(flow, base).some(({ label }) => label === 'By group')).toBe(false);
+  });
+});
 
 describe('the web', () => {
   it('is asked for by the hosts that tools name, those inside sub-workflows too', () => {

@@ -1,10 +1,16 @@
-/** One question put to the team that is on the screen: what each node says while it runs, and the trace when it is done. */
+/**
+ * One question put to the team that is on the screen: what each node says while it runs, the trace when it is done, and the
+ * results that are pinned in place of nodes.
+ */
 import { SvelteMap } from 'svelte/reactivity';
+import type { Pinned } from '../../workflows/run/pinned.ts';
 import type { Cast } from '../../workflows/schema/cast.ts';
 import type { Trace } from '../../workflows/schema/trace.ts';
+import type { Values } from '../../workflows/schema/value.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
 import { forRun, modelOf } from './cast-board.ts';
+import { pinsOf, rememberPins, resultsOf } from './pins.ts';
 
 /** `run`: "RUN", its newest weights, "RUN@STEP", those of a checkpoint, or empty for untrained ones. */
 export type Question = {
@@ -24,11 +30,42 @@ export class Trial {
   trace = $state.raw<Trace | null>(null);
   /** What each node of the drawing said, by node; inside a group, by the group and the node. */
   readonly said = new SvelteMap<string, string>();
+  /** Results that stand for nodes of the team, by node. */
+  pins = $state.raw<Pinned>({});
+  /** What each node gave when it last ran for this question. */
+  known = $state.raw<Pinned>({});
   readonly #session: Session;
   #asked = 0;
+  #team = '';
 
   constructor(session: Session) {
     this.#session = session;
+  }
+
+  /** Another team is on the screen, with its own pins. */
+  open(team: string): void {
+    this.clear();
+    this.#team = team;
+    this.pins = pinsOf(team);
+  }
+
+  pin(node: string, result: Values): void {
+    this.#keep({ ...this.pins, [node]: result });
+  }
+
+  unpin(node: string): void {
+    this.#keep(Object.fromEntries(Object.entries(this.pins).filter(([one]) => one !== node)));
+  }
+
+  /** Pins what a node gave last, or takes its pin out. */
+  toggle(node: string): void {
+    if (this.pins[node]) this.unpin(node);
+    else if (this.known[node]) this.pin(node, this.known[node] as Values);
+  }
+
+  #keep(pins: Pinned): void {
+    this.pins = pins;
+    rememberPins(this.#team, pins);
   }
 
   /** Listens to the engine; returns the way to stop. */
@@ -40,7 +77,9 @@ export class Trial {
     });
   }
 
-  async ask(workflow: string | Workflow, cast: Cast, asked: Question): Promise<void> {
+  /** `given`: what nodes give that are not to run, beside those pinned. */
+  async ask(workflow: string | Workflow, cast: Cast, asked: Question, given: Pinned = {}): Promise<void> {
+    if (asked.question !== this.question?.question) this.known = {};
     this.question = asked;
     this.trace = null;
     this.said.clear();
@@ -49,6 +88,7 @@ export class Trial {
     const [run, step] = asked.run.split('@');
     const model = modelOf(forRun(cast));
     const seed = (this.#asked += 1);
+    const pinned = { ...given, ...this.pins };
     const trace = await this.#session.attempt((api) =>
       api.runQuestion({
         workflow,
@@ -58,6 +98,7 @@ export class Trial {
         question,
         seed,
         ...(web ? { web } : {}),
+        ...(Object.keys(pinned).length > 0 ? { pinned } : {}),
         ...(run ? { run } : {}),
         ...(step === undefined ? {} : { step: Number(step) }),
       }),
@@ -66,6 +107,7 @@ export class Trial {
     if (!trace) return void (this.question = null);
     this.#session.keepSingle(trace);
     this.trace = trace;
+    this.known = { ...this.known, ...resultsOf(trace) };
     // What was streamed may lack what a tool gave or a service said at once.
     for (const record of trace.records)
       if (record.text !== undefined) this.said.set(record.node, record.text.slice(0, SHOWN));
@@ -79,6 +121,7 @@ export class Trial {
     this.stop();
     this.question = null;
     this.trace = null;
+    this.known = {};
     this.said.clear();
   }
 }

@@ -354,7 +354,11 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       const rows = traces.map(summarise).filter((row) => passes(row, filter, tagsOf(row.id)));
       return page(ordered(rows, filter.order), filter);
     },
-    scoreRecord: async () => ({ logprobs: [-0.02, -0.1, -3.2, -0.21, -0.03, -0.001], entropy: [0, 0, 0, 0, 0, 0] }),
+    scoreRecord: async () => ({
+      logprobs: [-0.02, -0.1, -3.2, -0.21, -0.03, -0.001],
+      entropy: [0, 0, 0, 0, 0, 0],
+      top: [],
+    }),
     notes: async () => notes,
     note: async (_, { trace, record, ...note }) => {
       notes = notes.filter((one) => one.trace !== trace || one.record !== record);

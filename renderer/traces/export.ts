@@ -1,5 +1,6 @@
-/** Takes traces out of the workbench: those a filter lets through as JSON lines, or one as a document. */
+/** Takes traces out of the workbench: those a filter lets through, whole, as JSON lines or as a Parquet table. */
 import type { ControllerApi, TraceFilter } from '../../workflows/protocol.ts';
+import type { Trace } from '../../workflows/schema/trace.ts';
 import { PAGE } from './trace-list.ts';
 
 /** More than this is no longer handed over by a browser in one piece. */
@@ -28,4 +29,10 @@ export async function exportLines(
     }
     if (rows.length === 0 || lines.length >= total) return { lines, listed: total };
   }
+}
+
+/** The same traces as a table. The writer comes when it is first asked for. */
+export async function parquetOf(lines: readonly string[]): Promise<Uint8Array<ArrayBuffer>> {
+  const { tracesParquet } = await import('../../workflows/export/parquet.ts');
+  return tracesParquet(lines.map((line) => JSON.parse(line) as Trace));
 }

@@ -1,12 +1,10 @@
 /**
- * Programs against tests, as a tool that runs tests left them in a trace: one row a program, one column a test. The visits
- * of one node that made several records (one a program) stand together, as do CURE's execution matrices.
+ * Programs against tests, as a tool that runs tests left them in its record: one row a program, one column a test. A tool that
+ * was given one program makes one row; CURE's execution matrix has as many as the coder wrote.
  */
-import type { Trace, TraceRecord } from '../../workflows/schema/trace.ts';
+import type { TraceRecord } from '../../workflows/schema/trace.ts';
 
 export type TestRun = {
-  /** Index of its record in the trace. */
-  readonly at: number;
   readonly program: string;
   /** Per test: whether it passed, and why not. */
   readonly passed: readonly boolean[];
@@ -15,41 +13,26 @@ export type TestRun = {
 
 export type TestMatrix = { readonly tests: readonly string[]; readonly runs: readonly TestRun[] };
 
-/** The matrix that the record at `at` is part of, or null where it ran no tests. */
-export function testMatrixAt({ records }: Pick<Trace, 'records'>, at: number): TestMatrix | null {
-  const own = records[at] && testsOf(records[at]);
-  if (!own) return null;
-  const { node, turn } = records[at];
-  const runs = records.flatMap((record, place): TestRun[] => {
-    if (record.node !== node || record.turn !== turn) return [];
-    const given = testsOf(record);
-    return given && same(given.tests, own.tests) ? [{ at: place, ...given.run }] : [];
-  });
-  return { tests: own.tests, runs };
-}
-
-function testsOf({ kind, inputs, outputs }: TraceRecord): { tests: string[]; run: Omit<TestRun, 'at'> } | null {
+/** Null for a record that ran no tests, and unless every program has a flag for every test. */
+export function testMatrixOf({ kind, inputs, outputs }: TraceRecord): TestMatrix | null {
   const tests = typeof inputs.tests === 'string' ? [inputs.tests] : inputs.tests;
+  if (kind !== 'tool' || !isList(tests, 'string')) return null;
   const { passed, errors } = outputs;
-  if (kind !== 'tool' || typeof inputs.program !== 'string' || !isList(tests, 'string')) return null;
-  if (!isList(passed, 'boolean') || passed.length !== tests.length) return null;
-  const said = isList(errors, 'string') ? errors : [];
-  return {
-    tests: tests as string[],
-    run: {
-      program: inputs.program,
-      passed: passed as boolean[],
-      errors: tests.map((_, i) => (said[i] as string) ?? ''),
-    },
-  };
+  const several = Array.isArray(inputs.program);
+  const programs = several ? (inputs.program as unknown[]) : [inputs.program];
+  const rowOf = (from: unknown, place: number): unknown => (several ? Array.isArray(from) && from[place] : from);
+  const runs = programs.flatMap((program, place): TestRun[] => {
+    const [flags, said] = [rowOf(passed, place), rowOf(errors, place)];
+    if (typeof program !== 'string' || !isList(flags, 'boolean') || flags.length !== tests.length) return [];
+    const told = isList(said, 'string') ? (said as string[]) : [];
+    return [{ program, passed: flags as boolean[], errors: tests.map((_, test) => told[test] ?? '') }];
+  });
+  return runs.length > 0 && runs.length === programs.length ? { tests: tests as string[], runs } : null;
 }
 
 function isList(value: unknown, of: 'string' | 'boolean'): value is unknown[] {
   return Array.isArray(value) && value.every((one) => typeof one === of);
 }
-
-const same = (a: readonly string[], b: readonly string[]): boolean =>
-  a.length === b.length && a.every((one, i) => one === b[i]);
 
 /** Programs that pass a test. */
 export function passing({ runs }: TestMatrix, test: number): number {

@@ -2,6 +2,7 @@
  * Tokens coloured by a number of theirs. Improbable, uncertain and bad tend to orange, good to blue; strength is the
  * background's share, so text stays readable, and the number itself is always one key away.
  */
+import type { ScoredRecord } from '../../workflows/protocol.ts';
 import type { TraceTokens } from '../../workflows/schema/trace.ts';
 import { score, signed } from '../kit/format.ts';
 import { words } from '../words.ts';
@@ -22,7 +23,11 @@ export const quantities = [
 export type Quantity = (typeof quantities)[number];
 
 /** A record's tokens, with what other weights say of them where that was asked, and the run's clip range. */
-export type ShownTokens = TraceTokens & { readonly other?: readonly number[]; readonly clip?: number };
+export type ShownTokens = TraceTokens & {
+  readonly other?: readonly number[];
+  readonly top?: ScoredRecord['top'];
+  readonly clip?: number;
+};
 
 /** Before any update of the step: what PPO divides by. The sampler's own numbers where the trainer's were not kept. */
 const oldOf = (tokens: TraceTokens): readonly number[] => tokens.oldLogprobs ?? tokens.logprobs;
@@ -122,6 +127,13 @@ function share(of: number): number {
 /** A piece as a person can see it: blanks and line ends get a sign. */
 export function visible(piece: string): string {
   return piece.replaceAll('\n', '↵').replaceAll('\t', '⇥').replaceAll(' ', '\u00b7') || '∅';
+}
+
+/** What the other weights would most likely have said in a token's place: "“Ostra” 62 %". */
+export function alternatives({ top }: ShownTokens, at: number): string[] {
+  return (top?.[at] ?? []).map(({ piece, logprob }) =>
+    words.traces.tokens.alternative(visible(piece), `${(Math.exp(logprob) * 100).toFixed(1)} %`),
+  );
 }
 
 /** Everything known of one token, in words. */

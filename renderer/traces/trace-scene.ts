@@ -64,6 +64,7 @@ export function traceScene(trace: Trace): Scene<TraceCard> {
 
 /** More cards than this at once are neither read nor drawn in time. */
 export const CARDS_MAX = 100;
+/** The part moves on by so many at a time: seldom, since each time costs a frame. */
 const STRIDE = 40;
 
 /** Places of the cards shown around the one at hand: all where they are few; the part moves on in strides. */
@@ -82,15 +83,15 @@ export function partOf(scene: Scene<TraceCard>, { from, to }: { from: number; to
   return {
     cards,
     wires: scene.wires.filter((wire) => known.has(wire.from) && known.has(wire.to)),
-    places: inOrder(cards),
+    places: inOrder(scene.cards, cards),
   };
 }
 
-/** Left to right in the order they ran, a row for each role, for tools and for the rest: known at once, however many there are. */
-function inOrder(cards: readonly TraceCard[]): Record<string, { x: number; y: number }> {
-  const rows = [...new Set(cards.map(rowOf))].sort();
+/** Left to right in the order they ran, a row for each role, for tools and for the rest; the same whichever part is shown. */
+function inOrder(all: readonly TraceCard[], cards: readonly TraceCard[]): Record<string, { x: number; y: number }> {
+  const rows = [...new Set(all.map(rowOf))].sort();
   return Object.fromEntries(
-    cards.map((card, at) => [card.id, { x: at * (width + 38), y: rows.indexOf(rowOf(card)) * (height + 40) }]),
+    cards.map((card) => [card.id, { x: card.place * (width + 38), y: rows.indexOf(rowOf(card)) * (height + 40) }]),
   );
 }
 

@@ -1,10 +1,10 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
+import { traceSchema, type Trace, type TraceRecord } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
 import { available, numbersOf, quantities, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
 import { auditOf, forkScene, freshSeeds, parsedOutputs, standings } from './forks.ts';
-import { passing, testMatrixAt } from './test-matrix.ts';
+import { passing, testMatrixOf } from './test-matrix.ts';
 import { differences, sameQuestion } from './compare.ts';
 import { laneOf, lanesOf, placesInView, STEP } from './lanes.ts';
 import { scrubberMarks, stepFrom } from './stepping.ts';
@@ -54,41 +54,43 @@ describe('state of a trace', () => {
 });
 
 describe('programs by tests', () => {
-  const run = (index: number, passed: boolean[], more: object = {}): object => ({
-    ...record('grid', 0, [], { passed, errors: passed.map((one) => (one ? '' : 'wrong')) }),
-    ...{ id: `grid#0.${index}`, kind: 'tool', index, inputs: { program: `p${index}`, tests: ['a', 'b'] }, ...more },
-  });
-  const grid = traceSchema.parse({
-    ...trace,
-    records: [
-      record('question', 0, [], { question: 'Who?' }, { kind: 'input' }),
-      run(0, [true, false]),
-      run(1, [true, true]),
-      run(2, [], { outputs: {}, error: 'no program' }),
-      { ...run(3, [false, false]), id: 'grid#1', turn: 1 },
-    ],
-  });
+  const tested = (inputs: object, outputs: object): TraceRecord =>
+    traceSchema.parse({ ...trace, records: [{ ...record('grid', 0, [], {}), kind: 'tool', inputs, outputs }] })
+      .records[0];
+  const tests = ['a', 'b', 'c'];
 
-  it('puts the records of one visit into one matrix', () => {
-    const matrix = testMatrixAt(grid, 2)!;
-    expect(matrix.tests).toEqual(['a', 'b']);
-    expect(matrix.runs.map(({ at, program, passed }) => [at, program, passed])).toEqual([
-      [1, 'p0', [true, false]],
-      [2, 'p1', [true, true]],
+  it('are a row a program where a tool was given many, each with its errors', () => {
+    const matrix = testMatrixOf(
+      tested(
+        { program: ['p0', 'p1'], tests },
+        { passed: [[true, false, true], [true, true, false]], errors: [['', 'wrong', ''], ['', '', 'late']], rate: [0.5, 0.5] }, // prettier-ignore
+      ),
+    )!;
+    expect(matrix.tests).toEqual(tests);
+    expect(matrix.runs).toEqual([
+      { program: 'p0', passed: [true, false, true], errors: ['', 'wrong', ''] },
+      { program: 'p1', passed: [true, true, false], errors: ['', '', 'late'] },
     ]);
-    expect(matrix.runs[0].errors).toEqual(['', 'wrong']);
-    expect([passing(matrix, 0), passing(matrix, 1)]).toEqual([2, 1]);
-    expect(testMatrixAt(grid, 4)!.runs).toHaveLength(1);
+    expect([0, 1, 2].map((test) => passing(matrix, test))).toEqual([2, 1, 1]);
   });
-  it('has none for other records and for malformed ones', () => {
-    expect(testMatrixAt(grid, 0)).toBeNull();
-    expect(testMatrixAt(grid, 3)).toBeNull();
-    expect(testMatrixAt(grid, 99)).toBeNull();
-    const odd = traceSchema.parse({
-      ...grid,
-      records: [run(0, [true]), run(1, [true, false], { inputs: { tests: 'a' } })],
-    });
-    expect([0, 1].map((at) => testMatrixAt(odd, at))).toEqual([null, null]);
+  it('are one row for one program, and one column for one test', () => {
+    const matrix = testMatrixOf(tested({ program: 'p', tests: 'a' }, { passed: [false], errors: ['wrong'] }))!;
+    expect(matrix).toEqual({ tests: ['a'], runs: [{ program: 'p', passed: [false], errors: ['wrong'] }] });
+  });
+  it('are none for other records and for malformed ones', () => {
+    expect(testMatrixOf(trace.records[0])).toBeNull();
+    const programs = { program: ['p0', 'p1'], tests };
+    const row = [true, true, true];
+    for (const [inputs, outputs] of [
+      [{ program: 'p', tests }, {}],
+      [{ program: 'p', tests }, { passed: [true] }],
+      [programs, { passed: row }],
+      [programs, { passed: [row] }],
+      [programs, { passed: [row, [true]] }],
+      [{ program: [], tests }, { passed: [] }],
+      [{ program: ['p', 3], tests }, { passed: [row, row] }],
+    ])
+      expect(testMatrixOf(tested(inputs, outputs)), JSON.stringify([inputs, outputs])).toBeNull();
   });
 });
 
@@ -211,6 +213,10 @@ describe('a long trace', () => {
     expect(shownAround(2_000, 1_000)).toEqual(shownAround(2_000, 1_030));
     const part = partOf(traceScene(long), shownAround(2_000, 1_000));
     expect([part.cards.length, part.wires.length]).toEqual([CARDS_MAX, CARDS_MAX - 1]);
+    const later = partOf(traceScene(long), shownAround(2_000, 1_040));
+    const both = later.cards.filter(({ id }) => part.places[id]);
+    expect(both).toHaveLength(CARDS_MAX - 40);
+    for (const { id } of both) expect(later.places[id]).toEqual(part.places[id]);
     const [first, second, third] = part.cards.map(({ id }) => part.places[id]);
     expect(Object.keys(part.places)).toHaveLength(CARDS_MAX);
     expect([second.x > first.x, third.x > second.x, new Set(Object.values(part.places).map(({ y }) => y)).size]).toEqual([true, true, 3]); // prettier-ignore

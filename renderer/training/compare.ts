@@ -91,7 +91,9 @@ export function comparisonCharts(runs: readonly Compared[]): ChartSpec[] {
   const plain = (value: number | null | undefined) => score(value);
   const union = unionOf(runs);
   const held: ChartSpec = {
-    ...overUnion(union, runs, ({ label, detail }, at) => scoreLine(label, tones[at % tones.length], at, detail.metrics)),
+    ...overUnion(union, runs, ({ label, detail }, at) =>
+      scoreLine(label, tones[at % tones.length], at, detail.metrics),
+    ),
     id: 'f1',
     title: chart.f1,
     range: [0, 1],
@@ -108,7 +110,9 @@ export function comparisonCharts(runs: readonly Compared[]): ChartSpec[] {
     { id: 'time', title: words.runs.time, read: ({ timing }) => (timing.stepMs === undefined ? undefined : timing.stepMs / 1_000), range: [0, null] }, // prettier-ignore
   ];
   const others = drawings.map(({ read, write = metric, ...rest }): ChartSpec => ({
-    ...overUnion(union, runs, ({ label, detail }, at) => line(label, tones[at % tones.length], at, detail.metrics, read)),
+    ...overUnion(union, runs, ({ label, detail }, at) =>
+      line(label, tones[at % tones.length], at, detail.metrics, read),
+    ),
     ...rest,
     write,
   }));

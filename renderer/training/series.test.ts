@@ -113,7 +113,12 @@ describe('charts', () => {
       rollout: { dropped: 2 },
       roles: {
         decomposer: { 'gradient/norm': 0.5, 'tokens/share': 0.75, 'confusion/answerer': 0.1 },
-        answerer: { 'gradient/norm': 0.25, 'gradient/copies': 0.9, 'tokens/share': 0.25 },
+        answerer: {
+          'gradient/norm': 0.25,
+          'gradient/copies': 0.9,
+          'tokens/share': 0.25,
+          'confusion/decomposer': 0,
+        },
       },
       policies: { shared: { 'gradient/cosine/answerer~decomposer': -0.2 } },
     };

@@ -139,7 +139,7 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
       ),
       make('copies', chart.copies, byRole('gradient/copies'), [-1, 1], (value) => score(value)),
       make('tokensRole', chart.tokensRole, byRole('tokens/share'), [0, 1], (value) => score(value)),
-      make('confusion', chart.confusion, keyed(metrics, 'roles', 'confusion/', chart.confused), [0, 1], (value) =>
+      make('confusion', chart.confusion, told(keyed(metrics, 'roles', 'confusion/', chart.confused)), [0, 1], (value) =>
         score(value),
       ),
       make('length', chart.length, byRole('length'), [0, null]),
@@ -193,6 +193,12 @@ function keyed(
       (step) => step[part][owner]?.[key],
     ),
   );
+}
+
+/** Of five roles twenty pairs: those that are ever confused, or all where none is. */
+function told(lines: Line[]): Line[] {
+  const some = lines.filter(({ values }) => values.some((value) => value !== null && value > 0));
+  return some.length === 0 ? lines : some;
 }
 
 /** Roles belong to one policy each, so a pair says which. */

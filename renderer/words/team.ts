@@ -6,6 +6,7 @@ export const teamWords = {
     outline: 'Outline',
     canvas: 'Workflow graph',
     fit: 'Fit',
+    fitSelection: 'Fit what is selected',
     tidy: 'Tidy',
     zoomIn: 'Zoom in',
     zoomOut: 'Zoom out',
@@ -168,6 +169,18 @@ export const teamWords = {
     questionHint: 'Type a question for this team',
     run: 'Run',
     runToHere: 'Run to here',
+    result: {
+      title: 'Last result',
+      pinnedTitle: 'Pinned result',
+      pin: 'Pin',
+      unpin: 'Unpin',
+      pinned:
+        'The node gives this and is not run, nor is what only leads to it. Training runs the whole team all the same.',
+      runAlone: 'Run this node',
+      none: 'Run one question, and what this node gave stands here.',
+      didNotRun: 'It did not run for the last question.',
+      mark: (title: string) => `${title} gives a pinned result`,
+    },
     noOutputs: (node: string) => `${node} gives nothing that could be shown; run a node after it.`,
     trial: {
       running: (question: string) => `Running: ${question}`,
@@ -203,7 +216,9 @@ export const teamWords = {
     tooSmall: 'A team needs an input and an output before it can be saved; until then it is kept here unsaved.',
     changedElsewhere:
       'The saved team was changed elsewhere. Your unsaved work is shown; “Discard changes” shows the saved one.',
-    otherWindow: 'This team is open in another window too; whoever saves last wins.',
+    otherWindow:
+      'This team is open in another window too. The window that had it first goes on with it; what is changed in the other becomes a copy.',
+    copiedHere: 'Another window has this team open, so your change goes on in a copy with all its steps.',
     emptyCanvas: 'Double-click anywhere, or press A, to begin. A team starts with an input and ends with an output.',
     addFirst: 'Add a node',
     addNode: 'Add',
@@ -286,6 +301,7 @@ export const teamWords = {
     who: 'Who plays whom',
     shared: 'Shared',
     separate: 'Separate',
+    byGroup: 'By group',
     custom: 'Custom',
     presets: 'Cast presets',
     role: 'Role',
@@ -328,6 +344,12 @@ export const teamWords = {
       memory: (size: string) => `${size} to train`,
       memoryUnknown: 'memory unknown',
       policies: (n: number) => (n === 1 ? 'one policy' : `${n} policies`),
+      watch: {
+        shared:
+          'Watch reward and legality by role, gradient norm by role and each role’s share of tokens: one may crowd out another.',
+        separate: 'Watch each policy’s KL, clip fraction and entropy: each has fewer records to learn from.',
+        custom: 'Watch each policy’s KL, and within a shared one reward and gradient norm by role.',
+      },
       together: 'Roles of one policy share its weights: what one learns, the others get.',
       apart: 'No role can disturb another; each learns from its own records alone.',
       mixed: 'Roles on the same policy learn together; the others learn apart.',

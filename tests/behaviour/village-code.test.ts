@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
+import { testMatrixOf } from '../../renderer/traces/test-matrix.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
 import { openNodeStore } from '../../workflows/workspace/store.node.ts';
 import { listTraces } from '../../workflows/workspace/trace-index.ts';
@@ -70,8 +71,10 @@ describe.skipIf(!nano)('village-code with nano', () => {
     const { steps, traces } = await trained('coder-verifier', 3);
     expect(steps.map(({ step }) => step)).toEqual([0, 1, 2, 3]);
     for (const { records } of traces) {
-      const matrix = records.find(({ node }) => node === 'grid')!.outputs['passed'] as boolean[][];
+      const grid = records.find(({ node }) => node === 'grid')!;
+      const matrix = grid.outputs['passed'] as boolean[][];
       expect(matrix.map((row) => row.length)).toEqual([4, 4, 4, 4]);
+      expect(testMatrixOf(grid)?.runs.map(({ passed }) => passed)).toEqual(matrix);
     }
     const cells = traces.flatMap(({ records }) =>
       (records.find(({ node }) => node === 'grid')!.outputs['passed'] as boolean[][]).flat(),

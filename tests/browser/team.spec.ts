@@ -1,155 +1,25 @@
-/**
- * The team editor in a real browser: QD-Answer drawn from an empty canvas with the mouse and again with the keyboard alone,
- * saved and run; fifty edits undone and redone; a page killed in mid-edit. Things are found as a person finds them.
- */
-import { expect, type Locator, type Page } from '@playwright/test';
-import { expectAccessible } from '../e2e-steps.ts';
+/** The team editor in a real browser: drawn with the mouse and with the keyboard, killed in mid-edit, open in two windows. */
+import type { Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
-import { test } from './page.ts';
+import { drawWithTheKeyboard, drawWithTheMouse, exportedByPage, killedInMidEdit, openTeam } from '../drawing-steps.ts';
+import { expectAccessible } from '../e2e-steps.ts';
+import { expect, test } from './page.ts';
 
 const text = words.team;
 
 test.use({ actionTimeout: 30_000 });
 
-async function openTeam(page: Page, address: string): Promise<void> {
-  await page.goto(`${address}#/team/qd-answer`);
-  await expect(page.getByRole('tree', { name: text.outline })).toBeVisible({ timeout: 60_000 });
-}
-
-function canvas(page: Page): Locator {
-  return page.getByRole('group', { name: text.canvas });
-}
-function card(page: Page, name: string): Locator {
-  return canvas(page).getByRole('button', { name, exact: true });
-}
-function port(page: Page, name: RegExp): Locator {
-  return canvas(page).getByRole('button', { name });
-}
-async function middle(of: Locator): Promise<{ x: number; y: number }> {
-  const box = await of.boundingBox();
-  if (!box) throw new Error('not on the screen');
-  return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
-}
-
-/** A new team with an empty canvas; returns where its canvas is. */
-async function newTeam(page: Page): Promise<{ x: number; y: number; width: number; height: number }> {
-  await page.getByRole('button', { name: text.newTeam }).click();
-  await expect(page.getByText(text.emptyCanvas)).toBeVisible();
-  const box = await canvas(page).boundingBox();
-  if (!box) throw new Error('there is no canvas');
-  return box;
-}
-
-async function pick(page: Page, choice: string): Promise<void> {
-  const menu = page.getByRole('dialog').getByRole('combobox');
-  await menu.fill(choice);
-  await menu.press('Enter');
-  await expect(menu).toHaveCount(0);
-}
-
-/** Pulls a wire with the mouse from a port to a point. */
-async function pull(page: Page, from: Locator, to: { x: number; y: number }): Promise<void> {
-  const start = await middle(from);
-  await page.mouse.move(start.x, start.y);
-  await page.mouse.down();
-  await page.mouse.move((start.x + to.x) / 2, (start.y + to.y) / 2);
-  await page.mouse.move(to.x, to.y);
-}
-
-async function outlineNames(page: Page): Promise<string[]> {
-  return page
-    .getByRole('tree', { name: text.outline })
-    .getByRole('treeitem')
-    .evaluateAll((rows) => rows.map((row) => row.getAttribute('aria-label') ?? ''));
-}
-
-/** The workflow as it would be saved, from the editor's own export. */
-async function exported(page: Page): Promise<{ nodes: unknown[]; edges: unknown[]; roles: Record<string, unknown> }> {
-  const [file] = await Promise.all([
-    page.waitForEvent('download'),
-    page.getByRole('button', { name: text.export }).click(),
-  ]);
-  const chunks: Buffer[] = [];
-  for await (const chunk of await file.createReadStream()) chunks.push(chunk as Buffer);
-  return JSON.parse(Buffer.concat(chunks).toString()) as {
-    nodes: unknown[];
-    edges: unknown[];
-    roles: Record<string, unknown>;
-  };
-}
-
-const drawn = ['Input Question', 'Role Decomposer', 'Tool Search', 'Role Answerer', 'Output Result'];
-
-async function noProblems(page: Page): Promise<void> {
-  await expect(page.getByRole('region', { name: text.problems }).getByText(text.noProblems)).toBeVisible();
+async function open(page: Page, address: string): Promise<string[]> {
+  const problems: string[] = [];
+  page.on('pageerror', (error) => problems.push(error.message));
+  await page.goto(address);
+  await openTeam(page);
+  return problems;
 }
 
 test('QD-Answer is drawn with the mouse, saved, and answers a question', async ({ page, address }) => {
-  const problems: string[] = [];
-  page.on('pageerror', (error) => problems.push(error.message));
-  await openTeam(page, address);
-  const area = await newTeam(page);
-  const at = (x: number, y: number): { x: number; y: number } => ({
-    x: area.x + x * area.width,
-    y: area.y + y * area.height,
-  });
-  const start = at(0.14, 0.2);
-  await page.mouse.dblclick(start.x, start.y);
-  await pick(page, text.kinds.input);
-
-  // From the question to empty canvas: only what can take a text is offered.
-  const role = at(0.38, 0.2);
-  await pull(page, port(page, /^Output question of Question/), role);
-  await page.mouse.up();
-  await pick(page, text.kinds.role);
-  const inspector = page.getByRole('region', { name: text.inspector });
-  await inspector.getByLabel(text.name, { exact: true }).fill('Decomposer');
-  await inspector.getByLabel(text.name, { exact: true }).press('Enter');
-  await inspector.getByLabel(text.user).fill('Search for: {{question}}');
-  await inspector.getByRole('tab', { name: text.tabs.output }).click();
-  await inspector.getByRole('combobox', { name: text.parser.kind, exact: true }).selectOption('tags');
-  await inspector.getByLabel(text.parser.tag, { exact: true }).fill('q');
-  await inspector.getByLabel(text.parser.max, { exact: true }).fill('2');
-  await inspector.getByLabel(text.parser.port, { exact: true }).fill('queries');
-  await inspector.getByLabel(text.parser.port, { exact: true }).press('Enter');
-
-  const search = at(0.66, 0.2);
-  await pull(page, port(page, /^Output queries of Decomposer/), search);
-  await page.mouse.up();
-  await pick(page, 'Search');
-  const answer = at(0.38, 0.44);
-  await pull(page, port(page, /^Output passages of Search/), answer);
-  await page.mouse.up();
-  await pick(page, text.kinds.role);
-  await inspector.getByLabel(text.name, { exact: true }).fill('Answerer');
-  await inspector.getByLabel(text.name, { exact: true }).press('Enter');
-
-  // A port that does not fit says why, and takes nothing.
-  await pull(page, port(page, /^Output passages of Search/), await middle(port(page, /^Input question of Decomposer/)));
-  await expect(page.getByText(text.wire.types('passages', 'text'))).toBeVisible();
-  await expect(port(page, /^Input question of Decomposer/)).toHaveClass(/dim/);
-  await page.mouse.up();
-  await pull(page, port(page, /^Output question of Question/), await middle(card(page, 'Role Answerer')));
-  await page.mouse.up();
-  await expect(port(page, /^Input question of Answerer, text, from question/)).toBeVisible();
-  const end = at(0.66, 0.44);
-  await pull(page, port(page, /^Output answer of Answerer/), end);
-  await page.mouse.up();
-  await pick(page, text.kinds.output);
-  expect(await outlineNames(page)).toEqual(drawn);
-  await noProblems(page);
-  await expectAccessible(page, 'Team, drawn');
-
-  await page.getByRole('button', { name: text.save, exact: true }).click();
-  await expect(page.getByText(text.saved(text.untitled))).toBeVisible();
-  await page.getByRole('button', { name: text.runOne }).click();
-  await page.getByRole('dialog').getByLabel(text.question).fill('Where does the friend of Mira live?');
-  await page.getByRole('dialog').getByRole('button', { name: text.run, exact: true }).click();
-  await expect(page.getByText(/^Answer: /)).toBeVisible({ timeout: 60_000 });
-  await expect(canvas(page).locator('.said')).toHaveCount(2);
-  await expectAccessible(page, 'Team, after a question');
-  await page.getByRole('button', { name: text.trial.open }).click();
-  await expect(page.getByRole('group', { name: words.traces.graph })).toBeVisible();
+  const problems = await open(page, address);
+  await drawWithTheMouse(page);
   expect(problems).toEqual([]);
 });
 
@@ -158,94 +28,62 @@ test('QD-Answer is drawn with the keyboard alone; fifty edits are undone and red
   address,
   context,
 }) => {
-  await openTeam(page, address);
-  const press = (keys: string): Promise<void> => page.keyboard.press(keys);
-  const choose = async (choice: string): Promise<void> => {
-    await expect(page.getByRole('dialog').getByRole('combobox')).toBeFocused();
-    await page.keyboard.type(choice);
-    await press('Enter');
-    await expect(page.getByRole('dialog')).toHaveCount(0);
-  };
-  await page.getByRole('button', { name: text.newTeam }).focus();
-  await press('Enter');
-  await expect(page.getByText(text.emptyCanvas)).toBeVisible();
-  await page.getByRole('complementary', { name: text.outline }).getByRole('button', { name: text.addNode }).focus();
-  await press('Enter');
-  await choose(text.kinds.input);
-  const focused = page.locator(':focus');
-  await expect(focused).toHaveAttribute('aria-label', 'Input Question');
-  await press('c');
-  await choose(text.kinds.role);
-  await expect(focused).toHaveAttribute('aria-label', /^Role /);
-  await press('F2');
-  await page.keyboard.type('Decomposer');
-  await press('Enter');
-  await expect(focused).toHaveAttribute('aria-label', 'Role Decomposer');
-  // Into the inspector: a list of searches instead of one text.
-  const parser = page.getByRole('region', { name: text.inspector });
-  await parser.getByRole('tab', { name: text.tabs.prompt }).focus();
-  await press('ArrowRight');
-  await press('Tab');
-  await expect(focused).toHaveAccessibleName(text.parser.kind);
-  await page.keyboard.type('One');
-  await parser.getByLabel(text.parser.max, { exact: true }).focus();
-  await press('Control+a');
-  await page.keyboard.type('2');
-  await press('Tab');
-  await page.getByRole('treeitem', { name: 'Role Decomposer' }).focus();
-  await press('c');
-  await choose('Search');
-  await press('c');
-  await choose(text.kinds.role);
-  await expect(focused).toHaveAttribute('aria-label', /^Role /);
-  await press('F2');
-  await page.keyboard.type('Answerer');
-  await press('Enter');
-  await expect(focused).toHaveAttribute('aria-label', 'Role Answerer');
-  await press('c');
-  await choose(text.kinds.output);
-  await press('Home');
-  await expect(focused).toHaveAttribute('aria-label', 'Input Question');
-  await press('ArrowRight');
-  await press('ArrowRight');
-  await expect(focused).toHaveAttribute('aria-label', /^Output question of Question/);
-  await press('Enter');
-  await choose(text.wire.newPort('Answerer'));
-  expect((await outlineNames(page)).filter((name) => !name.startsWith('Output question'))).toEqual(drawn);
-  await noProblems(page);
-  await expectAccessible(page, 'Team, drawn with the keyboard');
+  const problems = await open(page, address);
+  const drawn = await drawWithTheKeyboard(page, exportedByPage);
+  await killedInMidEdit(page, drawn, exportedByPage, async (url) => {
+    const cdp = await context.newCDPSession(page);
+    await Promise.race([cdp.send('Page.crash').catch(() => undefined), page.waitForEvent('crash')]);
+    const next = await context.newPage();
+    await next.goto(url);
+    return next;
+  });
+  expect(problems).toEqual([]);
+});
 
-  // To fifty steps: moves, a title, a copy, a wire, a group.
-  await page.getByRole('treeitem', { name: 'Role Answerer' }).focus();
-  await press(' ');
-  await press('Control+d');
-  await press('Delete');
-  const undo = page.getByRole('button', { name: words.header.undo });
-  for (let step = 0; step < 40; step++) {
-    await page.getByRole('treeitem', { name: step % 2 ? 'Tool Search' : 'Input Question' }).focus();
-    await press(' ');
-    await press(step % 3 ? 'Shift+ArrowDown' : 'Shift+ArrowRight');
+test('the whole editor is used at 200 % zoom and in forced colours', async ({ browser, address }) => {
+  const context = await browser.newContext({
+    viewport: { width: 720, height: 450 },
+    deviceScaleFactor: 2,
+    forcedColors: 'active',
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(30_000);
+  const problems = await open(page, address);
+  await drawWithTheKeyboard(page, exportedByPage);
+  await openTeam(page);
+  await page
+    .getByRole('group', { name: text.canvas })
+    .getByRole('button', { name: 'Tool Search', exact: true })
+    .click();
+  await expect(page.getByRole('region', { name: text.inspector })).toContainText('Search');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/forced.png`, fullPage: true });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  expect(wide).toBeLessThanOrEqual(0);
+  expect(problems).toEqual([]);
+  await context.close();
+});
+
+test('a team that is open twice is told of in both windows, and the later one goes on in a copy', async ({
+  page,
+  address,
+  context,
+}) => {
+  await open(page, address);
+  const later = await context.newPage();
+  await open(later, address);
+  for (const one of [page, later]) await expect(one.getByText(text.otherWindow)).toBeVisible();
+  const title = (one: Page) => one.getByRole('region', { name: text.inspector }).getByLabel(text.teamTitle);
+  await title(page).fill('Mine, from the first window');
+  await title(later).fill('Mine, from the later window');
+  await expect(later.getByText(text.copiedHere)).toBeVisible();
+  await expect(later).toHaveURL(/#\/team\/my-qd-answer$/);
+  await expect(page).toHaveURL(/#\/team\/qd-answer$/);
+  await expectAccessible(later, 'Team, open twice');
+  for (const [one, name] of [
+    [page, 'first'],
+    [later, 'later'],
+  ] as const) {
+    await one.reload();
+    await expect(one.getByRole('heading', { level: 1 })).toContainText(`from the ${name} window`, { timeout: 60_000 });
   }
-  const whole = await exported(page);
-  let steps = 0;
-  for (; (await undo.isEnabled()) && steps < 80; steps++) await press('Control+z');
-  expect(steps).toBeGreaterThanOrEqual(50);
-  await expect(page.getByText(text.emptyCanvas)).toBeVisible();
-  expect(await exported(page)).toMatchObject({ nodes: [], edges: [], roles: {} });
-
-  // Killed on the way back: the page that opens next knows every step.
-  for (let step = 0; step < steps - 5; step++) await press('Control+y');
-  const before = await exported(page);
-  const url = page.url();
-  const cdp = await context.newCDPSession(page);
-  await press('Control+y');
-  await Promise.race([cdp.send('Page.crash').catch(() => undefined), page.waitForEvent('crash')]);
-  const next = await context.newPage();
-  await next.goto(url);
-  await expect(next.getByRole('button', { name: words.header.redo })).toBeEnabled({ timeout: 60_000 });
-  await next.keyboard.press('Control+z');
-  expect(await exported(next)).toEqual(before);
-  for (let step = 0; step < 5; step++) await next.keyboard.press('Control+y');
-  expect(await exported(next)).toEqual(whole);
-  await expect(next.getByRole('button', { name: words.header.redo })).toBeDisabled();
 });

@@ -47,6 +47,13 @@ export async function openDesktop(folder: string, args: readonly string[] = []):
   return { app, window, workspace };
 }
 
+/** As `kill -9` does it; returns once nothing of it is left. */
+export async function killed(app: ElectronApplication): Promise<void> {
+  const ended = new Promise((settle) => app.process().once('exit', settle));
+  app.process().kill('SIGKILL');
+  await ended;
+}
+
 export const test = base.extend<{ desktop: Desktop }>({
   desktop: async ({ browserName }, use) => {
     void browserName;

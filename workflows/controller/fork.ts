@@ -5,6 +5,7 @@
 import { UserError } from '../../engine/errors.ts';
 import { settleRewards } from '../rewards/javascript.ts';
 import type { Outside } from '../run/answering.ts';
+import type { Pinned } from '../run/pinned.ts';
 import { runForks } from '../run/runner.ts';
 import type { Cast } from '../schema/cast.ts';
 import type { RunConfig } from '../schema/run.ts';
@@ -29,6 +30,7 @@ export type Origin = {
   task: RunConfig['task'];
   seed: number;
   web: boolean;
+  pinned?: Pinned | undefined;
   /** The checkpoint nearest to the weights that spoke; null for untrained ones. */
   weights: { run: string; step: number } | null;
 };
@@ -46,7 +48,7 @@ export type Forking = {
 
 export async function forkTrace({
   request: { run, trace, record, changes },
-  origin: { workflow, cast, seed, web, weights },
+  origin: { workflow, cast, seed, web, pinned, weights },
   store,
   room,
   task,
@@ -79,6 +81,7 @@ export async function forkTrace({
         seed,
         generate,
         cancelled,
+        pinned,
         ...(web && outside?.web !== undefined ? { web: outside.web } : {}),
       },
       parent,

@@ -3,6 +3,7 @@ import { UserError } from '../../engine/errors.ts';
 import type { ControllerApi } from '../protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
 import { webOf, type Outside } from '../run/answering.ts';
+import { pinnedSchema, type Pinned } from '../run/pinned.ts';
 import { runBatch } from '../run/runner.ts';
 import type { RunConfig } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -43,7 +44,10 @@ export async function askOnce({
 }: Asking): Promise<Trace> {
   if (request.question.trim() === '') throw new UserError('The question is empty; type one');
   const from = request.run === undefined ? null : await readRun(store, request.run);
-  const workflow = from?.workflow ?? (await loadWorkflow(store, request.workflow, task, readFile));
+  // A team that is on the screen runs as it is drawn there; one that is named, as it was trained.
+  const named = typeof request.workflow === 'string' && from !== null;
+  const workflow = named ? from.workflow : await loadWorkflow(store, request.workflow, task, readFile);
+  const pinned = pinnedOf(request.pinned);
   const cast =
     from?.cast ?? resolveCast(workflow, request.cast, request.model, methodFor(await room.inspect(request.model)));
   const weights = from ? { run: from.id, step: await checkpointStep(store, from.id, request.step) } : null;
@@ -61,11 +65,19 @@ export async function askOnce({
       step: 0,
       seed: request.seed,
       greedy: true,
+      pinned,
       generate,
       cancelled,
     }),
   );
   const { seed, web = false } = request;
-  const asked = { workflow, cast, task: taskFrom, seed, web, weights };
+  const asked = { workflow, cast, task: taskFrom, seed, web, pinned, weights };
   return keepQuestion(store, asked, await settleRewards(workflow, cast, trace));
+}
+
+function pinnedOf(given: unknown): Pinned | undefined {
+  if (given === undefined) return undefined;
+  const checked = pinnedSchema.safeParse(given);
+  if (!checked.success) throw new UserError(`Not results to pin: ${checked.error.issues[0].message}`);
+  return checked.data;
 }

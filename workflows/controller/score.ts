@@ -19,6 +19,9 @@ export type Scoring = {
   room: EngineRoom;
 };
 
+/** Likeliest tokens shown of each place. */
+const ALTERNATIVES = 5;
+
 /** Throws a UserError for a record without tokens and for a step without a checkpoint; step 0 is the untrained team. */
 export async function scoreRecord({
   request: { run, trace, record, step },
@@ -37,7 +40,8 @@ export async function scoreRecord({
   const { policy, tokens } = found;
   const seating = { store, room, cast, seed, prefix: 'score', weights: from };
   const [scored] = await withTeam(seating, (_, score) =>
-    score(policy, [{ promptIds: tokens.promptIds, ids: tokens.ids }]),
+    score(policy, [{ promptIds: tokens.promptIds, ids: tokens.ids }], ALTERNATIVES),
   );
-  return { logprobs: [...scored.logprobs], entropy: [...scored.entropy] };
+  const top = (scored.top ?? []).map((each) => each.map(({ piece, logprob }) => ({ piece, logprob })));
+  return { logprobs: [...scored.logprobs], entropy: [...scored.entropy], top };
 }

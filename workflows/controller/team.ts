@@ -48,7 +48,9 @@ export async function withTeam<T>(
         requests.map((each) => ({ ...each, keep: false })),
         call,
       );
-    return await work(answering(cast, speak, outside), (policy, items) => engine.score(nameOf(policy), items));
+    return await work(answering(cast, speak, outside), (policy, items, top) =>
+      engine.score(nameOf(policy), items, top),
+    );
   } finally {
     await room.unseat(policies.map(nameOf));
   }

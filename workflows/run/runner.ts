@@ -10,8 +10,10 @@ import type { ForkChange, Trace, TraceRecord } from '../schema/trace.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Query, Task } from '../tasks/task.ts';
 import type { Web } from '../tools/web.ts';
+import { runBestBranches } from './best-branches.ts';
 import { buildGraph, type Graph } from './graph.ts';
 import { promptReferences } from './prompt.ts';
+import type { Pinned } from './pinned.ts';
 import { Replay } from './replay.ts';
 import { samplesOf } from './samples.ts';
 import type { Pending } from './role-call.ts';
@@ -20,6 +22,8 @@ import type { WalkOptions } from './walk-options.ts';
 
 /** All requests of one wave for one policy; answers in any order, matched by `record`. */
 export type Generate = (policy: string, requests: readonly GenerateRequest[]) => Promise<readonly Generation[]>;
+
+export type Branching = boolean | 'best';
 
 export type RunBatch = {
   workflow: Workflow;
@@ -34,9 +38,13 @@ export type RunBatch = {
   seed: number;
   /** Samples of each query; 1 when absent. */
   samples?: number;
-  /** Samples after the first branch off it, one call of the workflow each, instead of being independent. */
-  branch?: boolean;
+  /** Samples after the first branch off it, one call of the workflow each, instead of being independent; `best`: off the best so far. */
+  branch?: Branching;
+  /** Gives a finished trace its rewards. Needed for the branch `best`, whose traces come back settled. */
+  settle?: (trace: Trace) => Promise<Trace>;
   generate: Generate;
+  /** Nodes that give these results instead of running. */
+  pinned?: Pinned | undefined;
   /** Decode greedily; true for phase `eval` when absent. */
   greedy?: boolean;
   /** A record was finished. */
@@ -53,7 +61,21 @@ export type RunBatch = {
  * engine's failure is passed on.
  */
 export async function runBatch(run: RunBatch): Promise<Trace[]> {
-  return runWalks(run, makeWalks(run, checkedGraph(run)));
+  const graph = checkedGraph(run);
+  return run.branch === 'best' ? runStages(run, graph) : runWalks(run, makeWalks(run, graph));
+}
+
+function runStages(run: RunBatch, graph: Graph): Promise<Trace[]> {
+  const { queries, samples = 1, settle } = run;
+  if (settle === undefined) throw new Error('branching off the best needs rewards');
+  const nameOf = traceNames(run);
+  return runBestBranches({ questions: queries.length, samples, calls: callsIn(graph) }, async (wanted) => {
+    const walks = wanted.map(({ question, sample }) =>
+      makeWalk(run, graph, { query: queries[question], traceId: nameOf(queries[question]), sample }),
+    );
+    const traces = await runWalks(run, walks);
+    return Promise.all(traces.map(async (trace, i) => ({ trace: await settle(trace), called: walks[i].called })));
+  });
 }
 
 /** What every fork of a trace is run with; the rest stands in the trace. */
@@ -105,20 +127,28 @@ export function recordKey(trace: Pick<Trace, 'id'>, record: Pick<TraceRecord, 'i
 type Call = { walk: Walk; pending: Pending };
 
 function makeWalks(run: RunBatch, graph: Graph): Walk[] {
-  const drawn = new Map<string, number>();
-  const calls = graph.workflow.nodes.filter(({ kind }) => kind === 'role').length;
-  const samples = samplesOf(run.samples ?? 1, run.branch === true, calls);
+  const nameOf = traceNames(run);
+  const samples = samplesOf(run.samples ?? 1, run.branch === true, callsIn(graph));
   const wanted = run.queries.flatMap((query) => samples.map((sample) => ({ query, sample })));
-  return wanted.map(({ query, sample }) => {
-    const before = drawn.get(query.id) ?? 0;
-    drawn.set(query.id, before + 1);
-    const traceId = `${run.step}-${run.phase}-${query.id}${before === 0 ? '' : `~${before}`}`;
-    return makeWalk(run, graph, { query, traceId, sample });
-  });
+  return wanted.map(({ query, sample }) => makeWalk(run, graph, { query, traceId: nameOf(query), sample }));
+}
+
+function callsIn({ workflow }: Graph): number {
+  return workflow.nodes.filter(({ kind }) => kind === 'role').length;
+}
+
+/** Each name once: a question's later samples are numbered. */
+function traceNames({ step, phase }: Pick<RunBatch, 'step' | 'phase'>): (query: Query) => string {
+  const drawn = new Map<string, number>();
+  return ({ id }) => {
+    const before = drawn.get(id) ?? 0;
+    drawn.set(id, before + 1);
+    return `${step}-${phase}-${id}${before === 0 ? '' : `~${before}`}`;
+  };
 }
 
 function makeWalk(
-  { cast, task, web, phase, step, seed, greedy, onRecord }: RunBatch,
+  { cast, task, web, phase, step, seed, greedy, pinned, onRecord }: RunBatch,
   graph: Graph,
   own: Pick<WalkOptions, 'query' | 'traceId' | 'sample' | 'replay'>,
 ): Walk {
@@ -128,6 +158,7 @@ function makeWalk(
     cast,
     corpus,
     ...(web === undefined ? {} : { web }),
+    ...(pinned === undefined ? {} : { pinned }),
     metric,
     phase,
     step,

@@ -4,6 +4,7 @@ import { task, twoStepWorkflow } from '../train/test-support.ts';
 import { presetCast } from '../train/cast.ts';
 import { parseWorkflow } from '../schema/migrate.ts';
 import type { Trace } from '../schema/trace.ts';
+import { runBestBranches, type Tried } from './best-branches.ts';
 import { runBatch, type RunBatch } from './runner.ts';
 import { learnsFrom, sampleSeed, samplesOf } from './samples.ts';
 
@@ -97,5 +98,50 @@ describe('a batch with samples', () => {
     ]);
     expect(second.records.map(({ trainable }) => trainable)).toEqual([false, false, true, false]);
     await expect(run({ samples: 2, branch: true })).rejects.toThrow('use at least 3');
+  });
+
+  it('goes on from whatever earned most, and compares what has the same behind it', async () => {
+    kept.length = 0;
+    // A call earns what its seed is: the largest wins.
+    const settle = async (trace: Trace): Promise<Trace> => ({
+      ...trace,
+      records: trace.records.map((record) =>
+        record.text === undefined ? record : { ...record, reward: Number(record.text) },
+      ),
+    });
+    const traces = await run({ samples: 5, branch: 'best', settle, queries: task.train.slice(0, 2) });
+    expect(traces.map(({ id }) => id.slice(-4))).toEqual(['n-t0', 't0~1', 't0~2', 't0~3', 't0~4', 'n-t1', 't1~1', 't1~2', 't1~3', 't1~4']); // prettier-ignore
+    for (const own of [traces.slice(0, 5), traces.slice(5)]) {
+      const [drafts, says] = [0, 1].map((call) => own.map((trace) => texts(trace)[call]));
+      const best = drafts.slice(0, 3).indexOf(`${Math.max(...drafts.slice(0, 3).map(Number))}`);
+      expect(new Set(drafts.slice(0, 3)).size).toBe(3);
+      expect(drafts.slice(3)).toEqual([drafts[best], drafts[best]]);
+      expect(new Set(says).size).toBe(5);
+      const learned = own.map(({ records }) => records.filter(({ trainable }) => trainable).map(({ node }) => node));
+      const wins = (place: number) => (place === best ? ['draft', 'say'] : ['draft']);
+      expect(learned).toEqual([wins(0), wins(1), wins(2), ['say'], ['say']]);
+      for (const { id, records } of own)
+        for (const record of records) if (record.trainable) expect(kept).toContain(`${id}/${record.id}`);
+    }
+    await expect(run({ samples: 2, branch: 'best', settle })).rejects.toThrow('use at least 3');
+  });
+
+  it('stops branching where the best has ended, and passes over what was dropped', async () => {
+    const wanted: number[] = [];
+    const tried = (reward: number | undefined, called: string[]): Tried => ({
+      called,
+      trace: { records: called.map((id) => ({ id, trainable: true, reward })) } as unknown as Trace,
+    });
+    const given = [tried(undefined, ['a']), tried(-3, ['a']), tried(undefined, ['a', 'b'])];
+    const traces = await runBestBranches({ questions: 1, samples: 5, calls: 2 }, async (asked) => {
+      wanted.push(asked.length);
+      return given.slice(0, asked.length);
+    });
+    expect(wanted).toEqual([3, 0]);
+    expect(traces.map(({ records }) => records.map(({ trainable }) => trainable))).toEqual([
+      [true],
+      [true],
+      [true, false],
+    ]);
   });
 });

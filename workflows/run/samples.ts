@@ -14,6 +14,8 @@ export type Sample = {
   readonly branchAt?: number;
   /** How many calls of a question are branched at; absent for independent samples. */
   readonly branches?: number;
+  /** Whose draw each call before the branch repeats; the first sample's when absent. Which calls count is then told afterwards. */
+  readonly trunk?: readonly number[];
 };
 
 /**
@@ -32,15 +34,22 @@ export function samplesOf(count: number, branch: boolean, calls: number): Sample
 }
 
 /** The seed of a sample's n-th call, from the one the first sample has there. */
-export function sampleSeed(seed: number, { index, branchAt = 0 }: Sample, call: number): number {
-  return index === 0 || call < branchAt ? seed : hashSeed(seed, index);
+export function sampleSeed(seed: number, sample: Sample, call: number): number {
+  const owner = ownerOf(sample, call);
+  return owner === 0 ? seed : hashSeed(seed, owner);
+}
+
+/** The sample that draws the n-th call of this one: itself from where it branches, before it whom it follows. */
+export function ownerOf({ index, branchAt = 0, trunk }: Sample, call: number): number {
+  return call >= branchAt ? index : (trunk?.[call] ?? 0);
 }
 
 /**
  * Whether the n-th call is learned from. Of a branched sample only the call at the branch is: what comes before is the
  * trunk's own, and what follows has nothing to be compared with. The trunk's calls count where others branch.
  */
-export function learnsFrom({ index, branchAt, branches }: Sample, call: number): boolean {
+export function learnsFrom({ index, branchAt, branches, trunk }: Sample, call: number): boolean {
   if (branches === undefined) return true;
+  if (trunk !== undefined) return call >= (branchAt ?? 0) && call < branches;
   return index === 0 ? call < branches : call === branchAt;
 }

@@ -298,7 +298,7 @@ describe('a written team runs', () => {
       node: 't',
       player: 'p',
       parents: [],
-      counts: { visits: new Map(), calls: 0 },
+      counts: { visits: new Map(), calls: [] },
       put: () => {},
       left,
     };

@@ -21,7 +21,7 @@ export type Inside = {
   readonly player: string;
   /** Records that what the team is given came of. */
   readonly parents: readonly string[];
-  readonly counts: { readonly visits: Map<string, number>; calls: number };
+  readonly counts: { readonly visits: Map<string, number>; readonly calls: string[] };
   /** Puts a record on the trace of the question. */
   put(record: TraceRecord): void;
   readonly left: Left;

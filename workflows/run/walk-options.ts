@@ -5,6 +5,7 @@ import type { Trace, TraceRecord } from '../schema/trace.ts';
 import type { Query } from '../tasks/task.ts';
 import type { ToolContext } from '../tools/index.ts';
 import type { Graph } from './graph.ts';
+import type { Pinned } from './pinned.ts';
 import type { Replay } from './replay.ts';
 import type { Sample } from './samples.ts';
 import type { Inside } from './team.ts';
@@ -27,6 +28,8 @@ export type WalkOptions = {
   sample?: Sample;
   /** The earlier walk that this one repeats but for one change. */
   replay?: Replay;
+  /** Nodes that give these results instead of running. */
+  pinned?: Pinned;
   onRecord?: (trace: Trace, record: TraceRecord) => void;
   /** For the walk of a written team: where it stands and what it may use. */
   inside?: Inside;

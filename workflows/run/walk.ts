@@ -18,6 +18,7 @@ import { execute } from './execute.ts';
 import type { GraphNode, Step } from './graph.ts';
 import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
 import { newRecord, placed } from './new-record.ts';
+import { idleNodes } from './pinned.ts';
 import { callOf, takeAnswer, type Pending } from './role-call.ts';
 import { giveBack, openTeam, spend, type Inside } from './team.ts';
 import type { TeamNode } from './team-rules.ts';
@@ -40,19 +41,22 @@ export class Walk {
   private readonly settled = new Set<string>();
   /** Nodes that wait for a model, with the records of this visit that were asked for. */
   private readonly waiting = new Map<string, TraceRecord[]>();
-  /** Visits of each node and calls of models so far, those of written teams among them. */
+  /** Visits of each node and the records of models' calls so far, those of written teams among them. */
   private readonly counts: Inside['counts'];
   /** Written teams at work, by their node. */
   private readonly teams = new Map<string, { walk: Walk; record: TraceRecord; ends: string[] }>();
   /** How often the body of each running loop was taken. */
   private readonly turns = new Map<string, number>();
   private readonly memory: Memory;
+  /** What nobody asks for, since results are pinned behind it. */
+  private readonly idle: ReadonlySet<string>;
   private finished = false;
 
   constructor(options: WalkOptions) {
     this.options = options;
     this.memory = openMemory(options.graph.workflow.memory);
-    this.counts = options.inside?.counts ?? { visits: new Map(), calls: 0 };
+    this.counts = options.inside?.counts ?? { visits: new Map(), calls: [] };
+    this.idle = idleNodes(options.graph, options.pinned ?? {});
     const { query } = options;
     this.trace = {
       troupe: 'trace',
@@ -104,6 +108,11 @@ export class Walk {
       some = true;
     }
     return some && !this.finished;
+  }
+
+  /** Ids of the records that models were called for, in the order of the calls. */
+  get called(): readonly string[] {
+    return this.counts.calls;
   }
 
   /** Takes the answer to one pending call. */
@@ -169,6 +178,10 @@ export class Walk {
     for (const step of steps) {
       if (this.finished) return false;
       if (this.settled.has(step.id)) continue;
+      if (this.idle.has(step.id)) {
+        this.settled.add(step.id);
+        continue;
+      }
       const ready = step.after.every((id) => this.settled.has(id));
       if (ready && (step.kind === 'node' ? await this.runNode(step.id) : await this.runCycle(step)))
         this.settled.add(step.id);
@@ -182,7 +195,18 @@ export class Walk {
     const node = this.options.graph.nodes.get(id)!;
     if (this.teams.has(id)) return this.goOn(node);
     const gathered = this.gather(node, node.inputs);
+    const { pinned = {} } = this.options;
+    if (Object.hasOwn(pinned, id)) return this.give(node, gathered ?? new Map(), pinned[id] as Values);
     return gathered === null || (await this.fire(node, gathered));
+  }
+
+  /** A pinned result in place of a run; what its node would have read may not have been made. */
+  private give(node: GraphNode, gathered: Gathered, given: Values): boolean {
+    const record = this.newRecord(node, whole(gathered));
+    record.outputs = checked(node, given, 'pinned');
+    record.pinned = true;
+    this.emit(node, record);
+    return true;
   }
 
   private async runCycle(step: Extract<Step, { kind: 'cycle' }>): Promise<boolean> {
@@ -279,7 +303,7 @@ export class Walk {
     const made =
       given === null
         ? await spend(inside, node, (timed) => execute(timed, values, { corpus, query, web }))
-        : { outputs: checked(node, given) };
+        : { outputs: checked(node, given, 'changed') };
     record.outputs = made.outputs;
     if (made.error !== undefined) record.error = made.error;
     if (made.answer !== undefined) this.trace.answer = made.answer;
@@ -299,7 +323,7 @@ export class Walk {
       this.put(each);
     };
     // What a model wrote reads no pages, whatever the run allows.
-    const { query, inside: _, onRecord: __, web: ___, ...options } = this.options;
+    const { query, inside: _, onRecord: __, web: ___, pinned: ____, ...options } = this.options;
     const inside = { node: spec.id, player: spec.player, parents, counts: this.counts, put, left: opened.limits };
     const walk = new Walk({
       ...options,
@@ -364,7 +388,7 @@ export class Walk {
   }
 
   private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord): void {
-    this.asked.push(callOf(this.options, node, role, record, this.counts.calls++));
+    this.asked.push(callOf(this.options, node, role, record, this.counts.calls.push(record.id) - 1));
   }
 
   private newRecord(node: GraphNode, read: CallInputs): TraceRecord {
@@ -410,11 +434,11 @@ export class Walk {
   }
 }
 
-/** A tool's result as a person wrote it. */
-function checked({ node, outputs }: GraphNode, given: Values): Values {
+/** A result as a person gave it. A router gives one of its branches. */
+function checked({ node, outputs }: GraphNode, given: Values, how: 'changed' | 'pinned'): Values {
   for (const { name, type, optional } of outputs)
-    if (!(Object.hasOwn(given, name) ? isOfType(given[name], type) : optional))
-      throw new Dropped(`${node.id}: the changed result has no ${type} called ${name}`);
+    if (!(Object.hasOwn(given, name) ? isOfType(given[name], type) : optional || node.kind === 'router'))
+      throw new Dropped(`${node.id}: the ${how} result has no ${type} called ${name}`);
   return given;
 }
 

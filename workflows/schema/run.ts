@@ -33,13 +33,15 @@ export const tuneSchema = z.strictObject({
   tokenBudget: z.number(),
 });
 
+export const branchingSchema = z.union([z.boolean(), z.literal('best')]);
+
 export const trainSettingsSchema = z.object({
   steps: z.int().min(1).max(1_000_000),
   queries: z.int().min(1).max(4_096).describe('queries a step'),
   /** Samples of each query in a step; 1 when absent. */
   samples: z.int().min(1).max(256).optional(),
-  /** Whether samples after the first branch off it, instead of being independent. */
-  branch: z.boolean().optional(),
+  /** Whether samples after the first branch off it, or off the best so far, instead of being independent. */
+  branch: branchingSchema.optional(),
   evalEvery: z.int().min(1),
   evalLimit: z.int().min(1),
   checkpointEvery: z.int().min(1),

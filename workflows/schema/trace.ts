@@ -6,7 +6,7 @@
 import { z } from 'zod';
 import { rewardLevels } from './reward.ts';
 
-const values = z.record(z.string(), z.json());
+export const valuesSchema = z.record(z.string(), z.json());
 const messageSchema = z.object({ role: z.enum(['system', 'user', 'assistant']), content: z.string() });
 
 export const assignedRewardSchema = z.object({
@@ -42,8 +42,10 @@ export const recordSchema = z.object({
   index: z.int().min(0).optional(),
   /** Records whose values this one read, in port order, each once. */
   parents: z.array(z.string()),
-  inputs: values,
-  outputs: values,
+  inputs: valuesSchema,
+  outputs: valuesSchema,
+  /** Its outputs were given, and it was not run. */
+  pinned: z.boolean().optional(),
   role: z.string().optional(),
   policy: z.string().optional(),
   trainable: z.boolean().default(false),
@@ -74,7 +76,7 @@ export const forkChangeSchema = z.discriminatedUnion('kind', [
   /** The role is asked the same again and draws with this seed. */
   z.object({ kind: z.literal('seed'), seed: z.int().min(0) }),
   /** A tool gives something else. */
-  z.object({ kind: z.literal('outputs'), outputs: values }),
+  z.object({ kind: z.literal('outputs'), outputs: valuesSchema }),
 ]);
 
 export const forkSchema = z.object({

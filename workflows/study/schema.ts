@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { castSchema, methodSchema } from '../schema/cast.ts';
 import { parseAs } from '../schema/migrate.ts';
+import { branchingSchema } from '../schema/run.ts';
 
 const label = z
   .string()
@@ -23,7 +24,7 @@ const learningSchema = z.union([
     name: label,
     set: z.record(z.string(), scalar).default({}),
     samples: z.int().min(1).max(256).optional(),
-    branch: z.boolean().optional(),
+    branch: branchingSchema.optional(),
   }),
 ]);
 

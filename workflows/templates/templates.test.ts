@@ -47,6 +47,38 @@ describe('every template', () => {
   });
 });
 
+describe('Single agent', () => {
+  it('answers once from what a search with the whole question finds, for the outcome and its format', async () => {
+    const { trace, waves } = await act('single-agent', { answer: ['blue'] });
+    expect(waves).toEqual([['answer']]);
+    expect(recordOf(trace, 'answer#0').parents).toEqual(['question#0', 'search#0']);
+    expect(recordOf(trace, 'answer#0').inputs['passages']).toEqual([corpus[0]]);
+    expect(termsOf(trace, 'answer#0')).toEqual({
+      outcome: { f1: 2 / 3, weight: 1 },
+      format: { format: 0, weight: 0.3 },
+    });
+    expect(rewardsOf(trace)).toEqual({ 'answer#0': 0.666667 });
+    const empty = await act('single-agent', { answer: [''] });
+    expect(rewardsOf(empty.trace)).toEqual({ 'answer#0': -0.3 });
+  });
+});
+
+describe('QD-Answer', () => {
+  it('searches for every part, reads what was found, and shares the outcome', async () => {
+    const { trace, waves } = await act('qd-answer', { decompose: ['<q>Tom</q><q>Mira</q>'], answer: ['blue dog'] });
+    expect(waves).toEqual([['decompose'], ['answer']]);
+    expect(recordOf(trace, 'answer#0').parents).toEqual(['question#0', 'search#0']);
+    expect(recordOf(trace, 'answer#0').inputs['passages']).toEqual([corpus[1], corpus[0]]);
+    expect(rewardsOf(trace)).toEqual({ 'decompose#0': 1, 'answer#0': 1 });
+    const illegal = await act('qd-answer', { decompose: ['Mira'], answer: ['dog'] });
+    expect(rewardsOf(illegal.trace)).toEqual({ 'decompose#0': 0.366667, 'answer#0': 0.666667 });
+    expect(termsOf(illegal.trace, 'decompose#0')).toEqual({
+      outcome: { f1: 2 / 3, weight: 1 },
+      format: { format: -1, weight: 0.3 },
+    });
+  });
+});
+
 describe('QD-Evidence-Answer', () => {
   it('takes evidence for every sub-question at once, and shares the outcome', async () => {
     const { trace, waves } = await act('qd-evidence-answer', {

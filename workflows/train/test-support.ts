@@ -147,8 +147,12 @@ export function toyEngine(): EngineApi {
     memory: async () => ({ usedBytes: 1, peakBytes: 1, parts: {} }),
     forget: async () => kept.clear(),
     /** Whatever was said, the weight itself stands as its log-probability. */
-    score: async (_policy: string, items: readonly { ids: readonly number[] }[]) =>
-      items.map(({ ids }) => ({ logprobs: ids.map(() => -weight), entropy: ids.map(() => 0) })),
+    score: async (_policy: string, items: readonly { ids: readonly number[] }[], top = 0) =>
+      items.map(({ ids }) => ({
+        logprobs: ids.map(() => -weight),
+        entropy: ids.map(() => 0),
+        ...(top > 0 ? { top: ids.map((id) => [{ id, piece: String(id), logprob: -weight }]) } : {}),
+      })),
     exportPolicy: async () => [{ name: 'weight', bytes: new TextEncoder().encode(JSON.stringify(weight)) }],
     importPolicy: async (_policy: string, files: Record<string, { bytes: Uint8Array }>) => {
       weight = JSON.parse(new TextDecoder().decode(files.weight.bytes)) as number;

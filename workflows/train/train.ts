@@ -205,6 +205,7 @@ async function roll(
   const tell = () =>
     hooks.onProgress({ step, phase: phase === 'train' ? 'rollout' : 'evaluation', done, total: Math.max(done, total) });
   tell();
+  const settle = (trace: Trace): Promise<Trace> => settleRewards(config.workflow, config.cast, trace);
   const traces = await runBatch({
     workflow: config.workflow,
     cast: config.cast,
@@ -215,6 +216,7 @@ async function roll(
     seed: config.settings.seed,
     samples,
     branch,
+    settle,
     ...(config.web === true ? webOf(outside) : {}),
     generate: answering(
       config.cast,
@@ -228,7 +230,7 @@ async function roll(
     },
     cancelled: () => breakable && hooks.wish() !== 'go',
   });
-  return Promise.all(traces.map((trace) => settleRewards(config.workflow, config.cast, trace)));
+  return branch === 'best' ? traces : Promise.all(traces.map(settle));
 }
 
 async function evaluate(context: TrainContext, step: number): Promise<{ evaluation: Evaluation; traces: Trace[] }> {

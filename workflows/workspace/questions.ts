@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
+import { pinnedSchema } from '../run/pinned.ts';
 import { castSchema } from '../schema/cast.ts';
 import { runSchema } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
@@ -23,6 +24,8 @@ const askedSchema = z.object({
   task: runSchema.shape.task,
   seed: z.int().min(0),
   web: z.boolean(),
+  /** Results that stood for nodes. */
+  pinned: pinnedSchema.optional(),
   /** The checkpoint whose weights spoke; null for untrained ones. */
   weights: z.object({ run: z.string(), step: z.int().min(0) }).nullable(),
 });
