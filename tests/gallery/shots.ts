@@ -1,0 +1,157 @@
+/** Every place of the workbench and its main states, one after another as a person would come to them. */
+import type { Page } from '@playwright/test';
+import { words } from '../../renderer/words.ts';
+
+type Shot = { name: string; about: string; set: (page: Page) => Promise<unknown> };
+
+const go = (page: Page, place: string): Promise<void> =>
+  page.evaluate((hash) => void (location.hash = hash), `#/${place}`);
+const press = (page: Page, name: string): Promise<void> => page.getByRole('button', { name, exact: true }).click();
+const tree = (page: Page): Promise<void> => page.getByRole('treeitem').first().waitFor();
+const closed = (page: Page): Promise<void> => page.keyboard.press('Escape');
+
+async function trained(page: Page, steps: number): Promise<void> {
+  await page.waitForFunction(
+    ([label, least]) => {
+      const bar = document.querySelector(`[role=progressbar][aria-label="${label}"]`)?.parentElement?.textContent ?? '';
+      return Number(/step (\d+) of/.exec(bar)?.[1] ?? 0) >= Number(least);
+    },
+    [words.training.progress, String(steps)],
+    { timeout: 400_000 },
+  );
+}
+
+async function firstTrace(page: Page): Promise<void> {
+  await go(page, 'traces');
+  await page.getByRole('listbox', { name: words.traces.list }).getByRole('option').first().click();
+  for (let visited = 0; visited < 12; visited++) {
+    if (await page.getByText(words.traces.tokens.title, { exact: true }).isVisible()) break;
+    await page.getByRole('button', { name: words.traces.next }).click();
+  }
+}
+
+async function pinned(page: Page): Promise<void> {
+  await go(page, 'team/qd-answer');
+  await tree(page);
+  await press(page, words.team.runOne);
+  const dialog = page.getByRole('dialog');
+  await dialog.getByLabel(words.team.question).fill('Where does the friend of Mira live?');
+  await dialog.getByRole('button', { name: words.team.run, exact: true }).click();
+  await page.getByText(/^Answer: /).waitFor({ timeout: 120_000 });
+  await page.getByRole('treeitem', { name: /^Tool/ }).click();
+  await page.getByRole('button', { name: words.team.result.pin, exact: true }).click();
+  await page.getByRole('region', { name: words.team.result.title }).scrollIntoViewIfNeeded();
+}
+
+async function dropDamaged(page: Page): Promise<void> {
+  await go(page, 'home');
+  await page.evaluate(() => {
+    const held = new DataTransfer();
+    held.items.add(new File(['{"troupe":"workflow","version":99}'], 'team.troupe.json'));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer: held, bubbles: true, cancelable: true }));
+  });
+  await page.getByRole('alert').first().waitFor();
+}
+
+async function chat(page: Page): Promise<void> {
+  await page.getByRole('button', { name: words.models.chatWith('nano') }).click();
+  await page.getByRole('textbox', { name: words.models.message }).fill('Question: Where does Mira live?');
+  await press(page, words.models.send);
+  await page.getByText(/tokens\/s/).waitFor({ timeout: 120_000 });
+}
+
+/** Each goes on from the one before; training is looked at after `steps` steps. */
+export const shotsAfter = (steps: number): readonly Shot[] => [
+  {
+    name: 'home-first',
+    about: 'Home, the first time',
+    set: async (page) => {
+      await page.getByRole('heading', { name: words.home.steps.each[0].what }).waitFor();
+      await page.getByRole('link', { name: words.home.open('QD-Answer') }).waitFor();
+    },
+  },
+  { name: 'home', about: 'Home', set: (page) => press(page, words.home.steps.close) },
+  {
+    name: 'team',
+    about: 'Team: a drawn workflow, its outline and its cast',
+    set: async (page) => {
+      await go(page, 'team/qd-answer');
+      await tree(page);
+    },
+  },
+  { name: 'team-role', about: 'Team: one role', set: (page) => page.getByRole('treeitem').nth(1).click() },
+  {
+    name: 'palette',
+    about: 'Find anything',
+    set: async (page) => {
+      await page.keyboard.press('Control+k');
+      await page.getByRole('combobox', { name: words.palette.title }).fill('answer');
+    },
+  },
+  {
+    name: 'shortcuts',
+    about: 'Keyboard shortcuts, each with keys of your own',
+    set: async (page) => {
+      await closed(page);
+      await page.getByRole('button', { name: words.header.shortcuts }).click();
+    },
+  },
+  {
+    name: 'team-large',
+    about: 'Team: a larger workflow',
+    set: async (page) => {
+      await closed(page);
+      await go(page, 'team/m-ask');
+      await tree(page);
+    },
+  },
+  {
+    name: 'team-empty',
+    about: 'Team: an empty canvas',
+    set: async (page) => {
+      await press(page, words.team.newTeam);
+      await page.waitForURL(/#\/team\/team/);
+    },
+  },
+  { name: 'traces-empty', about: 'Traces before anything ran', set: (page) => go(page, 'traces') },
+  {
+    name: 'team-pinned',
+    about: 'Team: a question answered, and a result pinned so that the rest can be tried',
+    set: pinned,
+  },
+  { name: 'training-setup', about: 'Training: setting up a run', set: (page) => go(page, 'training') },
+  {
+    name: 'training',
+    about: 'Training: a run under way',
+    set: async (page) => {
+      await go(page, 'home');
+      await press(page, words.home.first);
+      await page.locator('dl.gain').waitFor({ timeout: 240_000 });
+      await trained(page, steps);
+    },
+  },
+  {
+    name: 'training-paused',
+    about: 'Training: paused, nothing lost',
+    set: async (page) => {
+      await press(page, words.training.pause);
+      await page.getByText(words.training.paused).waitFor({ timeout: 120_000 });
+    },
+  },
+  { name: 'traces', about: 'Traces: one answer, step by step, token by token', set: firstTrace },
+  {
+    name: 'traces-lanes',
+    about: 'Traces: the same, a lane for each role',
+    set: (page) => press(page, words.traces.views.lanes),
+  },
+  { name: 'traces-list', about: 'Traces: all of a run', set: (page) => go(page, 'traces') },
+  {
+    name: 'runs',
+    about: 'Training: all runs, to compare',
+    set: (page) => page.goto(`${page.url().split('#')[0]}#/training?compare=`),
+  },
+  { name: 'home-runs', about: 'Home, with a run to go on with', set: (page) => go(page, 'home') },
+  { name: 'models', about: 'Models: what is here and what fits', set: (page) => go(page, 'models') },
+  { name: 'models-chat', about: 'Models: trying one out', set: chat },
+  { name: 'refused', about: 'A file from a newer Troupe is refused in a sentence', set: dropDamaged },
+];
