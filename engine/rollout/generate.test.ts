@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDevice, type Device } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
+import type { Trunk } from '../model/trunk.ts';
 import type { Generation, Sampling } from '../protocol.ts';
 import { planBatches, planStage, type Job } from './batches.ts';
 import { generate, Rollout, type Order, type Speaker } from './generate.ts';
@@ -99,6 +100,28 @@ describe('generate', () => {
     await rollout.run();
     expect((await first)[0]).toEqual(wanted);
     for (const answers of late) expect(await answers).toEqual((await first).slice(0, 3));
+  });
+
+  it('opens a cache as wide as those who come later can use, where what is left of the first is narrow', async () => {
+    const opened: number[] = [];
+    const trunk = Object.create(speaker.trunk, {
+      openCache: {
+        value: (...[slots, ...rest]: Parameters<Trunk['openCache']>) => {
+          opened.push(slots);
+          return speaker.trunk.openCache(slots, ...rest);
+        },
+      },
+    }) as Trunk;
+    const alone = await generate(speaker, orders(12));
+    let late: Promise<Generation[]> | null = null;
+    const rollout: Rollout = new Rollout(trunk, null, {});
+    const first = rollout.ask(orders(1), speaker.using, {
+      onToken: () => void (late ??= rollout.ask(orders(12), speaker.using)),
+    });
+    await rollout.run();
+    expect(await first).toEqual(alone.slice(0, 1));
+    expect(await late!).toEqual(alone);
+    expect(opened).toEqual([1, 12]);
   });
 
   it('agrees with whole-sequence scoring', async () => {

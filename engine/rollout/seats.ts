@@ -5,7 +5,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { Cache, Trunk } from '../model/trunk.ts';
-import { prefillFits, type Budget } from './batches.ts';
+import { planStage, prefillFits, type Budget } from './batches.ts';
 import { tokenBatch } from './token-batch.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -21,6 +21,9 @@ export type Arrival = { readonly slots: Int32Array; readonly seats: readonly Sea
 /** Prompts are computed together, and what they begin with only once: slots are filled when so many, an nth of all, are free. */
 const FILL_SHARE = 8;
 
+/** Those who came later get a cache of their own once it would seat so many times as many as what is left of this one. */
+const WIDER = 2;
+
 export class Seats {
   readonly trunk: Trunk;
   readonly cache: Cache;
@@ -29,6 +32,8 @@ export class Seats {
   readonly #waiting: Sequence[];
   readonly #budget: Budget;
   readonly #admits: (sequence: Sequence) => boolean;
+  /** Who waited when the cache was opened; it was opened as wide as they could use. */
+  readonly #first: ReadonlySet<Sequence>;
   /** Slots that may be taken: fewer once memory ran out. */
   #most: number;
 
@@ -46,6 +51,7 @@ export class Seats {
     this.#waiting = waiting;
     this.#budget = budget;
     this.#admits = admits;
+    this.#first = new Set(waiting);
     this.#most = cache.slots;
   }
 
@@ -68,7 +74,7 @@ export class Seats {
     const free = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [] : [slot]));
     const room = Math.min(free.length, this.#most - (this.seats.length - free.length));
     const seated = this.seats.length - free.length;
-    const guests = this.#waiting.filter((sequence) => this.#fits(sequence)).length;
+    const guests = this.#guests().length;
     const enough = seated > 0 ? Math.min(guests, Math.ceil(this.seats.length / FILL_SHARE)) : 1;
     if (guests === 0 || room < enough) return null;
     const next = this.#next(room);
@@ -81,6 +87,18 @@ export class Seats {
       this.#most = seated > 0 ? seated : next.length >> 1;
       return seated > 0 ? null : this.fill();
     }
+  }
+
+  /** Who waits and may sit here; nobody where they had better wait for a wider cache, as after a call of one sequence. */
+  #guests(): readonly Sequence[] {
+    const guests = this.#waiting.filter((sequence) => this.#fits(sequence));
+    if (guests.length < WIDER * this.seats.length || guests.some((one) => this.#first.has(one))) return guests;
+    const { slots } = planStage(
+      guests.map(({ span }) => span),
+      this.trunk.config,
+      this.#budget,
+    );
+    return slots < WIDER * this.seats.length ? guests : [];
   }
 
   #fits(sequence: Sequence): boolean {
@@ -117,7 +135,7 @@ export class Seats {
   shrink(): Int32Array | null {
     const kept = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [slot] : []));
     if (kept.length === 0 || kept.length > this.seats.length / 2) return null;
-    if (this.#waiting.some((sequence) => this.#fits(sequence))) return null;
+    if (this.#guests().length > 0) return null;
     this.cache.select(Int32Array.from(kept));
     this.seats = kept.map((slot) => this.seats[slot]);
     this.#most = this.seats.length;
