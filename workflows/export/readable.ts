@@ -5,6 +5,7 @@
  */
 import type { Note } from '../protocol.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
+import { escapeXml, htmlPage } from './html.ts';
 
 /** Longest value that is written out; a document is for reading. */
 const LONGEST = 20_000;
@@ -90,38 +91,21 @@ function plain(text: string): string {
   return text.replace(/\s+/g, ' ').replace(/[\\`*_{}[\]<>#|~&!]/g, (sign) => `\\${sign}`);
 }
 
-/** A page of its own: no script, no link, no file beside it. */
-export function traceHtml(trace: Trace, notes: readonly Note[] = []): string {
-  const parts = partsOf(trace, notes).map((part) => {
-    if (part.kind === 'heading') return `<h2>${escaped(part.text)}</h2>`;
-    if (part.kind === 'line') return `<p>${part.label === '' ? '' : `<b>${part.label}:</b> `}${escaped(part.text)}</p>`;
-    return `<h3>${escaped(part.label)}</h3><pre>${escaped(part.text)}</pre>`;
-  });
-  const title = escaped(trace.query.question);
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${title}</title>
-<style>
+const style = `
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid; border-radius: 6px; padding: 0.5rem 0.75rem; }
 h2 { margin-top: 2rem; }
 h3 { margin: 0.75rem 0 0.25rem; font-size: 0.9rem; font-weight: 500; }
-</style>
-</head>
-<body>
-<h1>${title}</h1>
-${parts.join('\n')}
-</body>
-</html>
 `;
-}
 
-function escaped(text: string): string {
-  const signs: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-  return text.replace(/[&<>"]/g, (sign) => signs[sign]);
+/** A page of its own. */
+export function traceHtml(trace: Trace, notes: readonly Note[] = []): string {
+  const parts = partsOf(trace, notes).map((part) => {
+    if (part.kind === 'heading') return `<h2>${escapeXml(part.text)}</h2>`;
+    if (part.kind === 'line')
+      return `<p>${part.label === '' ? '' : `<b>${part.label}:</b> `}${escapeXml(part.text)}</p>`;
+    return `<h3>${escapeXml(part.label)}</h3><pre>${escapeXml(part.text)}</pre>`;
+  });
+  return htmlPage({ title: trace.query.question, style, body: parts.join('\n') });
 }

@@ -3,6 +3,8 @@
  * (scales, legend, a title for screen readers), so that it stands alone in a page or a file. Colours are Okabe and Ito's,
  * which colour-blind readers tell apart; beyond seven arms the dashes differ.
  */
+import { escapeXml } from '../export/html.ts';
+
 export type Point = readonly [x: number, y: number];
 export type Series = {
   readonly label: string;
@@ -98,8 +100,4 @@ function plain(number: number): string {
 
 function round(number: number): number {
   return Math.round(number * 10) / 10;
-}
-
-export function escapeXml(text: string): string {
-  return text.replace(/[&<>"']/gu, (char) => `&#${char.codePointAt(0)};`);
 }

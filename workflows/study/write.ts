@@ -3,8 +3,9 @@
  * beside it. All text comes through an escape: names and conclusions are a person's own.
  */
 import type { FileOut } from '../../engine/protocol.ts';
+import { escapeXml, htmlPage } from '../export/html.ts';
 import { bytesOf } from '../workspace/layout.ts';
-import { chartSvg, escapeXml } from './chart.ts';
+import { chartSvg } from './chart.ts';
 import type { Block, Document } from './report.ts';
 
 const style = `
@@ -32,21 +33,7 @@ function htmlOf({ title, sections }: Document): string {
   const body = sections.map(
     ({ title: head, blocks }) => `<h2>${escapeXml(head)}</h2>\n${blocks.map(htmlBlock).join('\n')}`,
   );
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>${escapeXml(title)}</title>
-<style>${style}</style>
-</head>
-<body>
-<h1>${escapeXml(title)}</h1>
-${body.join('\n')}
-</body>
-</html>
-`;
+  return htmlPage({ title, style, body: body.join('\n') });
 }
 
 function htmlBlock(block: Block): string {
