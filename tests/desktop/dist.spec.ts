@@ -7,31 +7,20 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FuseV1Options, getCurrentFuseWire } from '@electron/fuses';
-import { chromium, errors, expect, test, type Browser, type Page } from '@playwright/test';
+import { chromium, expect, test, type Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
 import { root, startProgram, type Program } from '../program.ts';
-import { asRoot } from './window.ts';
+import { asRoot, attached } from './window.ts';
 
 const unpacked = join(root, 'dist/installers/linux-unpacked');
 
 type Started = { program: Program; page: Page; kill(): Promise<void> };
 
-/** Attaching hangs where a page changes its process in that moment (window.ts); the next try finds it settled. */
-async function attached(address: string): Promise<Browser> {
-  for (let left = 2; ; left -= 1) {
-    try {
-      return await chromium.connectOverCDP(address, { timeout: 20_000 });
-    } catch (error) {
-      if (left === 0 || !(error instanceof errors.TimeoutError)) throw error;
-    }
-  }
-}
-
 async function start(folder: string): Promise<Started> {
   const env = { TROUPE_WORKSPACE: join(folder, 'workspace'), TROUPE_PROFILE: join(folder, 'profile'), CI: '1' };
   const program = startProgram([...asRoot, '--remote-debugging-port=0'], env, join(unpacked, 'troupe'));
   const [, address] = await program.printed(/DevTools listening on (ws:\S+)/);
-  const browser = await attached(address);
+  const browser = await attached(() => chromium.connectOverCDP(address, { timeout: 20_000 }));
   const pages = (): Page[] => browser.contexts().flatMap((context) => context.pages());
   const shown = (): Page | undefined => pages().find((one) => one.url().includes('index.html'));
   await expect.poll(() => shown() !== undefined, { timeout: 60_000 }).toBe(true);

@@ -18,13 +18,13 @@ async function windowAt(app: ElectronApplication, page: string): Promise<Page> {
 export const hostOf = (app: ElectronApplication): Promise<Page> => windowAt(app, 'host.html');
 
 /**
- * The shell under Playwright's control. Its debugger now and then attaches to a page in the moment that the page changes
- * its process, on a busy machine, and then waits for ever; what began anew attaches.
+ * What Playwright attached to. Its debugger now and then attaches to a page in the moment that the page changes its process,
+ * on a busy machine, and then waits for ever; what begins anew attaches.
  */
-async function launched(options: Parameters<typeof _electron.launch>[0]): Promise<ElectronApplication> {
+export async function attached<T>(attach: () => Promise<T>): Promise<T> {
   for (let left = 2; ; left -= 1) {
     try {
-      return await _electron.launch({ ...options, timeout: 45_000 });
+      return await attach();
     } catch (error) {
       if (left === 0 || !(error instanceof errors.TimeoutError)) throw error;
     }
@@ -34,14 +34,17 @@ async function launched(options: Parameters<typeof _electron.launch>[0]): Promis
 /** Starts the shell with its workspace and profile in `folder`; whoever starts it closes it. */
 export async function openDesktop(folder: string, args: readonly string[] = []): Promise<Desktop> {
   const workspace = join(folder, 'workspace');
-  const app = await launched({
-    executablePath: process.env.TROUPE_ELECTRON,
-    args: [join(root, 'dist/electron/main.cjs'), ...asRoot, ...args],
-    env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<
-      string,
-      string
-    >,
-  });
+  const app = await attached(() =>
+    _electron.launch({
+      executablePath: process.env.TROUPE_ELECTRON,
+      args: [join(root, 'dist/electron/main.cjs'), ...asRoot, ...args],
+      env: { ...process.env, TROUPE_WORKSPACE: workspace, TROUPE_PROFILE: join(folder, 'profile'), CI: '1' } as Record<
+        string,
+        string
+      >,
+      timeout: 45_000,
+    }),
+  );
   const window = await windowAt(app, 'index.html');
   await window.waitForLoadState();
   return { app, window, workspace };
