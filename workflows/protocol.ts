@@ -236,8 +236,8 @@ export type DownloadRequest = { repo: string; endpoint?: string; name?: string }
 
 /** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
 export type DownloadApi = {
-  /** Those under way and those left unfinished; null where this place cannot download. */
-  downloads(): Promise<Download[] | null>;
+  /** Those under way and those left unfinished. */
+  downloads(): Promise<Download[]>;
   download(request: DownloadRequest): Promise<Download>;
   /** Keeps what has come. */
   pauseDownload(name: string): Promise<void>;
