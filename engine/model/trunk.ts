@@ -49,7 +49,7 @@ export interface Cache {
   dispose(): void;
 }
 
-/** The head fused with sampling: a token of every slot is drawn and the logits never exist. Settings that cut the distribution off are not for it. */
+/** The head fused with sampling: a token of every slot is drawn, and logits exist only of rows that cut the distribution off. */
 export interface Drawing {
   /** How many steps may be under way before the first of them is read. */
   readonly ahead: number;

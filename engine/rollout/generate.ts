@@ -113,9 +113,10 @@ export class Rollout {
 
   /** One cache, and those who can sit in it with the first of those who wait. */
   async #runStage(first: Sequence): Promise<void> {
-    const onDevice = drawnOnDevice(first);
+    const onDevice = drawnOnDevice(this.#trunk, first);
     const admits = (sequence: Sequence): boolean =>
-      drawnOnDevice(sequence) === onDevice && sitTogether(this.#trunk, first.asker.using, sequence.asker.using);
+      drawnOnDevice(this.#trunk, sequence) === onDevice &&
+      sitTogether(this.#trunk, first.asker.using, sequence.asker.using);
     const guests = this.#waiting.filter(admits);
     const budget = this.#hooks.budget ?? DEFAULT_BUDGET;
     const cache = this.#openCache(guests, budget);

@@ -11,9 +11,10 @@ import type { Kernel, Rows, Tuning } from './kernel.ts';
 import { attentionKernel } from './kernels/attention.ts';
 import { copyKeysKernel } from './kernels/copy-keys.ts';
 import { drawKernel } from './kernels/draw.ts';
+import { drawTruncatedKernel, keptWindows } from './kernels/draw-truncated.ts';
 import { embedKernel } from './kernels/embed.ts';
 import { gatedKernel } from './kernels/gated.ts';
-import { headTilesKernel } from './kernels/head-tiles.ts';
+import { headTilesKernel, type RowWindow } from './kernels/head-tiles.ts';
 import { linearKernel } from './kernels/linear.ts';
 import { rmsNormKernel } from './kernels/rms-norm.ts';
 import { rotateKernel } from './kernels/rotate.ts';
@@ -95,21 +96,42 @@ export function decoderPlan(inputs: PlanInputs): Step[] {
   ];
 }
 
-/** Hidden states in `workspace.states` to drawn tokens in `workspace.ids` and `workspace.numbers`. */
-export function drawPlan({ gpu, config, tuning, packed, workspace, rows }: PlanInputs): Step[] {
+/** Hidden states in `workspace.states` to drawn tokens in `workspace.ids` and `workspace.numbers`, of rows that cut nothing off. */
+export function drawPlan(inputs: PlanInputs): Step[] {
+  return [...headSteps(inputs), drawStep(inputs)];
+}
+
+/** The same for a step with rows that do: the others come to the same bits either way. */
+export function truncatedDrawPlan(inputs: PlanInputs): Step[] {
+  const { gpu, config, tuning, workspace } = inputs;
+  const { step, records, ids, numbers, kept } = workspace;
+  const windows = keptWindows(workspace.slots, config.vocab).flatMap((window) => [
+    ...headSteps(inputs, window),
+    gpu.bind(drawTruncatedKernel(config.vocab, window, tuning), [step, kept, records, ids, numbers]),
+  ]);
+  return [...windows, drawStep(inputs)];
+}
+
+function headSteps({ gpu, config, tuning, packed, workspace, rows }: PlanInputs, kept?: RowWindow): Step[] {
+  const { hidden: columns, vocab } = config;
+  const { step, states, records } = workspace;
+  if (rows === 'prompts') throw new Error('nothing is drawn from a step of prompts');
+  const format = packed.headFormat;
+  return packed.head.map(({ part, bound }) =>
+    gpu.bind(headTilesKernel({ columns, vocab, part, format, kept }, tuning, rows), [
+      ...[step, states, bound, records, ...(kept ? [workspace.kept] : [])],
+    ]),
+  );
+}
+
+function drawStep({ gpu, config, tuning, packed, workspace }: PlanInputs): Step {
   const { hidden: columns, vocab } = config;
   const { step, ids, states, records, numbers } = workspace;
-  if (rows === 'prompts') throw new Error('nothing is drawn from a step of prompts');
   const { head, headFormat: format } = packed;
   const parts = head.map(({ part }) => part);
-  return [
-    ...head.map(({ part, bound }) =>
-      gpu.bind(headTilesKernel({ columns, vocab, part, format }, tuning, rows), [step, states, bound, records]),
-    ),
-    gpu.bind(drawKernel({ columns, vocab, parts, format }, tuning), [
-      ...[step, states, ...head.map(({ bound }) => bound), records, ids, numbers],
-    ]),
-  ];
+  return gpu.bind(drawKernel({ columns, vocab, parts, format }, tuning), [
+    ...[step, states, ...head.map(({ bound }) => bound), records, ids, numbers],
+  ]);
 }
 
 /** Keys and values from slot to slot, in every layer. */

@@ -8,7 +8,7 @@ import { OutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
-import { copyPlan, decoderPlan, drawPlan, packAdapters } from './decoder-plan.ts';
+import { copyPlan, decoderPlan, drawPlan, packAdapters, truncatedDrawPlan } from './decoder-plan.ts';
 import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
 import type { Gpu, Step } from './gpu.ts';
 import type { Rows, Tuning } from './kernel.ts';
@@ -41,6 +41,8 @@ type Compiled = {
 export type Plans = {
   readonly states: readonly Step[];
   readonly draw: readonly Step[];
+  /** Where some rows cut their distribution off. */
+  readonly drawTruncated: readonly Step[];
   readonly copy: readonly Step[];
 };
 
@@ -149,6 +151,7 @@ export class FastCache implements Cache {
     const made = lazily({
       states: () => decoderPlan(inputs),
       draw: () => drawPlan(inputs),
+      drawTruncated: () => truncatedDrawPlan(inputs),
       copy: () => copyPlan(inputs),
     });
     plans.set(tile, made);
@@ -207,6 +210,9 @@ function lazily(make: { readonly [Part in keyof Plans]: () => readonly Step[] })
     },
     get draw() {
       return (made.draw ??= make.draw());
+    },
+    get drawTruncated() {
+      return (made.drawTruncated ??= make.drawTruncated());
     },
     get copy() {
       return (made.copy ??= make.copy());

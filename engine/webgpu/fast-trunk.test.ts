@@ -278,13 +278,13 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     expect(together[0]).not.toEqual(together[2]);
   });
 
-  it('takes one submission and at most 8 dispatches a layer and 6 more for a token', () => {
+  it.each([0, 5])('takes one submission and at most 8 dispatches a layer and 6 more for a token: top-k %i', (topK) => {
     const using: ForwardWeights = { weights, adapter: null };
     const gpu = activeGpu();
     const cache = fast.openCache(2, 8);
     fast.prefill(cache, someBatch([3, 2]), using).dispose();
     const [dispatches, submits] = [gpu.dispatches, gpu.submits];
-    const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
+    const sampling = { temperature: 1, topK, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
     const ids = tf.tensor1d([1, 2], 'int32');
     const draw = fast.drawing!.next(cache, ids, [3, 2].map((position) => ({ sampling, position }))); // prettier-ignore
     expect(gpu.submits - submits).toBe(1);

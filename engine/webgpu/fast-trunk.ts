@@ -9,7 +9,7 @@ import type { ModelConfig } from '../formats/config.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
-import { FastCache, PASS_ROWS, type Ground } from './fast-cache.ts';
+import { FastCache, PASS_ROWS, type Ground, type Plans } from './fast-cache.ts';
 import type { Copy, Gpu, Step } from './gpu.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
@@ -49,7 +49,7 @@ export function makeFastTrunk(
   const ground: Ground = { gpu, config, tuning, packs: new Packs(gpu, config), prefixes };
   return {
     config,
-    drawing: config.vocab > ID_MAX ? null : drawing(gpu),
+    drawing: config.vocab > ID_MAX ? null : drawing(gpu, config),
     mixes: true,
     packs: true,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
@@ -195,23 +195,25 @@ function nextStep(gpu: Gpu, cache: FastCache, draws: readonly RowDraw[]): Worksp
 /** A GPU is kept busy while numbers travel to the host; a CPU that plays one does nothing for those that have ended. */
 const AHEAD = { gpu: 4, software: 1 };
 
-function drawing(gpu: Gpu): Drawing {
+function drawing(gpu: Gpu, config: ModelConfig): Drawing {
   return {
     ahead: gpu.software ? AHEAD.software : AHEAD.gpu,
     first: (cache, hidden, slots, sampling) => {
       const ours = asOurs(cache);
       const workspace = ours.workspace(slots.length);
       const rows = [...slots].map((slot, i) => ({ ...ours.seat(slot), position: ours.lengths[slot], out: i }));
-      gpu.write(workspace.step, writeStep(rows, sampling.map(drawOf)));
+      const draws = sampling.map((row) => drawOf(row, config));
+      gpu.write(workspace.step, writeStep(rows, draws));
       const before = [{ from: gpu.bufferOf(hidden), to: workspace.states, bytes: hidden.size * 4 }];
-      return runDraw(gpu, slots.length, workspace, ours.plans(slots.length).draw, before);
+      return runDraw(gpu, slots.length, workspace, drawSteps(ours.plans(slots.length), draws), before);
     },
     next: (cache, ids, sampling) => {
       const ours = asOurs(cache);
-      const workspace = nextStep(gpu, ours, sampling.map(drawOf));
-      const { states, draw } = ours.plans(ours.slots);
+      const draws = sampling.map((row) => drawOf(row, config));
+      const workspace = nextStep(gpu, ours, draws);
+      const plans = ours.plans(ours.slots);
       const before = [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: ours.slots * 4 }];
-      return runDraw(gpu, ours.slots, workspace, [...states, ...draw], before);
+      return runDraw(gpu, ours.slots, workspace, [...plans.states, ...drawSteps(plans, draws)], before);
     },
   };
 }
@@ -228,7 +230,16 @@ function runDraw(gpu: Gpu, slots: number, workspace: Workspace, steps: readonly 
   return { ids, numbers };
 }
 
-function drawOf({ sampling, position }: RowSampling): RowDraw {
+const drawSteps = ({ draw, drawTruncated }: Plans, draws: readonly RowDraw[]): readonly Step[] =>
+  draws.some(({ truncation }) => truncation) ? drawTruncated : draw;
+
+function drawOf({ sampling, position }: RowSampling, { vocab }: ModelConfig): RowDraw {
   if (sampling.temperature === 0) return { sharpness: 0, draw: 0 };
-  return { sharpness: 1 / sampling.temperature, draw: uniform(sampling.seed, position, PURPOSE.sample) };
+  const { topP, minP } = sampling;
+  const topK = sampling.topK < vocab ? sampling.topK : 0;
+  const whole = topK === 0 && topP === 1 && minP === 0;
+  return {
+    ...{ sharpness: 1 / sampling.temperature, draw: uniform(sampling.seed, position, PURPOSE.sample) },
+    ...(whole ? {} : { truncation: { topK, topP, minP } }),
+  };
 }

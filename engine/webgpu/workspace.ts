@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { layOut, type Lifetime } from './arena.ts';
 import type { Gpu } from './gpu.ts';
+import { keptNumbers } from './kernels/draw-truncated.ts';
 import { RECORD, runsOf } from './kernels/head-tiles.ts';
 import { stepWords } from './step.ts';
 
@@ -16,14 +17,17 @@ export type Intermediate =
   'x' | 'normed' | 'qkv' | 'q' | 'attended' | 'gated' | 'lowQkv' | 'lowO' | 'lowGated' | 'lowDown';
 
 export type Workspace = {
-  /** Most rows of a step. */
+  /** Most rows of a step, and of a draw. */
   readonly rows: number;
+  readonly slots: number;
   readonly step: GPUBuffer;
   readonly ids: GPUBuffer;
   readonly states: GPUBuffer; // [slots, hidden]
   /** What a draw leaves of the vocabulary, and what it takes. */
   readonly records: GPUBuffer; // [slots, runs, RECORD]
   readonly numbers: GPUBuffer; // [slots, 3]
+  /** Logits of a window of rows. There is none until it is asked for: only cutting distributions off takes it. */
+  readonly kept: GPUBuffer;
   of(name: Intermediate): GPUBuffer;
   dispose(): void;
 };
@@ -38,21 +42,26 @@ export function openWorkspace(
   const arena = layOut(intermediates(config, rows, low));
   const fixed = Object.values(fixedSizes(config, rows, slots));
   const integers = 2; // the step buffer and the ids
-  const kept = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
+  const fixedTensors = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
   const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4])));
-  const [step, ids, states, records, numbers] = kept.map((tensor) => gpu.bufferOf(tensor));
+  const [step, ids, states, records, numbers] = fixedTensors.map((tensor) => gpu.bufferOf(tensor));
   const buffers = parts.map((tensor) => gpu.bufferOf(tensor));
+  let logits: tf.Tensor | null = null;
   return {
-    ...{ rows, step, ids, states, records, numbers },
+    ...{ rows, slots, step, ids, states, records, numbers },
+    get kept() {
+      logits ??= tf.keep(gpu.allocate([keptNumbers(slots, config.vocab)]));
+      return gpu.bufferOf(logits);
+    },
     of: (name) => buffers[arena.places.get(name)!],
-    dispose: () => tf.dispose([...kept, ...parts]),
+    dispose: () => tf.dispose([...fixedTensors, ...parts, ...(logits ? [logits] : [])]),
   };
 }
 
-/** Bytes of a workspace, before there is one. */
+/** Bytes of a workspace, before there is one, with logits kept. */
 export function workspaceBytes(config: ModelConfig, rows: number, slots: number, low: LowRankWidths): number {
   const fixed = Object.values(fixedSizes(config, rows, slots)).reduce((a, b) => a + b, 0) * 4;
-  return fixed + layOut(intermediates(config, rows, low)).bytes;
+  return fixed + 4 * keptNumbers(slots, config.vocab) + layOut(intermediates(config, rows, low)).bytes;
 }
 
 /** Numbers in what lives as long as the workspace. */
