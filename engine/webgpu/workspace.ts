@@ -6,12 +6,16 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { layOut, type Lifetime } from './arena.ts';
 import type { Gpu } from './gpu.ts';
+import { spanNumbers } from './kernels/attention.ts';
 import { keptNumbers } from './kernels/draw-truncated.ts';
 import { RECORD, runsOf } from './kernels/head-tiles.ts';
 import { stepWords } from './step.ts';
 
 /** Widths of the low-rank intermediates; 0 where there is no adapter. */
 export type LowRankWidths = { readonly qkv: number; readonly o: number; readonly gated: number; readonly down: number };
+
+/** A cache's slots, the positions of each, and how many of these a workgroup walks at most. */
+export type CacheSize = { readonly slots: number; readonly capacity: number; readonly span: number | null };
 
 export type Intermediate =
   'x' | 'normed' | 'qkv' | 'q' | 'attended' | 'gated' | 'lowQkv' | 'lowO' | 'lowGated' | 'lowDown';
@@ -28,6 +32,8 @@ export type Workspace = {
   readonly numbers: GPUBuffer; // [slots, 3]
   /** Logits of a window of rows. There is none until it is asked for: only cutting distributions off takes it. */
   readonly kept: GPUBuffer;
+  /** What long rows leave of the spans of their keys, likewise. // [slots, heads, spans, headDim + 2] */
+  readonly spans: GPUBuffer;
   of(name: Intermediate): GPUBuffer;
   dispose(): void;
 };
@@ -36,9 +42,10 @@ export function openWorkspace(
   gpu: Gpu,
   config: ModelConfig,
   rows: number,
-  slots: number,
+  size: CacheSize,
   low: LowRankWidths,
 ): Workspace {
+  const { slots } = size;
   const arena = layOut(intermediates(config, rows, low));
   const fixed = Object.values(fixedSizes(config, rows, slots));
   const integers = 2; // the step buffer and the ids
@@ -46,23 +53,36 @@ export function openWorkspace(
   const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4])));
   const [step, ids, states, records, numbers] = fixedTensors.map((tensor) => gpu.bufferOf(tensor));
   const buffers = parts.map((tensor) => gpu.bufferOf(tensor));
-  let logits: tf.Tensor | null = null;
+  const lazy = new Map<'kept' | 'spans', tf.Tensor>();
+  const made = (name: 'kept' | 'spans'): GPUBuffer => {
+    const known = lazy.get(name) ?? tf.keep(gpu.allocate([lazySizes(config, size)[name]]));
+    lazy.set(name, known);
+    return gpu.bufferOf(known);
+  };
   return {
     ...{ rows, slots, step, ids, states, records, numbers },
     get kept() {
-      logits ??= tf.keep(gpu.allocate([keptNumbers(slots, config.vocab)]));
-      return gpu.bufferOf(logits);
+      return made('kept');
+    },
+    get spans() {
+      return made('spans');
     },
     of: (name) => buffers[arena.places.get(name)!],
-    dispose: () => tf.dispose([...fixedTensors, ...parts, ...(logits ? [logits] : [])]),
+    dispose: () => tf.dispose([...fixedTensors, ...parts, ...lazy.values()]),
   };
 }
 
-/** Bytes of a workspace, before there is one, with logits kept. */
-export function workspaceBytes(config: ModelConfig, rows: number, slots: number, low: LowRankWidths): number {
-  const fixed = Object.values(fixedSizes(config, rows, slots)).reduce((a, b) => a + b, 0) * 4;
-  return fixed + 4 * keptNumbers(slots, config.vocab) + layOut(intermediates(config, rows, low)).bytes;
+/** Bytes of a workspace, before there is one, with all that may be asked for. */
+export function workspaceBytes(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): number {
+  const sizes = [...Object.values(fixedSizes(config, rows, size.slots)), ...Object.values(lazySizes(config, size))];
+  return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, low)).bytes;
 }
+
+/** Numbers in what there may be. */
+const lazySizes = (config: ModelConfig, { slots, capacity, span }: CacheSize) => ({
+  kept: keptNumbers(slots, config.vocab),
+  spans: span === null ? 0 : slots * spanNumbers({ ...config, capacity }, span),
+});
 
 /** Numbers in what lives as long as the workspace. */
 function fixedSizes(config: ModelConfig, rows: number, slots: number) {
