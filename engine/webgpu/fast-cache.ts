@@ -207,7 +207,7 @@ export class FastCache implements Cache {
 }
 
 /** Half floats where weights are less exact too and memory is what holds a device back; exact weights get exact keys. */
-export function preferredKeys({ software }: Gpu, using: ForwardWeights | undefined): KeyPrecision {
+export function preferredKeys({ software }: Gpu, using?: Pick<ForwardWeights, 'rollout' | 'keys'>): KeyPrecision {
   return using?.keys ?? (software || (using?.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
 }
 
