@@ -34,6 +34,8 @@ export type Tuning = {
   readonly handRound: boolean;
   /** Whether products of prompts stage tiles in workgroup memory. */
   readonly stages: boolean;
+  /** How many keys of a long sequence a workgroup walks before others take over; null where one walks them all. */
+  readonly span: number | null;
 };
 
 /** Rows of a step: so many, one for each sequence, or those of prompts. A row's bits follow from which of the two it is. */
@@ -53,12 +55,15 @@ export function tuningFor({ software, device }: { software: boolean; device: GPU
 /** In narrower subgroups too little is gained. */
 const HAND_ROUND_LANES = 8;
 
+/** Long enough to be worth a second dispatch, short enough that one sequence of some thousand keys keeps a GPU busy. */
+export const KEY_SPAN = 256;
+
 export const GPU_TUNING: Tuning = {
   ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: false },
-  stages: true,
+  ...{ stages: true, span: KEY_SPAN },
 };
 export const SOFTWARE_TUNING: Tuning = {
   ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: false },
-  stages: false,
+  ...{ stages: false, span: null },
 };
 export const VECTOR_TUNING: Tuning = { ...SOFTWARE_TUNING, rows: [1, 16], handRound: true };
