@@ -36,7 +36,7 @@ export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShap
       numbers: { SCALE: headDim ** -0.5 },
       shared: handRound ? {} : { scores: team, weights: team },
       threads: team,
-      subgroups: handRound,
+      subgroups: handRound > 0,
       functions: STEP_FUNCTIONS,
       main: `
   let head = group.x * ${taken}u;

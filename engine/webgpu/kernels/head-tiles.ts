@@ -42,7 +42,7 @@ export function headTilesKernel({ columns, vocab, part, format }: HeadShape, tun
       },
       shared: { ...tileShared(tile, ['w']), logits: width * tile.rows },
       threads: tile.threads,
-      subgroups: tile.handRound,
+      subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + RECORD_FUNCTION,
       main: `
   let rowCount = stepRows();
