@@ -7,9 +7,11 @@ import { UserError } from '../../engine/errors.ts';
 import {
   edgeSchema,
   idSchema,
+  layoutSchema,
   memoryFieldSchema,
   nodeSchema,
   roleSchema,
+  subWorkflowSchema,
   type Workflow,
   type WorkflowNode,
 } from '../../workflows/schema/workflow.ts';
@@ -26,17 +28,8 @@ const partSchema = z.object({
   nodes: z.array(nodeSchema).min(1).max(500),
   edges: z.array(edgeSchema).max(2_000).default([]),
   memory: z.record(idSchema, memoryFieldSchema).default({}),
-  workflows: z
-    .record(
-      idSchema,
-      z.object({
-        title: z.string().max(120).default(''),
-        nodes: z.array(nodeSchema).max(500),
-        edges: z.array(edgeSchema).max(2_000),
-      }),
-    )
-    .default({}),
-  layout: z.record(idSchema, z.object({ x: z.number(), y: z.number() })).default({}),
+  workflows: z.record(idSchema, subWorkflowSchema).default({}),
+  layout: layoutSchema.default({}),
 });
 type Part = z.infer<typeof partSchema>;
 
