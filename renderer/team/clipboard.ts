@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
+import { placeOf, reasonOf, tooDeep } from '../../workflows/schema/migrate.ts';
 import {
   edgeSchema,
   idSchema,
@@ -85,12 +86,11 @@ function readPart(text: string): Part {
   } catch {
     throw new UserError('What was copied is not whole: the JSON ends too early or is damaged; copy the nodes again');
   }
+  if (tooDeep(json)) throw new UserError('What was copied is nested too deep to be nodes; copy the nodes again');
   const read = partSchema.safeParse(json);
   if (read.success) return read.data;
   const issue = read.error.issues[0];
-  throw new UserError(
-    `What was copied does not fit at ${issue.path.join('.') || 'its top'} (${issue.message}); copy the nodes again`,
-  );
+  throw new UserError(`What was copied does not fit at ${placeOf(issue)} (${reasonOf(issue)}); copy the nodes again`);
 }
 
 /** New names for those that are taken. */

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 import { pinnedSchema } from '../../workflows/run/pinned.ts';
 import { castSchema } from '../../workflows/schema/cast.ts';
+import { tooDeep } from '../../workflows/schema/migrate.ts';
 import { idSchema, nodeSchema, subWorkflowSchema, workflowSchema } from '../../workflows/schema/workflow.ts';
 import type { History } from './history.ts';
 import { diff, patched, type Change } from './patch.ts';
@@ -31,7 +32,7 @@ const drawnSchema = z.object({
 });
 
 function isTeam(value: unknown): value is Team {
-  return drawnSchema.safeParse(value).success;
+  return !tooDeep(value) && drawnSchema.safeParse(value).success;
 }
 
 /** What must be written after an edit, undo or redo; `before` is what the journal holds already. */
