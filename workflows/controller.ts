@@ -247,6 +247,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         outside: outside(ANSWER),
         task: questions,
         taskFrom,
+        onText: events.onText,
         call: ANSWER,
         cancelled: () => mine.stopped,
         ...(host.readFile ? { readFile: host.readFile } : {}),

@@ -336,10 +336,13 @@ export type ControllerApi = DownloadApi & {
   ): Promise<{ name: string; bytes: Uint8Array }[]>;
 };
 
+/** What a record says while it is written; of a single question's records also that one is asked or done, with no text. */
+export type TextEvent = { record: string; text: string; state?: 'asked' | 'done' };
+
 export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
-  onText(event: { record: string; text: string }): void;
+  onText(event: TextEvent): void;
   onDownload(download: Download): void;
   /** All turns that wait for a person now. */
   onTurns(turns: Turn[]): void;

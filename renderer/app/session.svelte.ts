@@ -29,7 +29,7 @@ import { parseRoute, routeHash, type Route } from './routes.ts';
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
 export type Memory = { readonly usedBytes: number; readonly peakBytes: number };
 type StepListener = (run: string, metrics: StepMetrics) => void;
-type TextListener = (event: { record: string; text: string }) => void;
+type TextListener = ControllerEvents['onText'];
 
 const MEMORY_EVERY_MS = 3_000;
 const INFO_STAYS_MS = 6_000;
