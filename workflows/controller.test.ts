@@ -321,7 +321,7 @@ describe('jobs', () => {
       seed: 1,
       steps: 1,
     };
-    const planned = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    const { config: planned } = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     expect(await controller.runs()).toEqual([]);
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);

@@ -96,9 +96,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
       ? newRunId(workflow, typeof cast === 'string' ? cast : cast.name, await listRuns(store))
       : checkRunId(chosen, (await store.stat(paths.config(chosen))) !== null);
 
+  const memoryOf = (config: RunConfig) => checkMemory(config, room);
+
   /** Before anything is loaded, on the device there is now. Throws where a run may not take that much. */
   const tellMemory = async (config: RunConfig): Promise<void> => {
-    const memory = await checkMemory(config, room);
+    const memory = await memoryOf(config);
     if (memory !== null) events.onNotice({ level: 'info', text: memory });
   };
 
@@ -111,7 +113,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     const info = await room.inspect(request.model);
     const id = await runId(request.id, workflow.name, request.cast);
     const taskPath = questions.name === chosen ? undefined : chosen;
-    const config = composeRun({
+    return composeRun({
       request,
       workflow,
       task: questions,
@@ -122,8 +124,6 @@ export function createController(host: Host, events: ControllerEvents): Controll
       software: host.software,
       id,
     });
-    await tellMemory(config);
-    return config;
   };
 
   /** A branch, written with all it begins with. */
@@ -176,9 +176,13 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
     },
-    plan: (request) => compose(request),
+    plan: async (request) => {
+      const config = await compose(request);
+      return { config, memory: await memoryOf(config) };
+    },
     train: async (request) => {
       const config = await compose(request);
+      await tellMemory(config);
       await writeRun(store, config);
       return jobs.begin(config);
     },

@@ -32,6 +32,8 @@ export type ModelEntry = {
 export type TrainRequest = {
   /** The run's name; made from the workflow, the cast and the time when absent. */
   id?: string;
+  /** What people call it; by team, task and cast when absent. */
+  title?: string;
   workflow: string | Workflow;
   /** Of the bundled ones the one that the team is for, when absent. */
   task?: string;
@@ -102,6 +104,8 @@ export type Job = {
   etaMs: number | null;
   /** When anything last moved; a screen says "stalled" 10 s after it. */
   movedAt: number;
+  /** What it may take of the device's memory, where that was limited. */
+  budgetBytes?: number;
   error?: string;
 };
 
@@ -126,6 +130,9 @@ export type RunSummary = {
   /** Where a branch began. */
   from?: { run: string; step: number };
 };
+
+/** The configuration that would be frozen, every default filled in, and what it takes of the device's memory, where that is planned. */
+export type RunPlan = { config: RunConfig; memory: string | null };
 
 /** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
 export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
@@ -265,8 +272,8 @@ export type ControllerApi = DownloadApi & {
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
-  /** The configuration that `train` would freeze, every default filled in; nothing is written. */
-  plan(request: TrainRequest): Promise<RunConfig>;
+  /** What `train` would begin; nothing is written. */
+  plan(request: TrainRequest): Promise<RunPlan>;
   train(request: TrainRequest): Promise<{ run: string }>;
   branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */

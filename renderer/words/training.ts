@@ -1,6 +1,12 @@
 /** Training: setting up, runs, their comparison, charts. */
 import { signed } from '../kit/format.ts';
 
+const limits = (low: number | null, high: number | null): string => {
+  if (low !== null && high !== null) return ` from ${low} to ${high.toLocaleString('en')}`;
+  return low === null ? '' : `, ${low} or more`;
+};
+const changed = (n: number): string => (n === 0 ? '' : `, ${n} set`);
+
 export const trainingWords = {
   training: {
     title: 'Training',
@@ -19,32 +25,30 @@ export const trainingWords = {
       alpha: 'Alpha',
       cast: 'Cast',
       castBoard: 'As on the cast board',
-      steps: 'Steps',
-      queries: 'Questions a step',
-      seed: 'Seed',
+      title: 'Name',
+      titled: 'by team, task and cast',
       learn: 'Learns by',
       weights: 'Samples with weights of',
       precisions: { f32: '32 bits, exact', f16: '16 bits', q8: '8 bits', q4: '4 bits' },
       ppo: 'PPO, from rewards',
       sft: 'imitating successes',
-      samples: 'Answers to each question',
-      minScore: 'Learns from scores of at least',
-      epochs: 'Passes over what is kept',
-      lr: 'Learning rate',
-      evalEvery: 'Test every, steps',
-      evalLimit: 'Test on, questions',
-      checkpointEvery: 'Checkpoint every, steps',
-      whiten: 'Whitening',
+      yes: 'yes',
+      no: 'no',
       byDefault: 'default',
       defaultOf: (value: string) => `default: ${value}`,
     },
     groups: { what: 'What', how: 'How long', learning: 'Learning' },
     problems: {
-      whole: (label: string, min: number, max: string) => `${label} must be a whole number from ${min} to ${max}.`,
+      number: (label: string, whole: boolean, low: number | null, high: number | null) =>
+        `${label} must be a ${whole ? 'whole ' : ''}number${limits(low, high)}.`,
+      choice: (label: string, choices: string) => `${label} must be one of: ${choices}.`,
       seed: 'Give a seed, so that the run can be repeated.',
-      lr: 'Learning rate must be above 0 and at most 1, for example 3e-4.',
       alpha: 'Alpha must be above 0 and at most 1,024.',
-      minScore: 'The least score to learn from must be from 0 to 1, for example 0.5.',
+    },
+    more: {
+      run: (n: number, set: number) => `More of how long and what is kept (${n}${changed(set)})`,
+      ppo: (n: number, set: number) => `All settings of PPO (${n}${changed(set)})`,
+      sft: (n: number, set: number) => `All settings of fine-tuning (${n}${changed(set)})`,
     },
     frozen: 'This will be frozen into the run',
     frozenRun: 'Frozen configuration',
@@ -84,7 +88,8 @@ export const trainingWords = {
     checkpoints: 'Checkpoints',
     noCheckpoints: 'None yet.',
     notes: 'Notes',
-    noRun: 'No run is open.',
+    noRun: 'There is no such run here any more. Choose one in the list, or set up a new one.',
+    reading: 'Reading the run…',
     none: 'No runs yet. Set one up and start it.',
     waiting: 'The curves begin with the test before training.',
     score: 'Score',
@@ -112,7 +117,7 @@ export const trainingWords = {
       name: 'Name',
       named: 'by cast and step',
       same: (what: string) => `as it is: ${what}`,
-      steps: 'Up to step',
+      past: (step: number) => `Steps must be above ${step}, where the branch begins.`,
       weights: 'Whose weights each policy begins with',
       weightsOf: (policy: string) => `those of ${policy}`,
       untrained: 'untrained',

@@ -43,6 +43,7 @@ export class TrainingJob {
       total: 0,
       etaMs: null,
       movedAt: Date.now(),
+      ...(config.settings.memoryGiB === undefined ? {} : { budgetBytes: config.settings.memoryGiB * 2 ** 30 }),
     };
   }
 
