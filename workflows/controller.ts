@@ -17,10 +17,10 @@ import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { scoreRecord } from './controller/score.ts';
-import { runDetail, runSummaries } from './controller/runs.ts';
+import { describeRun, runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
 import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
-import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
+import type { BranchRequest, ChatSampling, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import { settleRewards } from './rewards/javascript.ts';
 import { webOf } from './run/answering.ts';
 import type { Cast } from './schema/cast.ts';
@@ -167,7 +167,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     ...openDownloadApi(host, events.onDownload),
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
-    chat: (model, messages, record) => chat(model, messages, record),
+    chat: (model, messages, record, sampling) => chat(model, messages, record, sampling),
     runs: () => runSummaries(store, (id) => jobs.find(id)?.job, damaged),
     run: (id) => runDetail(store, id, jobs.find(id)?.job),
     removeRun: async (id) => {
@@ -175,6 +175,10 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await jobs.dismiss(id);
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
+    },
+    describeRun: async (id, about) => {
+      const title = await describeRun(store, id, about);
+      jobs.find(id)?.rename(title);
     },
     plan: async (request) => {
       const config = await compose(request);
@@ -305,7 +309,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
     model: string,
     messages: ChatMessage[],
     record: string,
+    { temperature = 0.7, maxTokens = 256 }: ChatSampling = {},
   ): Promise<{ text: string; tokens: number; ms: number }> {
+    if (!(temperature >= 0 && temperature <= 5))
+      throw new UserError(`A temperature is from 0 to 5, and this one is ${temperature}; 0.7 is usual`);
+    if (!(Number.isInteger(maxTokens) && maxTokens >= 1 && maxTokens <= 32_768))
+      throw new UserError(`An answer has 1 to 32,768 tokens, and ${maxTokens} were asked for`);
     const policy = `chat/${model}`;
     const cast = {
       troupe: 'cast' as const,
@@ -324,11 +333,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
     );
     const started = performance.now();
     const sampling = {
-      temperature: 0.7,
+      temperature,
       topK: 0,
       topP: 0.95,
       minP: 0,
-      maxTokens: 256,
+      maxTokens,
       stop: [],
       seed: messages.length,
     };

@@ -28,6 +28,9 @@ export type ModelEntry = {
   problem?: string;
 };
 
+/** How a chat's answer is sampled; 0.7 and 256 tokens where nothing is said. */
+export type ChatSampling = { temperature?: number; maxTokens?: number };
+
 /** What a person chooses to start training; everything else has a default that the frozen run.json shows. */
 export type TrainRequest = {
   /** The run's name; made from the workflow, the cast and the time when absent. */
@@ -123,6 +126,7 @@ export type RunSummary = {
   before: Evaluation | null;
   latest: Evaluation | null;
   seed: number;
+  note?: string;
   /** What was set that decides what a run costs; the method is the first trained policy's. */
   trained: { method: Method['kind']; policies: number; queries: number };
   /** What the last step cost; the engine's highest memory so far. */
@@ -267,11 +271,18 @@ export type ControllerApi = DownloadApi & {
   addModel(name: string, files: FileSet): Promise<ModelEntry>;
   removeModel(name: string): Promise<void>;
   /** A short conversation with one model; text streams through onText with `record`. */
-  chat(model: string, messages: ChatMessage[], record: string): Promise<{ text: string; tokens: number; ms: number }>;
+  chat(
+    model: string,
+    messages: ChatMessage[],
+    record: string,
+    sampling?: ChatSampling,
+  ): Promise<{ text: string; tokens: number; ms: number }>;
 
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
+  /** Gives a run another name and note; an empty note takes it away. */
+  describeRun(id: string, about: { title: string; note: string }): Promise<void>;
   /** What `train` would begin; nothing is written. */
   plan(request: TrainRequest): Promise<RunPlan>;
   train(request: TrainRequest): Promise<{ run: string }>;

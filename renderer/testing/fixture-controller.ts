@@ -351,6 +351,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       checkpoints: [10, 20, 30, 40].map((step) => ({ step, bytes: 9.6e6, eval: evaluation(step, 0.55) })),
     }),
     removeRun: async () => {},
+    describeRun: async () => {},
     plan: async () => ({ config: config('planned', 'Planned', 'shared'), memory: null }),
     train: async () => ({ run: 'one' }),
     branch: async () => ({ run: 'one' }),

@@ -2,7 +2,7 @@
 export const shellWords = {
   product: 'Troupe',
   skip: 'Skip to content',
-  drop: 'Drop a team file (.troupe.json) or a model (.gguf)',
+  drop: 'Drop a team file (.troupe.json) or a model (.gguf, or its folder)',
   nav: { label: 'Places', home: 'Home', team: 'Team', traces: 'Traces', training: 'Training', models: 'Models' },
   header: {
     find: 'Find anything',

@@ -51,6 +51,11 @@ export class TrainingJob {
     return { ...this.#job, etaMs: this.#eta() };
   }
 
+  rename(title: string): void {
+    this.#job = { ...this.#job, title };
+    this.#events.onJob(this.job);
+  }
+
   ask(wish: Wish): void {
     this.#wish = wish;
     if (wish !== 'go' && this.#job.state === 'running') void this.become(wish === 'pause' ? 'pausing' : 'stopping');
