@@ -2,7 +2,15 @@
  * What a screen may ask of the controller and what the controller tells it: types only. A screen never waits for a number;
  * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
  */
-import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo, WeightPrecision } from '../engine/protocol.ts';
+import type {
+  ChatMessage,
+  DeviceInfo,
+  DeviceReport,
+  FileSet,
+  ModelInfo,
+  KeyPrecision,
+  WeightPrecision,
+} from '../engine/protocol.ts';
 import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
@@ -47,6 +55,8 @@ export type TrainRequest = {
   cast: string | Cast;
   /** How exact the weights are that every policy samples with, in place of the cast's own. */
   weights?: WeightPrecision;
+  /** Likewise the keys and values. */
+  keys?: KeyPrecision;
   /** What it may take of the device's memory; without, whatever there is. */
   memoryGiB?: number;
   seed: number;
@@ -247,8 +257,8 @@ export type DownloadRequest = { repo: string; endpoint?: string; name?: string }
 
 /** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
 export type DownloadApi = {
-  /** Those under way and those left unfinished; null where this place cannot download. */
-  downloads(): Promise<Download[] | null>;
+  /** Those under way and those left unfinished. */
+  downloads(): Promise<Download[]>;
   download(request: DownloadRequest): Promise<Download>;
   /** Keeps what has come. */
   pauseDownload(name: string): Promise<void>;
@@ -344,10 +354,13 @@ export type ControllerApi = DownloadApi & {
   ): Promise<{ name: string; bytes: Uint8Array }[]>;
 };
 
+/** What a record says while it is written; of a single question's records also that one is asked or done, with no text. */
+export type TextEvent = { record: string; text: string; state?: 'asked' | 'done' };
+
 export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
-  onText(event: { record: string; text: string }): void;
+  onText(event: TextEvent): void;
   onDownload(download: Download): void;
   /** All turns that wait for a person now. */
   onTurns(turns: Turn[]): void;

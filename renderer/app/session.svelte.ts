@@ -30,7 +30,7 @@ import { chooseTheme, rememberedTheme, type ThemeChoice } from './theme.ts';
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
 export type Memory = { readonly usedBytes: number; readonly peakBytes: number };
 type StepListener = (run: string, metrics: StepMetrics) => void;
-type TextListener = (event: { record: string; text: string }) => void;
+type TextListener = ControllerEvents['onText'];
 
 const MEMORY_EVERY_MS = 3_000;
 const INFO_STAYS_MS = 6_000;
@@ -69,8 +69,8 @@ export class Session {
   tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
   /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
   arrivals = $state.raw<(string | null)[]>([]);
-  /** Models on their way here, by name; null where this place downloads none. */
-  downloads = $state.raw<readonly Download[] | null>(null);
+  /** Models on their way here, by name. */
+  downloads = $state.raw<readonly Download[]>([]);
   /** A model's files that wait for the Models screen. */
   droppedModel = $state.raw<readonly File[] | null>(null);
   readonly #news = new JobNews();
@@ -207,7 +207,7 @@ export class Session {
 
   /** One that is done is a model and no download any more. */
   #downloadMoved(download: Download): void {
-    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    const others = this.downloads.filter((one) => one.name !== download.name);
     this.downloads =
       download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
     if (download.state !== 'done') return;
