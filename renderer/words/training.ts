@@ -50,6 +50,8 @@ export const trainingWords = {
       ppo: (n: number, set: number) => `All settings of PPO (${n}${changed(set)})`,
       sft: (n: number, set: number) => `All settings of fine-tuning (${n}${changed(set)})`,
     },
+    taskOf: (train: number, heldOut: number) =>
+      `${train.toLocaleString('en')} questions, ${heldOut.toLocaleString('en')} held out`,
     frozen: 'This will be frozen into the run',
     frozenRun: 'Frozen configuration',
     draft: 'With the unsaved changes made in Team.',

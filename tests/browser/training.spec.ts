@@ -146,6 +146,29 @@ test('a run is branched from a checkpoint with another cast, and both are compar
     await expectAccessible(page, 'the comparison');
   });
 
+  await test.step('at 200 % zoom and in forced colours', async () => {
+    const comparison = page.url();
+    const run = new URL(comparison);
+    run.hash = `#/training/${new URLSearchParams(run.hash.split('?')[1]).get('compare')!.split(',')[0]}`;
+    await page.setViewportSize({ width: 720, height: 450 });
+    for (const forcedColors of ['none', 'active'] as const) {
+      await page.emulateMedia({ forcedColors });
+      for (const [name, url] of [
+        ['a run', run.href],
+        ['a comparison', comparison],
+      ] as const) {
+        // prettier-ignore
+        await page.goto(url);
+        await expect(page.getByRole('figure').first()).toBeVisible();
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(wide, name).toBeLessThanOrEqual(0);
+        await expectAccessible(page, `${name} at 200 %, forced colours: ${forcedColors}`);
+      }
+    }
+    await page.emulateMedia({ forcedColors: null });
+    await page.setViewportSize({ width: 1440, height: 900 });
+  });
+
   await test.step('with the keyboard to the traces of a point', async () => {
     const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.f1) });
     await chart.focus();
