@@ -25,11 +25,12 @@ import { foremost } from './job-status.ts';
 import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
 import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
+import { chooseTheme, rememberedTheme, type ThemeChoice } from './theme.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
 export type Memory = { readonly usedBytes: number; readonly peakBytes: number };
 type StepListener = (run: string, metrics: StepMetrics) => void;
-type TextListener = (event: { record: string; text: string }) => void;
+type TextListener = ControllerEvents['onText'];
 
 const MEMORY_EVERY_MS = 3_000;
 const INFO_STAYS_MS = 6_000;
@@ -55,6 +56,7 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  theme = $state<ThemeChoice>(rememberedTheme());
   /** A person's own keys for shortcuts. */
   ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
   readonly keymap = $derived(keymap(this.ownKeys));
@@ -67,8 +69,8 @@ export class Session {
   arrivals = $state.raw<(string | null)[]>([]);
   /** Models on their way here, by name. */
   downloads = $state.raw<readonly Download[]>([]);
-  /** A model file that waits for the Models screen. */
-  droppedModel = $state.raw<File | null>(null);
+  /** A model's files that wait for the Models screen. */
+  droppedModel = $state.raw<readonly File[] | null>(null);
   readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
@@ -130,6 +132,11 @@ export class Session {
     const id = ++this.#noticeId;
     this.notices = [...this.notices.slice(-4), { id, level, text }];
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
+  }
+
+  setTheme(choice: ThemeChoice): void {
+    this.theme = choice;
+    chooseTheme(choice);
   }
 
   setOwnKeys(own: OwnKeys): void {

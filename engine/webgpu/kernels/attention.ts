@@ -54,7 +54,7 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
       numbers: { SCALE: headDim ** -0.5 },
       shared: handRound ? {} : { scores: team, weights: team },
       threads: team,
-      subgroups: handRound,
+      subgroups: handRound > 0,
       functions: STEP_FUNCTIONS + keyFunctions(format),
       main: `
   let head = group.x / ${spans}u * ${taken}u;

@@ -3,7 +3,7 @@ import '../../device/register.node.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
-import { GPU_TUNING, SOFTWARE_TUNING, VECTOR_TUNING, type Tuning } from '../kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning, type Tuning } from '../kernel.ts';
 import type { RowDraw, Truncation } from '../step.ts';
 import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
 import { formatOf } from '../weight-format.ts';
@@ -15,7 +15,7 @@ const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
 const TUNINGS: Readonly<Record<string, Tuning>> = {
   gpu: { ...GPU_TUNING, rows: [2] },
   software: { ...SOFTWARE_TUNING, outputs: 2, rows: [2] },
-  'software with vectors': { ...VECTOR_TUNING, outputs: 2, rows: [2] },
+  'software with vectors': { ...vectorTuning(8), outputs: 2, rows: [2] },
 };
 
 const whole: Truncation = { topK: 0, topP: 1, minP: 0 };

@@ -57,7 +57,7 @@ export function headTilesKernel(shape: HeadShape, tuning: Tuning, rows: number):
       },
       shared: { ...tileShared(tile, ['w']), logits: width * tile.rows },
       threads: tile.threads,
-      subgroups: tile.handRound,
+      subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + RECORD_FUNCTION,
       main: `
   let rowCount = ${kept ? `min(stepRows(), ${kept.first + kept.count}u)` : 'stepRows()'};

@@ -3,7 +3,7 @@ import '../../device/register.node.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
-import { GPU_TUNING, SOFTWARE_TUNING, VECTOR_TUNING } from '../kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning } from '../kernel.ts';
 import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
 import { attentionKernel, attentionReference, combineKernel, spanNumbers } from './attention.ts';
 import { copyKeysKernel, copyKeysReference } from './copy-keys.ts';
@@ -23,7 +23,7 @@ const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
 const TUNINGS = {
   gpu: { ...GPU_TUNING, rows: [2] },
   software: { ...SOFTWARE_TUNING, outputs: 2, rows: [2] },
-  'software with vectors': { ...VECTOR_TUNING, outputs: 2, rows: [2] },
+  'software with vectors': { ...vectorTuning(8), outputs: 2, rows: [2, 8] },
 };
 const KEYS = ['f32', 'f16'] as const;
 const CUTS = ['gpu', 'software', 'software with vectors'] as const;
