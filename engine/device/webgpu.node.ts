@@ -6,6 +6,7 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GpuHost } from './hosts.ts';
+import { waitPatiently } from './patient-waits.node.ts';
 
 let opened: Promise<GPU | string> | null = null;
 
@@ -19,6 +20,7 @@ async function openDawn(): Promise<GPU | string> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
+    waitPatiently();
     const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
     const navigator = { gpu, userAgent: 'node', hardwareConcurrency: 1 };
     Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });
