@@ -6,11 +6,10 @@ import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GpuHost } from './hosts.ts';
-import { waitPatiently } from './patient-waits.node.ts';
 
 let opened: Promise<GPU | string> | null = null;
 
-export const nodeGpuHost: GpuHost = { gpu: () => (opened ??= openDawn()) };
+export const nodeGpuHost: GpuHost = { gpu: () => (opened ??= openDawn()), restWhileWaiting };
 
 async function openDawn(): Promise<GPU | string> {
   if (process.platform === 'linux' && !process.env['XDG_RUNTIME_DIR']) {
@@ -20,7 +19,6 @@ async function openDawn(): Promise<GPU | string> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    waitPatiently();
     const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
     const navigator = { gpu, userAgent: 'node', hardwareConcurrency: 1 };
     Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });
@@ -38,4 +36,39 @@ function loads(library: string): boolean {
   } catch (error) {
     return !/cannot open shared object file|no such file/i.test(String(error)); // found, but no Node module: good
   }
+}
+
+const REST_MS = 1;
+let resting = false;
+
+/**
+ * Dawn looks after its promises in every turn of the event loop, which then turns without a rest. With one of them open, each
+ * turn sleeps a little.
+ */
+function restWhileWaiting(): void {
+  if (resting) return;
+  resting = true;
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  let waiting = 0;
+  const rest = (): void => {
+    if (waiting === 0) return;
+    Atomics.wait(never, 0, 0, REST_MS);
+    setImmediate(rest);
+  };
+  const whileOpen = async <T>(promise: Promise<T>): Promise<T> => {
+    if (waiting++ === 0) setImmediate(rest);
+    try {
+      return await promise;
+    } finally {
+      waiting--;
+    }
+  };
+  const { mapAsync } = GPUBuffer.prototype;
+  GPUBuffer.prototype.mapAsync = function (...range) {
+    return whileOpen(mapAsync.apply(this, range));
+  };
+  const { onSubmittedWorkDone } = GPUQueue.prototype;
+  GPUQueue.prototype.onSubmittedWorkDone = function () {
+    return whileOpen(onSubmittedWorkDone.call(this));
+  };
 }
