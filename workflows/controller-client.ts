@@ -25,6 +25,7 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   runs: true,
   run: true,
   removeRun: true,
+  describeRun: true,
   plan: true,
   train: true,
   branch: true,

@@ -11,7 +11,14 @@ import { createController, type Controller } from './controller.ts';
 import type { Job, TextEvent, Turn } from './protocol.ts';
 import { castSchema } from './schema/cast.ts';
 import type { ForkChange } from './schema/trace.ts';
-import { configOf, echoWorkflow, questionLines, toyEngine, twoStepWorkflow } from './train/test-support.ts';
+import {
+  configOf,
+  downloadsInto,
+  echoWorkflow,
+  questionLines,
+  toyEngine,
+  twoStepWorkflow,
+} from './train/test-support.ts';
 import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { readMetrics } from './workspace/runs.ts';
@@ -94,6 +101,7 @@ function hostOf(store: Store) {
   const host: Host = {
     startEngine,
     device: 'cpu',
+    downloads: downloadsInto(store),
     software: {},
     screens: true,
     places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },
@@ -322,7 +330,7 @@ describe('jobs', () => {
       seed: 1,
       steps: 1,
     };
-    const planned = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    const { config: planned } = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     expect(await controller.runs()).toEqual([]);
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);
@@ -330,6 +338,15 @@ describe('jobs', () => {
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
     expect({ ...planned, id: run, created: frozen.created }).toEqual(frozen);
+    await controller.describeRun(run, { title: ' The first ', note: 'a higher rate' });
+    expect((await controller.run(run)).config).toEqual({ ...frozen, title: 'The first', note: 'a higher rate' });
+    expect((await controller.runs())[0]).toMatchObject({ title: 'The first', note: 'a higher rate' });
+    await controller.describeRun(run, { title: 'The first', note: ' ' });
+    expect((await controller.run(run)).config).toEqual({ ...frozen, title: 'The first' });
+    await expect(controller.describeRun(run, { title: ' ', note: '' })).rejects.toThrow('Not a name for a run');
+    const long = { title: 'x', note: 'x'.repeat(10_001) };
+    await expect(controller.describeRun(run, long)).rejects.toThrow('too long: 10001');
+    await expect(controller.describeRun('nobody', { title: 'x', note: '' })).rejects.toThrow('nobody');
     const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
     await controller.settled(tuned.run);
     expect((await controller.run(tuned.run)).config.settings).toMatchObject({

@@ -25,6 +25,7 @@ import { foremost } from './job-status.ts';
 import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
 import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
+import { chooseTheme, rememberedTheme, type ThemeChoice } from './theme.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
 export type Memory = { readonly usedBytes: number; readonly peakBytes: number };
@@ -55,6 +56,7 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  theme = $state<ThemeChoice>(rememberedTheme());
   /** A person's own keys for shortcuts. */
   ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
   readonly keymap = $derived(keymap(this.ownKeys));
@@ -65,10 +67,10 @@ export class Session {
   tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
   /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
   arrivals = $state.raw<(string | null)[]>([]);
-  /** Models on their way here, by name; null where this place downloads none. */
-  downloads = $state.raw<readonly Download[] | null>(null);
-  /** A model file that waits for the Models screen. */
-  droppedModel = $state.raw<File | null>(null);
+  /** Models on their way here, by name. */
+  downloads = $state.raw<readonly Download[]>([]);
+  /** A model's files that wait for the Models screen. */
+  droppedModel = $state.raw<readonly File[] | null>(null);
   readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
@@ -132,6 +134,11 @@ export class Session {
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
   }
 
+  setTheme(choice: ThemeChoice): void {
+    this.theme = choice;
+    chooseTheme(choice);
+  }
+
   setOwnKeys(own: OwnKeys): void {
     this.ownKeys = own;
     remember('keys', Object.keys(own).length === 0 ? null : own);
@@ -189,7 +196,7 @@ export class Session {
 
   /** One that is done is a model and no download any more. */
   #downloadMoved(download: Download): void {
-    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    const others = this.downloads.filter((one) => one.name !== download.name);
     this.downloads =
       download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
     if (download.state !== 'done') return;

@@ -5,9 +5,9 @@ export const modelsWords = {
     local: 'On this machine',
     add: 'Add a model',
     folder: 'From a folder…',
-    gguf: 'From a GGUF file…',
+    files: 'From files…',
     addHint:
-      'A Hugging Face folder (config.json, tokenizer.json, safetensors) or one GGUF file. Llama, Qwen2 and Qwen3 are understood.',
+      'A Hugging Face folder (config.json, tokenizer.json, safetensors), those files chosen together, or one GGUF file; all can be dropped here too. Llama, Qwen2 and Qwen3 are understood.',
     hub: 'From Hugging Face…',
     download: {
       title: 'Download a model',
@@ -31,7 +31,6 @@ export const modelsWords = {
       stalled: (time: string) => `nothing came for ${time}`,
       progress: (name: string) => `Download of ${name}`,
       done: (name: string) => `${name} is here.`,
-      page: 'A page downloads no models: use the desktop window, or the terminal with “npm run troupe -- models download owner/name”. Add them here from a folder or a GGUF file.',
       states: {
         listing: 'asking for the list of files',
         running: 'downloading',
@@ -45,7 +44,8 @@ export const modelsWords = {
     adding: (name: string) => `Adding ${name}…`,
     added: (name: string) => `Added ${name}.`,
     removed: (name: string) => `Removed ${name}.`,
-    emptyFolder: 'The folder holds no config.json and safetensors; choose the folder of one model.',
+    emptyFolder:
+      'That is no whole model: choose one GGUF file, or config.json, tokenizer.json and the safetensors files together.',
     badName: 'Give the model a name of letters, digits, dots, - or _.',
     name: 'Name',
     parameters: 'Parameters',
@@ -71,7 +71,12 @@ export const modelsWords = {
     stop: 'Stop',
     thinking: 'Writing…',
     clear: 'Clear',
+    quiet: 'Ask it something. What is said here stays on this machine and is not kept.',
     you: 'You',
+    settings: 'How it answers',
+    system: 'What it is told first',
+    temperature: 'Temperature',
+    maxTokens: 'Most tokens',
     rate: (tokens: number, rate: string) => `${tokens} tokens, ${rate} tokens/s`,
     close: 'Close',
     none: 'No models were found.',

@@ -20,11 +20,11 @@ async function openSetup(page: Page, address: string): Promise<void> {
 /** Sets up a short run of the two-role team with nano and waits until it is done. */
 async function trainShortly(page: Page): Promise<void> {
   const fields: [string, string][] = [
-    [text.fields.steps, '4'],
-    [text.fields.queries, '8'],
-    [text.fields.evalEvery, '2'],
-    [text.fields.evalLimit, '10'],
-    [text.fields.checkpointEvery, '2'],
+    [words.settings.steps.label, '4'],
+    [words.settings.queries.label, '8'],
+    [words.settings.evalEvery.label, '2'],
+    [words.settings.evalLimit.label, '10'],
+    [words.settings.checkpointEvery.label, '2'],
   ];
   for (const [label, value] of fields) await page.getByLabel(label, { exact: true }).fill(value);
   await expect(page.getByText(/of memory by formula/)).toBeVisible();
@@ -45,7 +45,7 @@ async function branch(page: Page, step: number | null, { cast, name, steps }: Ch
   const shown = page.getByRole('dialog', { name: dialog.title });
   if (cast !== undefined) await shown.getByLabel(text.fields.cast).selectOption(cast);
   await shown.getByLabel(dialog.name).fill(name);
-  await shown.getByLabel(dialog.steps).fill(steps);
+  await shown.getByLabel(words.settings.steps.label, { exact: true }).fill(steps);
   if (cast !== undefined) {
     await expect(shown.getByRole('group', { name: dialog.weights })).toContainText('answerer');
     await expectAccessible(page, 'the branch dialog');
