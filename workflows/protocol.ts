@@ -275,6 +275,8 @@ export type ControllerApi = DownloadApi & {
   workflows(): Promise<WorkflowSummary[]>;
   workflow(name: string): Promise<Workflow>;
   saveWorkflow(workflow: Workflow): Promise<void>;
+  /** Takes a saved team's file away; runs keep the team as they trained it. A template cannot be removed. */
+  removeWorkflow(name: string): Promise<void>;
   tasks(): Promise<TaskSummary[]>;
 
   models(): Promise<ModelEntry[]>;

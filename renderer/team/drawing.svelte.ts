@@ -242,7 +242,7 @@ export class Drawing {
     const end = over && !('port' in over) ? landing(rest, pull.from, over.node) : (over as PortRef | null);
     const found = end && pull.verdicts.get(keyOf(end));
     const why =
-      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? words.team.wire.noPort : null;
+      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? refusal(pull, over.node) : null;
     this.pull = { ...pull, at, over: end && found?.ok ? end : null, why };
   }
 
@@ -389,6 +389,13 @@ export class Drawing {
       node.kind === 'input' && usual.name === 'paragraphs' ? { ...usual, type: 'passages' as const } : usual;
     this.apply(addPort(this.workflow, id, wanted)?.workflow ?? null);
   }
+}
+
+/** Why no port of a node takes the wire: the reason of its first, where that is about more than one port. */
+function refusal({ verdicts: judged }: Pull, node: string): string {
+  const found = [...judged].filter(([key]) => key.startsWith(`${node}|`)).map(([, verdict]) => verdict);
+  const why = found.flatMap((verdict) => (verdict.ok ? [] : [verdict.why]));
+  return new Set(why).size === 1 ? why[0] : words.team.wire.noPort;
 }
 
 function wiresInto({ edges }: Workflow, { node, port }: PortRef): Edge[] {

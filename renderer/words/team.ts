@@ -221,6 +221,11 @@ export const teamWords = {
     untitled: 'New team',
     unsavedTeam: (title: string) => `${title} (not saved)`,
     copyTitle: (title: string) => `${title} (copy)`,
+    duplicateTeam: 'Copy this team',
+    removeTeam: 'Delete this team',
+    removeAsk: (title: string) =>
+      `“${title}” and what was drawn of it are deleted for good. Runs that trained it keep it as it was then.`,
+    removed: (title: string) => `“${title}” was deleted.`,
     import: 'Open a workflow file',
     export: 'Save as a workflow file',
     notJson: 'This file is no workflow: it does not hold JSON. Choose a .troupe.json file.',
@@ -370,6 +375,7 @@ export const teamWords = {
       model: 'Its name of the model',
       key: 'Name of its key',
       noKey: 'no key',
+      limits: { retries: 'Asks again', parallel: 'Calls at once', timeoutMs: 'Seconds a call' },
       places: {
         environment: 'The key is in the environment.',
         kept: 'The key is in the system’s key store.',
@@ -381,6 +387,9 @@ export const teamWords = {
       problems: {
         url: 'Give an address that begins with http, such as https://api.example.com/v1.',
         model: 'Give the name the service has for its model.',
+        retries: 'A busy service is asked again up to 10 times.',
+        parallel: 'From 1 to 64 calls at once.',
+        timeoutMs: 'A call takes from 0.1 to 600 seconds.',
         keyFrom: 'Name the key as an environment variable, such as OPENAI_API_KEY; the key itself stays out.',
       },
     },

@@ -2,6 +2,7 @@
 import type { Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
 import {
+  copyAndDelete,
   drawWithTheKeyboard,
   drawWithTheMouse,
   exportedByPage,
@@ -60,6 +61,8 @@ test('wires take nodes and go elsewhere, problems lead to their place, and a cas
 }) => {
   const problems = await open(page, address);
   await rewire(page, exportedByPage);
+  await page.getByRole('button', { name: text.discard }).click();
+  await copyAndDelete(page);
   expect(problems).toEqual([]);
 });
 
