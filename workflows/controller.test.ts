@@ -11,7 +11,14 @@ import { createController, type Controller } from './controller.ts';
 import type { Job, Turn } from './protocol.ts';
 import { castSchema } from './schema/cast.ts';
 import type { ForkChange } from './schema/trace.ts';
-import { configOf, echoWorkflow, questionLines, toyEngine, twoStepWorkflow } from './train/test-support.ts';
+import {
+  configOf,
+  downloadsInto,
+  echoWorkflow,
+  questionLines,
+  toyEngine,
+  twoStepWorkflow,
+} from './train/test-support.ts';
 import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { readMetrics } from './workspace/runs.ts';
@@ -94,6 +101,7 @@ function hostOf(store: Store) {
   const host: Host = {
     startEngine,
     device: 'cpu',
+    downloads: downloadsInto(store),
     software: {},
     screens: true,
     places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },

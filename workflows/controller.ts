@@ -11,7 +11,6 @@ import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
 import { forkTrace, originOf } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
-import { openDownloadApi } from './controller/downloads.ts';
 import { openJobs } from './controller/jobs.ts';
 import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
@@ -164,7 +163,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     saveWorkflow: (workflow) => saveWorkflow(store, workflow),
     tasks: async () => taskSummaries(),
     models: () => listModels(host, room),
-    ...openDownloadApi(host, events.onDownload),
+    ...host.downloads(events.onDownload),
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
     chat: (model, messages, record) => chat(model, messages, record),

@@ -2,7 +2,15 @@
  * What a screen may ask of the controller and what the controller tells it: types only. A screen never waits for a number;
  * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
  */
-import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo, WeightPrecision } from '../engine/protocol.ts';
+import type {
+  ChatMessage,
+  DeviceInfo,
+  DeviceReport,
+  FileSet,
+  ModelInfo,
+  KeyPrecision,
+  WeightPrecision,
+} from '../engine/protocol.ts';
 import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
@@ -42,6 +50,8 @@ export type TrainRequest = {
   cast: string | Cast;
   /** How exact the weights are that every policy samples with, in place of the cast's own. */
   weights?: WeightPrecision;
+  /** Likewise the keys and values. */
+  keys?: KeyPrecision;
   /** What it may take of the device's memory; without, whatever there is. */
   memoryGiB?: number;
   seed: number;
@@ -236,8 +246,8 @@ export type DownloadRequest = { repo: string; endpoint?: string; name?: string }
 
 /** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
 export type DownloadApi = {
-  /** Those under way and those left unfinished; null where this place cannot download. */
-  downloads(): Promise<Download[] | null>;
+  /** Those under way and those left unfinished. */
+  downloads(): Promise<Download[]>;
   download(request: DownloadRequest): Promise<Download>;
   /** Keeps what has come. */
   pauseDownload(name: string): Promise<void>;

@@ -5,6 +5,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import type { MemoryLoad, MemoryPlan } from '../protocol.ts';
+import { preferredKeys } from '../webgpu/fast-cache.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { planMemory } from '../webgpu/memory-plan.ts';
@@ -31,7 +32,7 @@ export function makeTrunk(config: ModelConfig): Trunk {
 export function planFor(config: ModelConfig, load: MemoryLoad): MemoryPlan | null {
   const gpu = handWrittenGpu();
   if (!gpu || !fastTrunkFits(gpu, config)) return null;
-  return planMemory(config, load, gpu.device.limits.maxStorageBufferBindingSize);
+  return planMemory(config, { ...load, keys: preferredKeys(gpu, load) }, gpu.device.limits.maxStorageBufferBindingSize);
 }
 
 /** The device for hand-written kernels, or null where there is none or plain operations are wanted. */

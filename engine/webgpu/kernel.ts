@@ -34,6 +34,8 @@ export type Tuning = {
   readonly handRound: number;
   /** Whether products of prompts stage tiles in workgroup memory. */
   readonly stages: boolean;
+  /** How many keys of a long sequence a workgroup walks before others take over; null where one walks them all. */
+  readonly span: number | null;
 };
 
 /** Rows of a step: so many, one for each sequence, or those of prompts. A row's bits follow from which of the two it is. */
@@ -60,13 +62,16 @@ export function vectorOf({ features, adapterInfo }: Pick<GPUDevice, 'features' |
   return known && subgroupMinSize >= VECTOR_LEAST ? subgroupMinSize : 0;
 }
 
+/** Long enough to be worth a second dispatch, short enough that one sequence of some thousand keys keeps a GPU busy. */
+export const KEY_SPAN = 256;
+
 export const GPU_TUNING: Tuning = {
   ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: 0 },
-  stages: true,
+  ...{ stages: true, span: KEY_SPAN },
 };
 export const SOFTWARE_TUNING: Tuning = {
   ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: 0 },
-  stages: false,
+  ...{ stages: false, span: null },
 };
 /** Thirty-two rows by four outputs are as many sums as a processor's instruction cache has room for with their loads. */
 export const vectorTuning = (vector: number): Tuning => ({

@@ -53,9 +53,9 @@ function trainedBy(method: TrainMethod | null, config: ModelConfig): number {
 }
 
 /** The largest cache that a stage of these sequences may open. */
-function rolloutCache(config: ModelConfig, { sequences, positions }: MemoryLoad): ReturnType<typeof cacheMemory> {
+function rolloutCache(config: ModelConfig, { sequences, positions, keys }: MemoryLoad): ReturnType<typeof cacheMemory> {
   const capacity = roundUp(Math.min(positions, config.contextLength), LENGTH_STEP);
   const one = cacheMemory(config, 1, capacity).keysAndValues;
-  const room = Math.max(1, Math.floor(DEFAULT_BUDGET.cacheBytes / one));
-  return cacheMemory(config, Math.min(sequences, room, DEFAULT_BUDGET.slots), capacity);
+  const room = Math.max(1, Math.floor(DEFAULT_BUDGET.cacheBytes / one)) * (keys === 'f16' ? 2 : 1);
+  return cacheMemory(config, Math.min(sequences, room, DEFAULT_BUDGET.slots), capacity, keys);
 }

@@ -65,8 +65,8 @@ export class Session {
   tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
   /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
   arrivals = $state.raw<(string | null)[]>([]);
-  /** Models on their way here, by name; null where this place downloads none. */
-  downloads = $state.raw<readonly Download[] | null>(null);
+  /** Models on their way here, by name. */
+  downloads = $state.raw<readonly Download[]>([]);
   /** A model file that waits for the Models screen. */
   droppedModel = $state.raw<File | null>(null);
   readonly #news = new JobNews();
@@ -189,7 +189,7 @@ export class Session {
 
   /** One that is done is a model and no download any more. */
   #downloadMoved(download: Download): void {
-    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    const others = this.downloads.filter((one) => one.name !== download.name);
     this.downloads =
       download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
     if (download.state !== 'done') return;

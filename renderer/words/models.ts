@@ -31,7 +31,6 @@ export const modelsWords = {
       stalled: (time: string) => `nothing came for ${time}`,
       progress: (name: string) => `Download of ${name}`,
       done: (name: string) => `${name} is here.`,
-      page: 'A page downloads no models: use the desktop window, or the terminal with “npm run troupe -- models download owner/name”. Add them here from a folder or a GGUF file.',
       states: {
         listing: 'asking for the list of files',
         running: 'downloading',
