@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { isSoftware } from '../device/adapter.ts';
+import type { Autotuner } from './autotune.ts';
 import type { Kernel } from './kernel.ts';
 
 /** What we use of tfjs's backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
@@ -37,6 +38,8 @@ export class Gpu {
   readonly software: boolean;
   readonly #backend: GuestBackend;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
+  /** Measures products and remembers; null where nothing is to be measured. */
+  autotuner: Autotuner | null = null;
   /** Dispatches and submissions so far. */
   dispatches = 0;
   submits = 0;

@@ -3,7 +3,7 @@ import '../../device/register.node.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
-import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning(8), type Tuning } from '../kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning, type Tuning } from '../kernel.ts';
 import type { RowDraw, Truncation } from '../step.ts';
 import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
 import { formatOf } from '../weight-format.ts';
