@@ -10,6 +10,7 @@ import { Autotuner } from '../webgpu/autotune.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { planMemory } from '../webgpu/memory-plan.ts';
+import { cutFor } from '../webgpu/sized-kernel.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
 import type { Trunk } from './trunk.ts';
 
@@ -42,7 +43,8 @@ export function tuneModels(
 export function planFor(config: ModelConfig, load: MemoryLoad): MemoryPlan | null {
   const gpu = handWrittenGpu();
   if (!gpu || !fastTrunkFits(gpu, config)) return null;
-  return planMemory(config, { ...load, keys: preferredKeys(gpu, load) }, gpu.device.limits.maxStorageBufferBindingSize);
+  const most = gpu.device.limits.maxStorageBufferBindingSize;
+  return planMemory(config, { ...load, keys: preferredKeys(gpu, load) }, most, cutFor(gpu).handRound > 0);
 }
 
 /** The device for hand-written kernels, or null where there is none or plain operations are wanted. */

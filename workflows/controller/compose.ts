@@ -82,7 +82,7 @@ export function composeRun({
     version: 1,
     id,
     created: new Date().toISOString(),
-    title: `${workflow.title} on ${task.title}, ${cast.name}`,
+    title: request.title ?? `${workflow.title} on ${task.title}, ${cast.name}`,
     workflow,
     cast,
     task: {
