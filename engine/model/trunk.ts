@@ -84,6 +84,8 @@ export interface Trunk {
   forward(batch: TokenBatch, using: ForwardWeights): tf.Tensor3D;
   /** The same for some rows of [batch * length], each at most once: what only other rows need is not computed. // [rows, hidden] */
   forwardAt(batch: TokenBatch, rows: Int32Array, using: ForwardWeights): tf.Tensor2D;
+  /** Measures how steps of so many slots run fastest with this, where the device is to be tuned; what was measured once is not again. */
+  tune?(using: ForwardWeights, slots: number): Promise<void>;
   dispose(): void;
 }
 

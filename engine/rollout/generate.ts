@@ -121,6 +121,7 @@ export class Rollout {
     const budget = forKeys(this.#hooks.budget ?? DEFAULT_BUDGET, this.#trunk.keyBytes(first.asker.using));
     const cache = this.#openCache(guests, budget);
     try {
+      await this.#trunk.tune?.(first.asker.using, cache.slots);
       const seats = new Seats(this.#trunk, cache, this.#waiting, admits, budget);
       const decoding = { seats, weights: first.asker.using.weights, ends: this.#ends, ...this.#hooks };
       await (onDevice ? decodeAhead(decoding) : decodeInStep(decoding));

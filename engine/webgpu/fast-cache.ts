@@ -14,7 +14,6 @@ import type { KeyPrecision } from '../protocol.ts';
 import type { Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
-import { tileFor } from './kernels/product-loop.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
 import type { PrefixStore, SlotPlace } from './prefix-store.ts';
 import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
@@ -31,12 +30,15 @@ export type Ground = {
   readonly prefixes: PrefixStore;
 };
 
+/** What products are cut for: the number of rows, doubled up to. */
+export const planRows = (rows: number): number => 2 ** Math.ceil(Math.log2(rows));
+
 /** What stands on one set of weights and adapters. */
 type Compiled = {
   readonly adapters: PackedAdapters;
   readonly workspace: Workspace;
-  /** By how many rows a product takes at once. */
-  readonly plans: Map<number, Plans>;
+  /** By how many rows products are cut for. */
+  readonly plans: Map<Rows, Plans>;
 };
 
 /** Dispatches from token ids to hidden states, from there to drawn tokens, and of keys from slot to slot. */
@@ -145,14 +147,14 @@ export class FastCache implements Cache {
 
   #plansFor(workspace: Workspace, rows: Rows): Plans {
     const { adapters, plans } = this.#compiled!;
-    const { staged, rows: tile } = tileFor(this.#tuning, rows);
-    const known = plans.get(tile);
+    const most = rows === 'prompts' ? rows : planRows(rows);
+    const known = plans.get(most);
     if (known) return known;
     const gpu = this.#gpu;
     const { own: weights, packed } = this.#weights!;
     const inputs: PlanInputs = {
       ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace },
-      rows: staged ? 'prompts' : tile,
+      rows: most,
       capacity: this.capacity,
       keys: this.keys,
       layers: this.#layers.map(({ k, v }) => ({ k: gpu.bufferOf(k), v: gpu.bufferOf(v) })),
@@ -165,7 +167,7 @@ export class FastCache implements Cache {
       drawTruncated: () => truncatedDrawPlan(inputs),
       copy: () => copyPlan(inputs),
     });
-    plans.set(tile, made);
+    plans.set(most, made);
     return made;
   }
 

@@ -2,6 +2,7 @@
  * A kernel: one WGSL program for fixed widths and any number of rows. Rows are tokens; their number, and what else changes
  * from step to step, stands in the step buffer, so that neither pipelines nor bind groups ever depend on it.
  */
+import type { WeightFormat } from './weight-format.ts';
 import { writeShader, type Binding, type Shader } from './wgsl.ts';
 
 export type Grid = readonly [x: number, y: number];
@@ -36,7 +37,23 @@ export type Tuning = {
   readonly stages: boolean;
   /** How many keys of a long sequence a workgroup walks before others take over; null where one walks them all. */
   readonly span: number | null;
+  /** How a product of so many rows was measured to run fastest here, where it was. */
+  readonly measured?: (product: ProductShape, rows: number) => ProductCut | null;
 };
+
+/** How fast a product is depends on this much of it. */
+export type ProductShape = {
+  readonly format: WeightFormat;
+  readonly columns: number;
+  readonly outputs: number;
+  /** Matrices of that shape that are multiplied at once. */
+  readonly matrices: number;
+  /** Whether a workgroup's outputs may be cut otherwise than usual. */
+  readonly divisible: boolean;
+};
+
+/** Rows and outputs of a product that a thread takes at once. A row's bits do not depend on it. */
+export type ProductCut = { readonly rows: number; readonly outputs: number };
 
 /** Rows of a step: so many, one for each sequence, or those of prompts. A row's bits follow from which of the two it is. */
 export type Rows = number | 'prompts';

@@ -21,8 +21,7 @@ export type GatedShape = {
 /** Bindings: step, x [rows, columns], gate and up [outputs, columns] in `format`, u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
 export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const { columns, outputs, rank, adapters } = shape;
-  // Two sums an output: half the outputs keep as many numbers in registers as other products do.
-  const tile = tileFor({ ...tuning, outputs: Math.max(1, tuning.outputs / 2) }, rows);
+  const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 2, divisible: true });
   const tiles = Math.ceil(outputs / tileWidth(tile));
   return kernel(
     `gated ${columns} to ${outputs}`,

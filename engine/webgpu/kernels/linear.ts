@@ -24,9 +24,9 @@ export type LinearShape = {
 
 /** Bindings: step, x [rows, columns], w [outputs, columns] in `format`, bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
 export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
-  const tile = tileFor(tuning, rows);
   const { columns, parts, bias, rank, adapters } = shape;
   const outputs = sum(parts);
+  const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 1, divisible: true });
   return kernel(
     `linear ${columns} to ${parts.join(' + ')}`,
     {

@@ -3,7 +3,7 @@
  * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order. With
  * one lane the order is the same whatever the tile, and so is every bit. What becomes of a sum is its kernel's own affair.
  */
-import type { Rows, Tuning } from '../kernel.ts';
+import type { ProductCut, ProductShape, Rows, Tuning } from '../kernel.ts';
 import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
 import { each } from '../wgsl.ts';
 import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
@@ -18,12 +18,21 @@ export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> &
 export const tileWidth = ({ threads, lanes, outputs, staged }: Tile): number =>
   staged ? STAGED : (threads / lanes) * outputs;
 
-/** The tile for so many rows: all of them at once, up to what the adapter likes. */
-export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: Rows): Tile {
+/** The cut for so many rows where none was measured: all of them at once, up to what the adapter likes. */
+export function usualCut({ outputs, rows }: Tuning, count: number, matrices: number): ProductCut {
+  // Several sums an output: fewer outputs keep as many numbers in registers.
+  return {
+    rows: rows.find((own) => own >= count) ?? rows[rows.length - 1],
+    outputs: Math.max(1, outputs / matrices),
+  };
+}
+
+export function tileFor(tuning: Tuning, count: Rows, product: ProductShape): Tile {
+  const { lanes, outputs, threads, handRound, measured } = tuning;
   if (count === 'prompts')
     return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: 0, rows: STAGED, staged: true };
-  const most = rows.find((own) => own >= count) ?? rows[rows.length - 1];
-  return { lanes, outputs, threads, handRound, rows: most, staged: false };
+  const cut = measured?.(product, count) ?? usualCut(tuning, count, product.matrices);
+  return { lanes, threads, handRound, ...cut, staged: false };
 }
 
 /** Constants of the loop. Columns are read four at a time. */
