@@ -4,7 +4,7 @@
  * (`thread`), and one bind group whose entries stand in the order given.
  */
 
-export type Element = 'f32' | 'vec2f' | 'vec4f' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
+export type Element = 'f32' | 'vec2f' | 'vec4f' | 'f16' | 'vec2h' | 'vec4h' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
 
 export type Binding = { readonly name: string; readonly element: Element; readonly access: 'read' | 'read_write' };
 
@@ -31,6 +31,7 @@ export function writeShader(shader: Shader): string {
   const entries = (record: Readonly<Record<string, number>> = {}): [string, number][] => Object.entries(record);
   const lanes = ', @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32';
   return [
+    ...(shader.bindings.some(({ element }) => /^f16$|h$/.test(element)) ? ['enable f16;'] : []),
     ...(shader.subgroups ? ['enable subgroups;'] : []),
     ...shader.bindings.map(
       ({ name, element, access }, i) => `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${element}>;`,
