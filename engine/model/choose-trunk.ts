@@ -1,13 +1,15 @@
 /**
- * Which trunk a model gets: hand-written kernels on WebGPU where they fit, else the plain one. The plain one can be asked
+ * Which trunk a model gets: hand-written kernels where they fit, on WebGPU or in WebAssembly, else the plain one. The plain one can be asked
  * for everywhere, since it is what the fast one is measured and checked against.
  */
 import * as tf from '@tensorflow/tfjs';
+import { activeWasm } from '../device/wasm-machine.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import type { MemoryLoad, MemoryPlan } from '../protocol.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { planMemory } from '../webgpu/memory-plan.ts';
+import { makeWasmTrunk, wasmTrunkFits } from '../wasm/wasm-trunk.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
 import type { Trunk } from './trunk.ts';
 
@@ -24,7 +26,9 @@ export function useTrunk(kind: TrunkKind): TrunkKind {
 
 export function makeTrunk(config: ModelConfig): Trunk {
   const gpu = handWrittenGpu();
-  return gpu && fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+  if (gpu) return fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+  const machine = wanted === 'tfjs' || tf.getBackend() !== 'wasm' ? null : activeWasm();
+  return machine && wasmTrunkFits(config) ? makeWasmTrunk(machine, config) : makeTfjsTrunk(config);
 }
 
 /** What a run on this model will take of the open device, or null where it would not run on hand-written kernels. */

@@ -27,7 +27,8 @@ export function drawnOnDevice({ order: { sampling } }: Sequence): boolean {
 }
 
 function logitsOf({ seats, weights }: Decoding, hidden: tf.Tensor2D): tf.Tensor2D {
-  return tf.matMul(hidden, headWeight(seats.trunk.config, weights), false, true);
+  const { trunk, cache } = seats;
+  return trunk.logits?.(cache, hidden) ?? tf.matMul(hidden, headWeight(trunk.config, weights), false, true);
 }
 
 /** After every step: messages run, cancelling takes hold. */
