@@ -61,8 +61,9 @@ function readCall(): Call {
   const weights = WEIGHTS.find((kind) => kind === values.weights);
   if (weights === undefined)
     throw new UserError(`There are no ${values.weights} weights; choose one of ${WEIGHTS.join(', ')}`);
-  if (weights !== 'f32' && (device !== 'webgpu' || trunk !== 'fast'))
-    throw new UserError(`Only hand-written kernels take ${weights} weights; add --device webgpu`);
+  const takers = weights === 'f32' ? KINDS : weights === 'f16' ? ['webgpu'] : ['webgpu', 'wasm'];
+  if (weights !== 'f32' && (device === undefined || !takers.includes(device) || trunk !== 'fast'))
+    throw new UserError(`Only hand-written kernels take ${weights} weights; add --device ${takers.join(' or ')}`);
   return {
     fixtures,
     models: resolve(values.models ?? `${fixtures}/../data/models`),
