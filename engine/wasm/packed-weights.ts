@@ -67,6 +67,11 @@ export class Packs {
     return made.packed;
   }
 
+  /** Float32, in panels only where decoding has need of them too: many rows are multiplied as fast without. */
+  exactOf({ weights, rollout = 'f32' }: ForwardWeights): PackedWeights {
+    return rollout === 'f32' ? this.of({ weights, adapter: null }) : this.#asTheyLie(weights).packed;
+  }
+
   clear(): void {
     for (const made of this.#made.splice(0)) dispose(made);
   }

@@ -67,6 +67,8 @@ function prefill(
   using: ForwardWeights,
   given?: Int32Array,
 ): tf.Tensor2D {
+  // Prompts are read by the exact weights, whatever their answers are: what they leave is the same.
+  const exact = { weights: using.weights, adapter: using.adapter };
   const slots = given ?? Int32Array.from({ length: cache.slots }, (_, slot) => slot);
   if (batch.batch !== slots.length) throw new Error(`${batch.batch} prompts for ${slots.length} cache slots`);
   const prompts = [...slots].map((_, i) => promptOf(batch, i));
@@ -75,18 +77,18 @@ function prefill(
   cache.runWith(using);
   const hidden = machine.allocate<tf.Tensor2D>([slots.length, config.hidden]);
   const placeOf = (index: number): SlotPlace => ({ cache, slot: slots[index] });
-  const known = prompts.map((prompt) => prefixes.known(prompt, using));
+  const known = prompts.map((prompt) => prefixes.known(prompt, exact));
   for (const wave of promptWaves(prompts, known)) {
     for (const { index, from, shared } of wave)
       if (from !== null) copyPositions(machine, config, placeOf(from), placeOf(index), shared);
-      else if (shared > 0) prefixes.take(prompts[index], using, placeOf(index));
+      else if (shared > 0) prefixes.take(prompts[index], exact, placeOf(index));
     const rows = wave.flatMap((node) => restOf(node, prompts[node.index], slots[node.index]));
     for (let first = 0; first < rows.length; first += PASS_ROWS)
-      stepper.states(cache, rows.slice(first, first + PASS_ROWS), hidden);
+      stepper.states(cache, rows.slice(first, first + PASS_ROWS), hidden, 'prompts');
   }
   prompts.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
   try {
-    prompts.forEach((prompt, i) => prefixes.keep(prompt, using, placeOf(i)));
+    prompts.forEach((prompt, i) => prefixes.keep(prompt, exact, placeOf(i)));
   } catch (error) {
     // Memory is short: nothing more is kept.
     if (!isOutOfMemory(error)) throw error;
@@ -113,7 +115,7 @@ function decode(stepper: Stepper, cache: KeyValueCache, ids: tf.Tensor1D): tf.Te
     out: slot,
   }));
   const hidden = stepper.allocate(cache.slots);
-  stepper.states(cache, rows, hidden);
+  stepper.states(cache, rows, hidden, 'answers');
   for (let slot = 0; slot < cache.slots; slot++) cache.lengths[slot]++;
   return hidden;
 }
