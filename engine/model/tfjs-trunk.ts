@@ -34,6 +34,7 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
     mixes: false,
     packs: [],
     logits: null,
+    keyBytes: () => 4,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using, slots) => prefill(config, rope, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(config, rope, asOurs(cache), ids),
