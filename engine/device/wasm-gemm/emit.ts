@@ -107,6 +107,7 @@ export const f32 = {
   of: (value: number): Code => [0x43, f32Bytes(value)],
   abs: unary(0x8b),
   neg: unary(0x8c),
+  eq: binary(0x5b),
   gt: binary(0x5e),
   sqrt: unary(0x91),
   add: binary(0x92),
