@@ -5,6 +5,7 @@ export default {
     'renderer/{main,host}.ts',
     'engine/{worker,start.web,start.node}*.ts',
     'workflows/controller.worker.ts',
+    'workflows/download/downloads.web.ts',
     'workflows/tools/sandbox/{javascript,python}.node.ts',
     'workflows/templates/*.ts',
     'scripts/*.{mjs,ts}',

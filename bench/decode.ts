@@ -11,8 +11,9 @@ import { makeTrunk, useTrunk, type TrunkKind } from '../engine/model/choose-trun
 import type { ForwardWeights, TokenBatch, Trunk } from '../engine/model/trunk.ts';
 import type { WeightPrecision } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
-import { cacheMemory } from '../engine/webgpu/fast-cache.ts';
+import { cacheMemory, preferredKeys } from '../engine/webgpu/fast-cache.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
+import { keyFormatOf } from '../engine/webgpu/key-format.ts';
 import { packedBytes } from '../engine/webgpu/packed-weights.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
 import { profiled, sayProfile } from './profile.ts';
@@ -183,7 +184,8 @@ function boundOf(config: ModelConfig, precision: WeightPrecision, { batch, conte
   const maxBinding = activeGpu().device.limits.maxStorageBufferBindingSize;
   const multiplied = parametersOf(config) - (tied ? 0 : vocab * hidden);
   const weights = precision === 'f32' ? 4 * multiplied : packedBytes(config, precision, maxBinding);
-  const keys = 2 * 4 * layers * kvHeads * headDim * context;
+  const { bytes } = keyFormatOf(preferredKeys(activeGpu(), { rollout: precision }));
+  const keys = 2 * bytes * layers * kvHeads * headDim * context;
   const flops = 2 * multiplied + 4 * layers * heads * headDim * context;
   // Copying counts a byte twice, reading once.
   const seconds = Math.max((weights + batch * keys) / roof.copyGBs / 1e9, (batch * flops) / roof.fmaGflops / 1e9);

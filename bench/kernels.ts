@@ -180,7 +180,7 @@ function linears({ hidden, intermediate: wide }: ModelConfig, rows: number, tuni
 }
 
 function rowwise({ hidden, heads, kvHeads, headDim, rmsEps }: ModelConfig, rows: number, tuning: Tuning): Stepwise[] {
-  const shape = { heads, kvHeads, headDim, capacity: CAPACITY };
+  const shape = { heads, kvHeads, headDim, capacity: CAPACITY, keys: 'f32' as const };
   const mask = cacheMask(new Int32Array(rows).fill(POSITION), CAPACITY);
   const keys = [rows * kvHeads, CAPACITY, headDim];
   return [

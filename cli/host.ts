@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { filesAt } from '../engine/formats/folder.node.ts';
 import type { DeviceChoice, FileSet } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
-import { openDownloads } from '../workflows/download/downloads.node.ts';
+import { openNodeDownloads } from '../workflows/download/downloads.node.ts';
 import type { Host } from '../workflows/controller/host.ts';
 import { rememberedDevice } from '../workflows/workspace/remembered.ts';
 import '../workflows/tools/sandbox/register.node.ts';
@@ -29,7 +29,7 @@ export async function terminalHost(workspace: string, device: DeviceChoice): Pro
     remembered: rememberedDevice(store),
     readFile: readUserFile,
     downloads: (onDownload) =>
-      openDownloads({
+      openNodeDownloads({
         store,
         folder: workspace,
         onDownload,

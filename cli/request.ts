@@ -3,7 +3,7 @@ import path from 'node:path';
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { UserError } from '../engine/errors.ts';
-import type { WeightPrecision } from '../engine/protocol.ts';
+import type { KeyPrecision, WeightPrecision } from '../engine/protocol.ts';
 import type { Controller } from '../workflows/controller.ts';
 import type { BranchRequest, TrainRequest } from '../workflows/protocol.ts';
 import type { Cast, Method } from '../workflows/schema/cast.ts';
@@ -19,6 +19,7 @@ export type TrainOptions = Common & {
   alpha?: number;
   cast: string;
   weights?: string;
+  keys?: string;
   memory?: number;
   steps?: number;
   queries?: number;
@@ -80,6 +81,7 @@ export async function begin(controller: Controller, workflow: string, options: T
     ...(options.corpus === undefined ? {} : { corpus: located(options.corpus) }),
     ...(method === undefined ? {} : { method }),
     ...(options.weights === undefined ? {} : { weights: options.weights as WeightPrecision }),
+    ...(options.keys === undefined ? {} : { keys: options.keys as KeyPrecision }),
     ...(options.memory === undefined ? {} : { memoryGiB: options.memory }),
     ...searchOf(options),
     ...(options.allowWeb === true ? { web: true } : {}),
@@ -93,7 +95,7 @@ export async function begin(controller: Controller, workflow: string, options: T
 export type Chosen = (option: string) => boolean;
 
 /** What a branch takes over as it is, since its score would otherwise mean something else. */
-const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
+const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'keys', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
 
 export async function branch(
   controller: Controller,

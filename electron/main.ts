@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { app, crashReporter, dialog, safeStorage, session, shell, type BrowserWindow } from 'electron';
 import type { News } from '../renderer/app/news.ts';
 import { words } from '../renderer/words.ts';
-import { openDownloads } from '../workflows/download/downloads.node.ts';
+import { openNodeDownloads } from '../workflows/download/downloads.node.ts';
 import type { ControllerEvents } from '../workflows/protocol.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 import { keepReport, watchSession, type Watch } from './crash-report.ts';
@@ -182,7 +182,7 @@ async function start(): Promise<void> {
     store,
     services: openServices(keys, permissions),
     openDownloads: (onDownload: ControllerEvents['onDownload']) =>
-      openDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
+      openNodeDownloads({ store, folder: workspace, onDownload, ...(token ? { token } : {}) }),
   };
   host = await openHostWindow(join(__dirname, 'host-preload.cjs'), places, fail);
   void host.controller.jobs().then(() => (answered = true));

@@ -89,6 +89,9 @@ export type TrainMethod =
 /** How exact the copy of the weights is that tokens are sampled with; training always takes the float32 ones. */
 export type WeightPrecision = 'f32' | 'f16' | 'q8' | 'q4';
 
+/** How exact the keys and values are that sampling keeps. */
+export type KeyPrecision = 'f32' | 'f16';
+
 export type PolicySpec = {
   readonly policy: string;
   readonly model: string;
@@ -98,6 +101,8 @@ export type PolicySpec = {
   readonly seed: number;
   /** 'f32' when absent. Others need a device with hand-written kernels. */
   readonly rollout?: WeightPrecision;
+  /** What the device prefers for such weights when absent. 'f16' needs a device with hand-written kernels. */
+  readonly keys?: KeyPrecision;
 };
 
 export type PolicyInfo = {
@@ -269,6 +274,7 @@ export type MemoryLoad = {
   /** Every policy's method; null for a frozen one. */
   readonly policies: readonly (TrainMethod | null)[];
   readonly rollout: WeightPrecision;
+  readonly keys?: KeyPrecision;
   /** Most sequences sampled at once, and positions of the longest. */
   readonly sequences: number;
   readonly positions: number;

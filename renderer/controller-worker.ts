@@ -15,6 +15,8 @@ export function startControllerWorker(
     name: 'controller',
   });
   worker.addEventListener('error', (event) => onFailure(event.message || 'the controller could not be started'));
+  // The browser keeps what is in its private file system even when the disk grows full, if it is asked to.
+  if (ports.length === 0) void navigator.storage?.persist?.();
   const [store, services] = ports as readonly (MessagePort | undefined)[];
   worker.postMessage({ type: 'open', store: store ?? null, services: services ?? null }, [...ports]);
   return { connect: (port) => worker.postMessage({ type: 'client', port }, [port]) };

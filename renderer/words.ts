@@ -2,6 +2,7 @@
 import { desktopWords } from './words/desktop.ts';
 import { homeWords } from './words/home.ts';
 import { modelsWords } from './words/models.ts';
+import { settingWords } from './words/settings.ts';
 import { shellWords } from './words/shell.ts';
 import { teamWords } from './words/team.ts';
 import { tracesWords } from './words/traces.ts';
@@ -12,6 +13,7 @@ export const words = {
   ...homeWords,
   ...teamWords,
   ...trainingWords,
+  ...settingWords,
   ...tracesWords,
   ...modelsWords,
   desktop: desktopWords,

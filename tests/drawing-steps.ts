@@ -30,13 +30,17 @@ async function middle(of: Locator): Promise<{ x: number; y: number }> {
   return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
 }
 
-/** A new team with an empty canvas; returns where its canvas is. */
-async function newTeam(page: Page): Promise<{ x: number; y: number; width: number; height: number }> {
+async function newTeam(page: Page): Promise<void> {
   await page.getByRole('button', { name: text.newTeam }).click();
   await expect(page.getByText(text.emptyCanvas)).toBeVisible();
+}
+
+/** A point of the canvas, in shares of its size, once it is on the screen; a large page must be scrolled there. */
+async function spot(page: Page, x: number, y: number): Promise<{ x: number; y: number }> {
+  await canvas(page).evaluate((element) => element.scrollIntoView({ block: 'center' }));
   const box = await canvas(page).boundingBox();
   if (!box) throw new Error('there is no canvas');
-  return box;
+  return { x: box.x + x * box.width, y: box.y + y * box.height };
 }
 
 async function pick(page: Page, choice: string): Promise<void> {
@@ -86,17 +90,14 @@ async function noProblems(page: Page): Promise<void> {
 
 /** With the mouse; saved, asked, and asked again with the search's result pinned. */
 export async function drawWithTheMouse(page: Page): Promise<void> {
-  const area = await newTeam(page);
-  const at = (x: number, y: number): { x: number; y: number } => ({
-    x: area.x + x * area.width,
-    y: area.y + y * area.height,
-  });
-  const start = at(0.14, 0.2);
+  await newTeam(page);
+  const at = (x: number, y: number): Promise<{ x: number; y: number }> => spot(page, x, y);
+  const start = await at(0.14, 0.2);
   await page.mouse.dblclick(start.x, start.y);
   await pick(page, text.kinds.input);
 
   // From the question to empty canvas: only what can take a text is offered.
-  const role = at(0.38, 0.2);
+  const role = await at(0.38, 0.22);
   await pull(page, port(page, /^Output question of Question/), role);
   await page.mouse.up();
   await pick(page, text.kinds.role);
@@ -111,11 +112,11 @@ export async function drawWithTheMouse(page: Page): Promise<void> {
   await inspector.getByLabel(text.parser.port, { exact: true }).fill('queries');
   await inspector.getByLabel(text.parser.port, { exact: true }).press('Enter');
 
-  const search = at(0.66, 0.2);
+  const search = await at(0.66, 0.22);
   await pull(page, port(page, /^Output queries of Decomposer/), search);
   await page.mouse.up();
   await pick(page, 'Search');
-  const answer = at(0.38, 0.44);
+  const answer = await at(0.38, 0.74);
   await pull(page, port(page, /^Output passages of Search/), answer);
   await page.mouse.up();
   await pick(page, text.kinds.role);
@@ -123,6 +124,7 @@ export async function drawWithTheMouse(page: Page): Promise<void> {
   await inspector.getByLabel(text.name, { exact: true }).press('Enter');
 
   // A port that does not fit says why, and takes nothing.
+  await at(0, 0);
   await pull(page, port(page, /^Output passages of Search/), await middle(port(page, /^Input question of Decomposer/)));
   await expect(page.getByText(text.wire.types('passages', 'text'))).toBeVisible();
   await expect(port(page, /^Input question of Decomposer/)).toHaveClass(/dim/);
@@ -130,7 +132,7 @@ export async function drawWithTheMouse(page: Page): Promise<void> {
   await pull(page, port(page, /^Output question of Question/), await middle(card(page, 'Role Answerer')));
   await page.mouse.up();
   await expect(port(page, /^Input question of Answerer, text, from question/)).toBeVisible();
-  const end = at(0.66, 0.44);
+  const end = await at(0.66, 0.74);
   await pull(page, port(page, /^Output answer of Answerer/), end);
   await page.mouse.up();
   await pick(page, text.kinds.output);
@@ -174,6 +176,125 @@ async function pinAndRunAgain(page: Page): Promise<void> {
   await expect(canvas(page).locator('.said')).toHaveCount(1);
   await result.getByRole('button', { name: text.result.unpin }).click();
   await expect(canvas(page).getByRole('img', { name: text.result.mark('Search') })).toBeHidden();
+}
+
+async function fromMenu(page: Page, on: Locator | { x: number; y: number }, action: string): Promise<void> {
+  if ('x' in on) await page.mouse.click(on.x, on.y, { button: 'right' });
+  else await on.click({ button: 'right' });
+  const menu = page.getByRole('combobox', { name: /^What to do/ });
+  await menu.fill(action);
+  await menu.press('Enter');
+  await expect(menu).toHaveCount(0);
+}
+
+/** QD-Answer's search in a group: moved, run to and pinned there; the pin follows its node, also back, and outlives a reload. */
+export async function workInAGroup(page: Page, exported: Exporting): Promise<void> {
+  const { actions } = text.menu;
+  const mark = (name: string): Locator => canvas(page).getByRole('img', { name, exact: true });
+  const inspector = page.getByRole('region', { name: text.inspector });
+  await card(page, 'Role Decompose').click();
+  await card(page, 'Tool Search').click({ modifiers: ['Control'] });
+  await fromMenu(page, card(page, 'Tool Search'), actions.group);
+  await card(page, 'Sub-workflow Group').dblclick();
+  const way = page.getByRole('navigation', { name: text.group.way });
+  await expect(way.getByRole('button', { name: 'Group' })).toHaveAttribute('aria-current', 'location');
+  const from = await middle(card(page, 'Tool Search'));
+  await page.mouse.move(from.x, from.y);
+  await page.mouse.down();
+  await page.mouse.move(from.x + 30, from.y + 40, { steps: 4 });
+  await page.mouse.up();
+  const { workflows } = (await exported(page)) as Exported & { workflows: Record<string, { layout?: object }> };
+  expect(Object.keys(workflows.group.layout ?? {})).toContain('search');
+
+  await fromMenu(page, card(page, 'Tool Search'), actions['run-here']);
+  await page.getByRole('dialog').getByLabel(text.question).fill('Where does the friend of Mira live?');
+  await page.getByRole('dialog').getByRole('button', { name: text.run, exact: true }).click();
+  await expect(mark(text.went.done('Search', 1))).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText(/^Running: /)).toBeHidden({ timeout: 60_000 });
+  await card(page, 'Tool Search').click();
+  await page.keyboard.press('p');
+  await expect(mark(text.result.mark('Search'))).toBeVisible();
+  await inspector.getByLabel(text.name, { exact: true }).fill('Finder');
+  await inspector.getByLabel(text.name, { exact: true }).press('Enter');
+  await expect(mark(text.result.mark('Finder'))).toBeVisible();
+  await card(page, 'Tool Finder').focus();
+  await page.keyboard.press('Control+z');
+  await expect(mark(text.result.mark('Search'))).toBeVisible();
+  await page.keyboard.press('Control+y');
+  await expect(mark(text.result.mark('Finder'))).toBeVisible();
+  await expectAccessible(page, 'Team, in a group');
+  await way.getByRole('button').first().click();
+  await expect(mark(text.result.markInner('Group'))).toBeVisible();
+  await page.reload();
+  await expect(mark(text.result.markInner('Group'))).toBeVisible({ timeout: 60_000 });
+  await page.getByRole('button', { name: text.runOne }).click();
+  await page.getByRole('dialog').getByLabel(text.question).fill('Where does the friend of Mira live?');
+  await page.getByRole('dialog').getByRole('button', { name: text.run, exact: true }).click();
+  await expect(page.getByText(/^Answer: /)).toBeVisible({ timeout: 60_000 });
+  await expect(canvas(page).locator('.said')).toHaveCount(1);
+  await fromMenu(page, card(page, 'Sub-workflow Group'), actions.ungroup);
+  await expect(mark(text.result.mark('Finder'))).toBeVisible();
+}
+
+/** A node goes into a wire, a wire is taken off its port, the problem leads there, and a cast stays with the team. */
+export async function rewire(page: Page, exported: Exporting): Promise<void> {
+  const { actions } = text.menu;
+  const [a, b] = [
+    await middle(port(page, /^Output questions of Decompose/).locator('.dot-plug')),
+    await middle(port(page, /^Input queries of Search/).locator('.dot-plug')),
+  ];
+  await fromMenu(page, { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 }, actions['insert-node']);
+  await pick(page, text.kinds.compute);
+  await expect(page.getByRole('treeitem', { name: /^Compute/ })).toBeVisible();
+  await expect(port(page, /^Input queries of Search, list, from compute/)).toBeVisible();
+  await page.keyboard.press('Control+z');
+  await expect(page.getByRole('treeitem', { name: /^Compute/ })).toHaveCount(0);
+
+  await pull(page, port(page, /^Input passages of Answer/), await spot(page, 0.5, 0.9));
+  await page.mouse.up();
+  await pick(page, text.wire.remove);
+  await expect(port(page, /^Input passages of Answer, passages, not connected/)).toBeVisible();
+  const problem = page.getByRole('region', { name: text.problems }).getByRole('button', { name: /answer\.passages/ });
+  await problem.click();
+  await expect(card(page, 'Role Answer')).toBeFocused();
+  await expect(canvas(page).getByRole('img', { name: /answer\.passages/ })).toBeVisible();
+  await expectAccessible(page, 'Team, with a problem');
+  await page.keyboard.press('Control+z');
+  await noProblems(page);
+
+  const cast = page.getByRole('region', { name: words.cast.title });
+  await cast.getByRole('button', { name: words.cast.addPolicy }).click();
+  await cast.getByRole('radio', { name: words.cast.choice('answerer', 'policy-2') }).click();
+  await cast.getByRole('combobox', { name: `${words.cast.method}, policy-2` }).selectOption('frozen');
+  await cast.getByRole('button', { name: words.cast.keepInTeam }).click();
+  await cast.getByRole('textbox', { name: words.cast.keepName }).fill('half');
+  await page.keyboard.press('Enter');
+  await expect(cast.getByRole('button', { name: 'half', exact: true })).toHaveAttribute('aria-pressed', 'true');
+  const { casts } = (await exported(page)) as Exported & { casts: Record<string, { roles: object }> };
+  expect(casts.half.roles).toEqual({ decomposer: 'team', answerer: 'policy-2' });
+  await cast.getByRole('button', { name: words.cast.title, exact: true }).click();
+  await expect(cast.getByRole('radio').first()).toBeHidden();
+  await cast.getByRole('button', { name: words.cast.title, exact: true }).click();
+}
+
+/** A copy of the team is saved, and deleted for good after a question; the team itself stays. */
+export async function copyAndDelete(page: Page): Promise<void> {
+  const heading = page.getByRole('heading', { level: 1 });
+  const before = await heading.innerText();
+  await page.getByRole('button', { name: text.duplicateTeam }).click();
+  const copied = text.copyTitle('QD-Answer');
+  await expect(heading).toContainText(copied);
+  await page.getByRole('button', { name: text.save, exact: true }).click();
+  await expect(page.getByText(text.saved(copied))).toBeVisible();
+  await page.getByRole('button', { name: text.removeTeam }).click();
+  const dialog = page.getByRole('dialog', { name: text.removeTeam });
+  await expectAccessible(page, 'Team, before it is deleted');
+  await dialog.getByRole('button', { name: text.removeTeam }).click();
+  await expect(page.getByText(text.removed(copied))).toBeVisible();
+  await expect(heading).toHaveText(before);
+  const teams = page.getByRole('combobox', { name: text.choose, exact: true }).getByRole('option');
+  expect(await teams.allInnerTexts()).not.toContain(copied);
+  await expect(page.getByRole('button', { name: text.removeTeam })).toHaveCount(0);
 }
 
 /** With the keyboard alone; then at least fifty edits of every sort, each undone and redone. */
@@ -250,7 +371,7 @@ export async function drawWithTheKeyboard(page: Page, exported: Exporting): Prom
 
 type Drawn = { readonly whole: Exported; readonly steps: number };
 
-/** Places, prompts, policies, copies and groups: fifty edits. */
+/** Places, prompts, rewards, policies, copies and groups: fifty edits. */
 async function mixedEdits(page: Page): Promise<void> {
   const press = (keys: string): Promise<void> => page.keyboard.press(keys);
   const select = async (name: string): Promise<void> => {
@@ -267,6 +388,13 @@ async function mixedEdits(page: Page): Promise<void> {
     await inspector.getByLabel(text.user).focus();
     await press('End');
     await page.keyboard.type('.');
+    if (round < 2) {
+      await inspector.getByRole('tab', { name: text.tabs.reward }).focus();
+      await press('Enter');
+      await inspector.getByRole('button', { name: text.rewards.add }).focus();
+      await press('Enter');
+      await expect(inspector.getByRole('button', { name: /^Remove reward / })).toHaveCount(round + 2);
+    }
     await page.getByRole('button', { name: round % 2 ? words.cast.shared : words.cast.separate, exact: true }).focus();
     await press('Enter');
     await select('Role Answerer');

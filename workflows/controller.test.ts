@@ -8,10 +8,17 @@ import { Cancelled } from '../engine/errors.ts';
 import type { EngineApi, EngineEvents, MemoryPlan } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
-import type { Job, Turn } from './protocol.ts';
+import type { Job, TextEvent, Turn } from './protocol.ts';
 import { castSchema } from './schema/cast.ts';
 import type { ForkChange } from './schema/trace.ts';
-import { configOf, echoWorkflow, questionLines, toyEngine, twoStepWorkflow } from './train/test-support.ts';
+import {
+  configOf,
+  downloadsInto,
+  echoWorkflow,
+  questionLines,
+  toyEngine,
+  twoStepWorkflow,
+} from './train/test-support.ts';
 import { workflowSchema } from './schema/workflow.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { readMetrics } from './workspace/runs.ts';
@@ -94,6 +101,7 @@ function hostOf(store: Store) {
   const host: Host = {
     startEngine,
     device: 'cpu',
+    downloads: downloadsInto(store),
     software: {},
     screens: true,
     places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },
@@ -118,13 +126,14 @@ describe('jobs', () => {
   let jobs: Job[];
   let notices: string[];
   let turns: Turn[];
+  const told: TextEvent[] = [];
   const ppo = JSON.parse(JSON.stringify(ppoSettings({ parameters: 1_000, method: 'full', totalSteps: 4 })));
   const config = { ...configOf({ steps: 4, ppo }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
   const open = () =>
     createController(place.host, {
       onJob: (job) => jobs.push(job),
       onStep: () => {},
-      onText: () => {},
+      onText: (event) => told.push(event),
       onTurns: (waiting) => (turns = waiting),
       onDownload: () => {},
       onNotice: ({ text }) => notices.push(text),
@@ -321,7 +330,7 @@ describe('jobs', () => {
       seed: 1,
       steps: 1,
     };
-    const planned = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
+    const { config: planned } = await controller.plan({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     expect(await controller.runs()).toEqual([]);
     const { run } = await controller.train({ ...request, ppo: { lr: 1e-3, 'kl.coef': 0.5 } });
     await controller.settled(run);
@@ -329,6 +338,15 @@ describe('jobs', () => {
     expect(frozen.settings.ppo).toMatchObject({ lr: 1e-3, kl: { coef: 0.5 }, clip: 0.2 });
     expect(frozen.settings).toMatchObject({ steps: 1, queries: 64, seed: 1 });
     expect({ ...planned, id: run, created: frozen.created }).toEqual(frozen);
+    await controller.describeRun(run, { title: ' The first ', note: 'a higher rate' });
+    expect((await controller.run(run)).config).toEqual({ ...frozen, title: 'The first', note: 'a higher rate' });
+    expect((await controller.runs())[0]).toMatchObject({ title: 'The first', note: 'a higher rate' });
+    await controller.describeRun(run, { title: 'The first', note: ' ' });
+    expect((await controller.run(run)).config).toEqual({ ...frozen, title: 'The first' });
+    await expect(controller.describeRun(run, { title: ' ', note: '' })).rejects.toThrow('Not a name for a run');
+    const long = { title: 'x', note: 'x'.repeat(10_001) };
+    await expect(controller.describeRun(run, long)).rejects.toThrow('too long: 10001');
+    await expect(controller.describeRun('nobody', { title: 'x', note: '' })).rejects.toThrow('nobody');
     const tuned = await controller.train({ ...request, sft: { minScore: 0.5, lr: 1e-4 } });
     await controller.settled(tuned.run);
     expect((await controller.run(tuned.run)).config.settings).toMatchObject({
@@ -501,8 +519,12 @@ describe('jobs', () => {
     const asked = ask();
     await controller.stopAnswer();
     await expect(asked).rejects.toBeInstanceOf(Cancelled);
+    told.length = 0;
     const done = await ask();
     expect(done).toMatchObject({ status: 'done', id: '1-run-question', step: 1 });
+    // A screen sees each record begin and end.
+    const moved = told.flatMap(({ record, state }) => (state ? [`${record.split('/').at(-1)} ${state}`] : []));
+    expect(moved).toEqual(['start#0 done', 'solve#0 asked', 'solve#0 done', 'end#0 done']);
     expect((await ask()).id).toBe('2-run-question');
     expect((await controller.traces('-questions', {})).rows.map(({ id }) => id)).toEqual([
       '2-run-question',
@@ -517,6 +539,18 @@ describe('jobs', () => {
     await controller.note('-questions', { trace: done.id, text: '', tags: ['kept'] });
     expect((await other.traces('-questions', { tag: 'kept' })).rows.map(({ tags }) => tags)).toEqual([['kept']]);
     await expect(controller.note('nope', { trace: 'x', text: '', tags: [] })).rejects.toThrow('No such run: nope');
+  });
+
+  it('keep teams by name and remove those that were saved, never a template or anything else', async () => {
+    const names = async () => (await controller.workflows()).filter((one) => !one.template).map(({ name }) => name);
+    const mine = { ...workflowSchema.parse(echoWorkflow), name: 'mine' };
+    await controller.saveWorkflow(mine);
+    expect(await names()).toEqual(['mine']);
+    for (const name of ['qd-answer', 'nobody', '../runs/r/run', ''])
+      await expect(controller.removeWorkflow(name)).rejects.toThrow('No saved team of this name can be removed');
+    await controller.removeWorkflow('mine');
+    expect(await names()).toEqual([]);
+    expect((await controller.workflow('qd-answer')).name).toBe('qd-answer');
   });
 
   it('put the turn of a role that a person plays to the screens, and take the first answer or none', async () => {

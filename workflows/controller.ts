@@ -11,16 +11,15 @@ import { evaluateTeam, type EvaluationRequest } from './controller/evaluate.ts';
 import { forkTrace, originOf } from './controller/fork.ts';
 import { fineTuneModel, type FineTuned, type FineTuning } from './controller/fine-tune.ts';
 import type { Host } from './controller/host.ts';
-import { openDownloadApi } from './controller/downloads.ts';
 import { openJobs } from './controller/jobs.ts';
 import { checkMemory } from './controller/memory.ts';
 import { addModel, exportCheckpoint, listModels, removeModel } from './controller/models.ts';
 import { askOnce } from './controller/question.ts';
 import { scoreRecord } from './controller/score.ts';
-import { runDetail, runSummaries } from './controller/runs.ts';
+import { describeRun, runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
-import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
-import type { BranchRequest, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
+import { loadWorkflow, removeWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
+import type { BranchRequest, ChatSampling, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import { settleRewards } from './rewards/javascript.ts';
 import { webOf } from './run/answering.ts';
 import type { Cast } from './schema/cast.ts';
@@ -96,9 +95,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
       ? newRunId(workflow, typeof cast === 'string' ? cast : cast.name, await listRuns(store))
       : checkRunId(chosen, (await store.stat(paths.config(chosen))) !== null);
 
+  const memoryOf = (config: RunConfig) => checkMemory(config, room);
+
   /** Before anything is loaded, on the device there is now. Throws where a run may not take that much. */
   const tellMemory = async (config: RunConfig): Promise<void> => {
-    const memory = await checkMemory(config, room);
+    const memory = await memoryOf(config);
     if (memory !== null) events.onNotice({ level: 'info', text: memory });
   };
 
@@ -111,7 +112,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     const info = await room.inspect(request.model);
     const id = await runId(request.id, workflow.name, request.cast);
     const taskPath = questions.name === chosen ? undefined : chosen;
-    const config = composeRun({
+    return composeRun({
       request,
       workflow,
       task: questions,
@@ -122,8 +123,6 @@ export function createController(host: Host, events: ControllerEvents): Controll
       software: host.software,
       id,
     });
-    await tellMemory(config);
-    return config;
   };
 
   /** A branch, written with all it begins with. */
@@ -162,12 +161,13 @@ export function createController(host: Host, events: ControllerEvents): Controll
     workflows: () => workflowSummaries(store, damaged),
     workflow: (name) => loadWorkflow(store, name, null, host.readFile),
     saveWorkflow: (workflow) => saveWorkflow(store, workflow),
+    removeWorkflow: (name) => removeWorkflow(store, name),
     tasks: async () => taskSummaries(),
     models: () => listModels(host, room),
-    ...openDownloadApi(host, events.onDownload),
+    ...host.downloads(events.onDownload),
     addModel: (name, files) => addModel(host, room, name, files),
     removeModel: (name) => removeModel(host, name),
-    chat: (model, messages, record) => chat(model, messages, record),
+    chat: (model, messages, record, sampling) => chat(model, messages, record, sampling),
     runs: () => runSummaries(store, (id) => jobs.find(id)?.job, damaged),
     run: (id) => runDetail(store, id, jobs.find(id)?.job),
     removeRun: async (id) => {
@@ -176,9 +176,17 @@ export function createController(host: Host, events: ControllerEvents): Controll
       await store.remove(paths.run(id));
       await store.release(paths.claim(id));
     },
-    plan: (request) => compose(request),
+    describeRun: async (id, about) => {
+      const title = await describeRun(store, id, about);
+      jobs.find(id)?.rename(title);
+    },
+    plan: async (request) => {
+      const config = await compose(request);
+      return { config, memory: await memoryOf(config) };
+    },
     train: async (request) => {
       const config = await compose(request);
+      await tellMemory(config);
       await writeRun(store, config);
       return jobs.begin(config);
     },
@@ -248,6 +256,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
         outside: outside(ANSWER),
         task: questions,
         taskFrom,
+        onText: events.onText,
         call: ANSWER,
         cancelled: () => mine.stopped,
         ...(host.readFile ? { readFile: host.readFile } : {}),
@@ -301,7 +310,12 @@ export function createController(host: Host, events: ControllerEvents): Controll
     model: string,
     messages: ChatMessage[],
     record: string,
+    { temperature = 0.7, maxTokens = 256 }: ChatSampling = {},
   ): Promise<{ text: string; tokens: number; ms: number }> {
+    if (!(temperature >= 0 && temperature <= 5))
+      throw new UserError(`A temperature is from 0 to 5, and this one is ${temperature}; 0.7 is usual`);
+    if (!(Number.isInteger(maxTokens) && maxTokens >= 1 && maxTokens <= 32_768))
+      throw new UserError(`An answer has 1 to 32,768 tokens, and ${maxTokens} were asked for`);
     const policy = `chat/${model}`;
     const cast = {
       troupe: 'cast' as const,
@@ -320,11 +334,11 @@ export function createController(host: Host, events: ControllerEvents): Controll
     );
     const started = performance.now();
     const sampling = {
-      temperature: 0.7,
+      temperature,
       topK: 0,
       topP: 0.95,
       minP: 0,
-      maxTokens: 256,
+      maxTokens,
       stop: [],
       seed: messages.length,
     };

@@ -11,6 +11,7 @@ import { connect } from '../engine/wire.ts';
 import { controllerEvents } from './controller-client.ts';
 import { createController } from './controller.ts';
 import type { Host } from './controller/host.ts';
+import { downloadsOfPage } from './download/downloads.page.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
 import type { Outside } from './run/answering.ts';
 import { connectServices, type Services } from './run/services.port.ts';
@@ -46,7 +47,7 @@ function outsideOf({ post, readPage }: Services): Outside {
   return { network: { post }, web: { read: (url, limits) => readPage(url, limits) } };
 }
 
-function hostOf(store: Store, desktop: { downloads?: Host['downloads']; services?: Services }): Host {
+function hostOf(store: Store, downloads: Host['downloads'], services?: Services): Host {
   // Workers are built into assets/, one level below the pages; models/ stands beside the pages.
   const nano = new URL(import.meta.env.DEV ? '/models/nano/' : '../models/nano/', self.location.href);
   return {
@@ -63,8 +64,8 @@ function hostOf(store: Store, desktop: { downloads?: Host['downloads']; services
     },
     remembered: rememberedDevice(store),
     screens: true,
-    ...(desktop.services ? { outside: outsideOf(desktop.services), keys: desktop.services } : {}),
-    ...(desktop.downloads ? { downloads: desktop.downloads } : {}),
+    downloads,
+    ...(services ? { outside: outsideOf(services), keys: services } : {}),
     software: { troupe: '0.1.0', browser: navigator.userAgent },
   };
 }
@@ -80,10 +81,9 @@ const tellAll = Object.fromEntries(
 let controller: Promise<ControllerApi> | null = null;
 
 async function open(port: MessagePort | null, services: MessagePort | null): Promise<ControllerApi> {
-  if (!port) return createController(hostOf(await openOpfsStore(), {}), tellAll);
+  if (!port) return createController(hostOf(await openOpfsStore(), downloadsOfPage), tellAll);
   const { store, downloads } = connectStore(webWire(port));
-  const desktop = { downloads, ...(services ? { services: connectServices(webWire(services)) } : {}) };
-  return createController(hostOf(store, desktop), tellAll);
+  return createController(hostOf(store, downloads, services ? connectServices(webWire(services)) : undefined), tellAll);
 }
 
 /** A client's calls wait until the controller stands. */

@@ -14,7 +14,7 @@ import { parseCast, parseWorkflow } from './schema/migrate.ts';
 import { traceSchema, type Trace } from './schema/trace.ts';
 import { templateWorkflow } from './templates/index.ts';
 import { presetCast } from './train/cast.ts';
-import { configOf } from './train/test-support.ts';
+import { configOf, downloadsInto } from './train/test-support.ts';
 import { jsonBytes, paths, readAs } from './workspace/layout.ts';
 import { damaged, numbersFrom } from './workspace/mutator.ts';
 import { writeFork } from './workspace/forks.ts';
@@ -124,6 +124,7 @@ describe('files that are not what they should be', () => {
       {
         startEngine: () => Promise.reject(new Error('no engine is needed to open a file')),
         device: 'cpu',
+        downloads: downloadsInto(store),
         software: {},
         places: { store, bundled: {}, refOf: async (inside) => ({ kind: 'path', path: inside }) },
         readFile: () => readFile(path.join(folder, paths.workflow('own-team'))),

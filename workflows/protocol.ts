@@ -2,7 +2,15 @@
  * What a screen may ask of the controller and what the controller tells it: types only. A screen never waits for a number;
  * long work is a job with progress that can be paused, resumed and stopped. Values are plain JSON (structured clone).
  */
-import type { ChatMessage, DeviceInfo, DeviceReport, FileSet, ModelInfo, WeightPrecision } from '../engine/protocol.ts';
+import type {
+  ChatMessage,
+  DeviceInfo,
+  DeviceReport,
+  FileSet,
+  ModelInfo,
+  KeyPrecision,
+  WeightPrecision,
+} from '../engine/protocol.ts';
 import type { PersonTurn } from './run/answering.ts';
 import type { Cast, Method } from './schema/cast.ts';
 import type { Evaluation, RunConfig, StepMetrics } from './schema/run.ts';
@@ -28,10 +36,15 @@ export type ModelEntry = {
   problem?: string;
 };
 
+/** How a chat's answer is sampled; 0.7 and 256 tokens where nothing is said. */
+export type ChatSampling = { temperature?: number; maxTokens?: number };
+
 /** What a person chooses to start training; everything else has a default that the frozen run.json shows. */
 export type TrainRequest = {
   /** The run's name; made from the workflow, the cast and the time when absent. */
   id?: string;
+  /** What people call it; by team, task and cast when absent. */
+  title?: string;
   workflow: string | Workflow;
   /** Of the bundled ones the one that the team is for, when absent. */
   task?: string;
@@ -42,6 +55,8 @@ export type TrainRequest = {
   cast: string | Cast;
   /** How exact the weights are that every policy samples with, in place of the cast's own. */
   weights?: WeightPrecision;
+  /** Likewise the keys and values. */
+  keys?: KeyPrecision;
   /** What it may take of the device's memory; without, whatever there is. */
   memoryGiB?: number;
   seed: number;
@@ -102,6 +117,8 @@ export type Job = {
   etaMs: number | null;
   /** When anything last moved; a screen says "stalled" 10 s after it. */
   movedAt: number;
+  /** What it may take of the device's memory, where that was limited. */
+  budgetBytes?: number;
   error?: string;
 };
 
@@ -119,6 +136,7 @@ export type RunSummary = {
   before: Evaluation | null;
   latest: Evaluation | null;
   seed: number;
+  note?: string;
   /** What was set that decides what a run costs; the method is the first trained policy's. */
   trained: { method: Method['kind']; policies: number; queries: number };
   /** What the last step cost; the engine's highest memory so far. */
@@ -126,6 +144,9 @@ export type RunSummary = {
   /** Where a branch began. */
   from?: { run: string; step: number };
 };
+
+/** The configuration that would be frozen, every default filled in, and what it takes of the device's memory, where that is planned. */
+export type RunPlan = { config: RunConfig; memory: string | null };
 
 /** What one checkpoint is: its size, and the held-out result at its step where there was a test. */
 export type CheckpointSummary = { step: number; bytes: number; eval?: Evaluation };
@@ -236,8 +257,8 @@ export type DownloadRequest = { repo: string; endpoint?: string; name?: string }
 
 /** Nothing is asked of any endpoint before `download` or `resumeDownload` is called. */
 export type DownloadApi = {
-  /** Those under way and those left unfinished; null where this place cannot download. */
-  downloads(): Promise<Download[] | null>;
+  /** Those under way and those left unfinished. */
+  downloads(): Promise<Download[]>;
   download(request: DownloadRequest): Promise<Download>;
   /** Keeps what has come. */
   pauseDownload(name: string): Promise<void>;
@@ -254,19 +275,28 @@ export type ControllerApi = DownloadApi & {
   workflows(): Promise<WorkflowSummary[]>;
   workflow(name: string): Promise<Workflow>;
   saveWorkflow(workflow: Workflow): Promise<void>;
+  /** Takes a saved team's file away; runs keep the team as they trained it. A template cannot be removed. */
+  removeWorkflow(name: string): Promise<void>;
   tasks(): Promise<TaskSummary[]>;
 
   models(): Promise<ModelEntry[]>;
   addModel(name: string, files: FileSet): Promise<ModelEntry>;
   removeModel(name: string): Promise<void>;
   /** A short conversation with one model; text streams through onText with `record`. */
-  chat(model: string, messages: ChatMessage[], record: string): Promise<{ text: string; tokens: number; ms: number }>;
+  chat(
+    model: string,
+    messages: ChatMessage[],
+    record: string,
+    sampling?: ChatSampling,
+  ): Promise<{ text: string; tokens: number; ms: number }>;
 
   runs(): Promise<RunSummary[]>;
   run(id: string): Promise<RunDetail>;
   removeRun(id: string): Promise<void>;
-  /** The configuration that `train` would freeze, every default filled in; nothing is written. */
-  plan(request: TrainRequest): Promise<RunConfig>;
+  /** Gives a run another name and note; an empty note takes it away. */
+  describeRun(id: string, about: { title: string; note: string }): Promise<void>;
+  /** What `train` would begin; nothing is written. */
+  plan(request: TrainRequest): Promise<RunPlan>;
   train(request: TrainRequest): Promise<{ run: string }>;
   branch(request: BranchRequest): Promise<{ run: string }>;
   /** True pause: the current step is finished or dropped cleanly, and everything is on disk. */
@@ -326,10 +356,13 @@ export type ControllerApi = DownloadApi & {
   ): Promise<{ name: string; bytes: Uint8Array }[]>;
 };
 
+/** What a record says while it is written; of a single question's records also that one is asked or done, with no text. */
+export type TextEvent = { record: string; text: string; state?: 'asked' | 'done' };
+
 export type ControllerEvents = {
   onJob(job: Job): void;
   onStep(run: string, metrics: StepMetrics): void;
-  onText(event: { record: string; text: string }): void;
+  onText(event: TextEvent): void;
   onDownload(download: Download): void;
   /** All turns that wait for a person now. */
   onTurns(turns: Turn[]): void;

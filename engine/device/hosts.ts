@@ -20,6 +20,8 @@ export type WasmHost = {
 export type GpuHost = {
   /** The entry to WebGPU, or a sentence saying why there is none. */
   gpu(): Promise<GPU | string>;
+  /** Called once an adapter is open that computes on the processor: who waits for it shall leave it that processor. */
+  restWhileWaiting(): void;
 };
 
 let wasm: WasmHost | null = null;

@@ -1,7 +1,7 @@
 /** Devices open, say what they are, and compute what tfjs's plain backend computes. */
 import { afterEach, describe, expect, it } from 'vitest';
 import type { DeviceChoice } from '../protocol.ts';
-import { adapterName, isSoftware } from './adapter.ts';
+import { adapterName, findAdapter, isSoftware } from './adapter.ts';
 import './register.node.ts';
 import { type Device, openDevice, probeDevices } from './open.ts';
 import { isOutOfMemory, OutOfMemory } from './out-of-memory.ts';
@@ -47,6 +47,29 @@ describe('openDevice', () => {
     const rate = (kind: string): number => reports.find((r) => r.kind === kind)!.gflops!;
     expect(rate('wasm')).toBeGreaterThan(2 * rate('cpu'));
     for (const { available, gigabytesPerSecond } of reports) expect(gigabytesPerSecond! > 0).toBe(available);
+  });
+});
+
+const adapter = await findAdapter();
+const emulated = typeof adapter !== 'string' && adapter.software;
+
+describe.skipIf(!emulated)(`an emulated GPU ${emulated ? '' : 'skipped: there is none'}`, () => {
+  it('is waited for without turning the event loop all the time', async () => {
+    device = await openDevice('webgpu');
+    const { tf } = device;
+    let turns = 0;
+    let waiting = true;
+    const turn = (): void => {
+      turns++;
+      if (waiting) setImmediate(turn);
+    };
+    setImmediate(turn);
+    const started = performance.now();
+    await tf.matMul(tf.ones([512, 512]), tf.ones([512, 512])).data();
+    waiting = false;
+    const ms = performance.now() - started;
+    expect(ms).toBeGreaterThan(10);
+    expect(turns).toBeLessThan(ms + 10);
   });
 });
 

@@ -8,6 +8,7 @@ const webGpuHost: GpuHost = {
     if (typeof navigator === 'undefined' || !navigator.gpu) return 'this browser has no WebGPU, or it is switched off';
     return navigator.gpu;
   },
+  restWhileWaiting() {}, // a browser's promises wait without being asked after
 };
 
 registerHosts({ wasm: webWasmHost, gpu: webGpuHost });

@@ -9,7 +9,7 @@ import type { GpuHost } from './hosts.ts';
 
 let opened: Promise<GPU | string> | null = null;
 
-export const nodeGpuHost: GpuHost = { gpu: () => (opened ??= openDawn()) };
+export const nodeGpuHost: GpuHost = { gpu: () => (opened ??= openDawn()), restWhileWaiting };
 
 async function openDawn(): Promise<GPU | string> {
   if (process.platform === 'linux' && !process.env['XDG_RUNTIME_DIR']) {
@@ -36,4 +36,39 @@ function loads(library: string): boolean {
   } catch (error) {
     return !/cannot open shared object file|no such file/i.test(String(error)); // found, but no Node module: good
   }
+}
+
+const REST_MS = 1;
+let resting = false;
+
+/**
+ * Dawn looks after its promises in every turn of the event loop, which then turns without a rest. With one of them open, each
+ * turn sleeps a little.
+ */
+function restWhileWaiting(): void {
+  if (resting) return;
+  resting = true;
+  const never = new Int32Array(new SharedArrayBuffer(4));
+  let waiting = 0;
+  const rest = (): void => {
+    if (waiting === 0) return;
+    Atomics.wait(never, 0, 0, REST_MS);
+    setImmediate(rest);
+  };
+  const whileOpen = async <T>(promise: Promise<T>): Promise<T> => {
+    if (waiting++ === 0) setImmediate(rest);
+    try {
+      return await promise;
+    } finally {
+      waiting--;
+    }
+  };
+  const { mapAsync } = GPUBuffer.prototype;
+  GPUBuffer.prototype.mapAsync = function (...range) {
+    return whileOpen(mapAsync.apply(this, range));
+  };
+  const { onSubmittedWorkDone } = GPUQueue.prototype;
+  GPUQueue.prototype.onSubmittedWorkDone = function () {
+    return whileOpen(onSubmittedWorkDone.call(this));
+  };
 }

@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { type AdapterReport, requireAdapter } from './adapter.ts';
 import { type Device, nextTurn, quietTf } from './device.ts';
+import { gpuHost } from './hosts.ts';
 import { OutOfMemory } from './out-of-memory.ts';
 
 const WANTED_FEATURES = [
@@ -42,6 +43,7 @@ type GuestBackend = {
 export async function openWebGpu(reason: string, found?: AdapterReport): Promise<Device> {
   const { adapter, name, software } = found ?? (await requireAdapter());
   const gpu = await requestDevice(adapter);
+  if (software) gpuHost().restWhileWaiting();
   const backend = await registerGuest(gpu, adapter.info);
   let fault: Error | null = null;
   let closed = false;

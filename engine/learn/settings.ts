@@ -121,7 +121,10 @@ const CHOICES: Readonly<Record<string, readonly string[]>> = {
 };
 
 type Range = { readonly low: number; readonly high: number; readonly whole?: true };
-const LARGE = 1e9;
+/** What a setting may be; forms are made from this. */
+export type SettingKind = { readonly choices: readonly (string | boolean)[] } | Range;
+/** A limit that stands for none. */
+export const LARGE = 1e9;
 const RANGES: Readonly<Record<string, Range>> = {
   gamma: { low: 0, high: 1 },
   lambda: { low: 0, high: 1 },
@@ -143,6 +146,12 @@ const RANGES: Readonly<Record<string, Range>> = {
   tokenBudget: { low: 1, high: LARGE, whole: true },
   importanceCap: { low: 0, high: LARGE },
   roleGradients: { low: 0, high: LARGE, whole: true },
+};
+
+/** Every PPO setting a person may change, by name, `kl.coef` for one within a group. */
+export const ppoKinds: Readonly<Record<string, SettingKind>> = {
+  ...Object.fromEntries(Object.entries(CHOICES).map(([name, choices]) => [name, { choices }])),
+  ...RANGES,
 };
 
 /** Settings frozen before some of today's existed, with those as they worked then. */

@@ -5,9 +5,11 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import type { MemoryLoad, MemoryPlan } from '../protocol.ts';
+import { preferredKeys } from '../webgpu/fast-cache.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { planMemory } from '../webgpu/memory-plan.ts';
+import { cutFor } from '../webgpu/sized-kernel.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
 import type { Trunk } from './trunk.ts';
 
@@ -31,7 +33,8 @@ export function makeTrunk(config: ModelConfig): Trunk {
 export function planFor(config: ModelConfig, load: MemoryLoad): MemoryPlan | null {
   const gpu = handWrittenGpu();
   if (!gpu || !fastTrunkFits(gpu, config)) return null;
-  return planMemory(config, load, gpu.device.limits.maxStorageBufferBindingSize);
+  const most = gpu.device.limits.maxStorageBufferBindingSize;
+  return planMemory(config, { ...load, keys: preferredKeys(gpu, load) }, most, cutFor(gpu).handRound > 0);
 }
 
 /** The device for hand-written kernels, or null where there is none or plain operations are wanted. */

@@ -95,8 +95,8 @@ export class BasePolicy implements Policy {
   }
 
   #rolledOut(using: ForwardWeights): ForwardWeights {
-    const { rollout } = this.spec;
-    return rollout === undefined ? using : { ...using, rollout };
+    const { rollout, keys } = this.spec;
+    return { ...using, ...(rollout === undefined ? {} : { rollout }), ...(keys === undefined ? {} : { keys }) };
   }
 
   #current(): Record<string, tf.Tensor> {
@@ -108,12 +108,17 @@ export class BasePolicy implements Policy {
   }
 }
 
-function checkRollout({ policy, rollout = 'f32' }: PolicySpec, trunk: Trunk): void {
+function checkRollout({ policy, rollout = 'f32', keys = 'f32' }: PolicySpec, trunk: Trunk): void {
   if (!['f32', 'f16', 'q8', 'q4'].includes(rollout))
     throw new UserError(`There are no ${String(rollout)} weights; use f32, f16, q8 or q4`);
   if (rollout !== 'f32' && !trunk.packs)
     throw new UserError(
       `The policy ${policy} is to sample with ${rollout} weights, which takes WebGPU and a model its kernels fit; choose the device webgpu, or weights f32`,
+    );
+  if (!['f32', 'f16'].includes(keys)) throw new UserError(`There are no ${String(keys)} keys; use f32 or f16`);
+  if (keys !== 'f32' && !trunk.packs)
+    throw new UserError(
+      `The policy ${policy} is to keep ${keys} keys, which takes WebGPU and a model its kernels fit; choose the device webgpu, or keys f32`,
     );
 }
 

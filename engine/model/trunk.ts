@@ -5,7 +5,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
-import type { WeightPrecision } from '../protocol.ts';
+import type { KeyPrecision, WeightPrecision } from '../protocol.ts';
 import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
 /**
@@ -36,6 +36,8 @@ export type ForwardWeights = {
   readonly adapter: Adapter | null;
   /** How exact the weights are that a cache's steps read; 'f32' when absent. `forward` takes the weights themselves. */
   readonly rollout?: WeightPrecision;
+  /** How exact the keys and values of a cache are; when absent, what the trunk prefers. */
+  readonly keys?: KeyPrecision;
 };
 
 /** Preallocated keys and values of `slots` sequences, `capacity` positions each. A slot runs with what its prompt ran with. */
@@ -49,7 +51,7 @@ export interface Cache {
   dispose(): void;
 }
 
-/** The head fused with sampling: a token of every slot is drawn and the logits never exist. Settings that cut the distribution off are not for it. */
+/** The head fused with sampling: a token of every slot is drawn, and logits exist only of rows that cut the distribution off. */
 export interface Drawing {
   /** How many steps may be under way before the first of them is read. */
   readonly ahead: number;
@@ -67,7 +69,9 @@ export interface Trunk {
   readonly mixes: boolean;
   /** Whether caches may run on weights less exact than float32. */
   readonly packs: boolean;
-  /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes. */
+  /** Bytes of one number of a cache whose slots run with this. */
+  keyBytes(using: ForwardWeights): 2 | 4;
+  /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes, and tells how exact keys are to be. */
   openCache(slots: number, capacity: number, voices?: readonly ForwardWeights[]): Cache;
   /**
    * Fills these slots, without them all, from position 0, the prefix included; others stay as they are. Returns the hidden

@@ -1,12 +1,12 @@
 /**
  * Decodes the sequences of one cache to their end, by one of two loops; as some end, others that wait take their slots.
  * Where tfjs computes on the CPU, every token's logits are read in place and drawn on the host. On a GPU the token is drawn on
- * the device and fed straight back, and the host reads a step's few numbers while later steps already run; settings that cut
- * the distribution off still go by the host.
+ * the device and fed straight back, and the host reads a step's few numbers while later steps already run; where there is no
+ * kernel for it, settings that cut the distribution off go by the host.
  */
 import * as tf from '@tensorflow/tfjs';
 import { computesOnHost } from '../learn/host.ts';
-import { headWeight, type Weights } from '../model/trunk.ts';
+import { headWeight, type Trunk, type Weights } from '../model/trunk.ts';
 import { drawOnDevice, type Draw, type RowSampling } from './device-sample.ts';
 import { hostNumbers } from './read.ts';
 import { chooseToken } from './sample.ts';
@@ -20,10 +20,10 @@ export type Decoding = {
   yieldToEvents?(): Promise<void>;
 };
 
-/** Whether the device can draw this sequence's tokens: nothing of the distribution is cut off, and there is a device. */
-export function drawnOnDevice({ order: { sampling } }: Sequence): boolean {
+/** Whether the device can draw this sequence's tokens: there is a device, and the trunk can cut its distribution off or need not. */
+export function drawnOnDevice({ drawing }: Trunk, { order: { sampling } }: Sequence): boolean {
   const whole = sampling.topK === 0 && sampling.topP === 1 && sampling.minP === 0;
-  return !computesOnHost() && (sampling.temperature === 0 || whole);
+  return !computesOnHost() && (drawing !== null || sampling.temperature === 0 || whole);
 }
 
 function logitsOf({ seats, weights }: Decoding, hidden: tf.Tensor2D): tf.Tensor2D {

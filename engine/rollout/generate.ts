@@ -113,11 +113,12 @@ export class Rollout {
 
   /** One cache, and those who can sit in it with the first of those who wait. */
   async #runStage(first: Sequence): Promise<void> {
-    const onDevice = drawnOnDevice(first);
+    const onDevice = drawnOnDevice(this.#trunk, first);
     const admits = (sequence: Sequence): boolean =>
-      drawnOnDevice(sequence) === onDevice && sitTogether(this.#trunk, first.asker.using, sequence.asker.using);
+      drawnOnDevice(this.#trunk, sequence) === onDevice &&
+      sitTogether(this.#trunk, first.asker.using, sequence.asker.using);
     const guests = this.#waiting.filter(admits);
-    const budget = this.#hooks.budget ?? DEFAULT_BUDGET;
+    const budget = forKeys(this.#hooks.budget ?? DEFAULT_BUDGET, this.#trunk.keyBytes(first.asker.using));
     const cache = this.#openCache(guests, budget);
     try {
       const seats = new Seats(this.#trunk, cache, this.#waiting, admits, budget);
@@ -146,7 +147,12 @@ export class Rollout {
   }
 }
 
+/** Budgets are of float32 keys. */
+const forKeys = (budget: Budget, bytes: number): Budget => ({ ...budget, cacheBytes: (budget.cacheBytes * 4) / bytes });
+
 /** Whether sequences that run with `b` may share a cache with one that runs with `a`. */
 function sitTogether(trunk: Trunk, a: ForwardWeights, b: ForwardWeights): boolean {
-  return a.weights === b.weights && a.rollout === b.rollout && (trunk.mixes || a.adapter === b.adapter);
+  return (
+    a.weights === b.weights && a.rollout === b.rollout && a.keys === b.keys && (trunk.mixes || a.adapter === b.adapter)
+  );
 }

@@ -102,6 +102,7 @@ const CASES: { trunk: TrunkKind; change: Partial<Sampling> }[] = [
   { trunk: 'tfjs', change: { topK: 5 } },
   { trunk: 'fast', change: {} },
   { trunk: 'fast', change: { topK: 5 } },
+  { trunk: 'fast', change: { topP: 0.8, minP: 0.02 } },
 ];
 
 describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
@@ -135,7 +136,8 @@ describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
           weights,
           adapter,
         }));
-        const all = Array.from({ length: 4 }, (_, i) => orders({ seed: 40 + i })).flat().slice(0, 32); // prettier-ignore
+        const cuts = [{}, { topK: 6, topP: 0.9 }, {}, { minP: 0.1 }];
+        const all = Array.from({ length: 4 }, (_, i) => orders({ seed: 40 + i, ...cuts[i] })).flat().slice(0, 32); // prettier-ignore
         const rollout = new Rollout(trunk, null, { budget: { cacheBytes: 2e9, prefillBytes: 2e9, slots: 6 } });
         const answered = async (): Promise<Generation[][]> => {
           const answers = voices.map((using, v) => rollout.ask(all.filter((_, i) => i % 3 === v), using)); // prettier-ignore

@@ -6,14 +6,16 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
 import type { Adapter, Weights } from '../model/trunk.ts';
+import type { KeyPrecision } from '../protocol.ts';
 import type { Bound, Gpu, Step } from './gpu.ts';
 import type { Kernel, Rows, Tuning } from './kernel.ts';
-import { attentionKernel } from './kernels/attention.ts';
+import { attentionKernel, combineKernel } from './kernels/attention.ts';
 import { copyKeysKernel } from './kernels/copy-keys.ts';
 import { drawKernel } from './kernels/draw.ts';
+import { drawTruncatedKernel, keptWindows } from './kernels/draw-truncated.ts';
 import { embedKernel } from './kernels/embed.ts';
 import { gatedKernel } from './kernels/gated.ts';
-import { headTilesKernel } from './kernels/head-tiles.ts';
+import { headTilesKernel, type RowWindow } from './kernels/head-tiles.ts';
 import { linearKernel } from './kernels/linear.ts';
 import { rmsNormKernel } from './kernels/rms-norm.ts';
 import { rotateKernel } from './kernels/rotate.ts';
@@ -73,13 +75,14 @@ export type PlanInputs = {
   readonly workspace: Workspace;
   readonly layers: readonly LayerBuffers[];
   readonly capacity: number;
+  readonly keys: KeyPrecision;
   readonly rope: GPUBuffer; // [capacity, headDim / 2] of cos and sin
   /** The rows a step will have: products are cut for them. */
   readonly rows: Rows;
 };
 
-/** Token ids in `workspace.ids` to final hidden states in `workspace.states`, in order. */
-export function decoderPlan(inputs: PlanInputs): Step[] {
+/** Token ids in `workspace.ids` to final hidden states in `workspace.states`, in order; with a span, for steps that have longer rows. */
+export function decoderPlan(inputs: PlanInputs, span: number | null = null): Step[] {
   const { gpu, config, tuning, weights, workspace } = inputs;
   const table = weightOf(weights, 'model.embed_tokens.weight');
   const { step, ids, states } = workspace;
@@ -88,39 +91,60 @@ export function decoderPlan(inputs: PlanInputs): Step[] {
     ...bindParts(gpu, table, config.hidden).map(({ part, bound }) =>
       gpu.bind(embedKernel(config.hidden, part, tuning), [step, ids, bound, x]),
     ),
-    ...inputs.packed.layers.flatMap((_, layer) => layerSteps(inputs, layer)),
+    ...inputs.packed.layers.flatMap((_, layer) => layerSteps(inputs, layer, span)),
     gpu.bind(rmsNormKernel({ columns: config.hidden, eps: config.rmsEps, pick: true }, tuning), [
       ...[step, x, gpu.bufferOf(weightOf(weights, 'model.norm.weight')), states],
     ]),
   ];
 }
 
-/** Hidden states in `workspace.states` to drawn tokens in `workspace.ids` and `workspace.numbers`. */
-export function drawPlan({ gpu, config, tuning, packed, workspace, rows }: PlanInputs): Step[] {
+/** Hidden states in `workspace.states` to drawn tokens in `workspace.ids` and `workspace.numbers`, of rows that cut nothing off. */
+export function drawPlan(inputs: PlanInputs): Step[] {
+  return [...headSteps(inputs), drawStep(inputs)];
+}
+
+/** The same for a step with rows that do: the others come to the same bits either way. */
+export function truncatedDrawPlan(inputs: PlanInputs): Step[] {
+  const { gpu, config, tuning, workspace } = inputs;
+  const { step, records, ids, numbers, kept } = workspace;
+  const windows = keptWindows(workspace.slots, config.vocab).flatMap((window) => [
+    ...headSteps(inputs, window),
+    gpu.bind(drawTruncatedKernel(config.vocab, window, tuning), [step, kept, records, ids, numbers]),
+  ]);
+  return [...windows, drawStep(inputs)];
+}
+
+function headSteps({ gpu, config, tuning, packed, workspace, rows }: PlanInputs, kept?: RowWindow): Step[] {
+  const { hidden: columns, vocab } = config;
+  const { step, states, records } = workspace;
+  if (rows === 'prompts') throw new Error('nothing is drawn from a step of prompts');
+  const format = packed.headFormat;
+  return packed.head.map(({ part, bound }) =>
+    gpu.bind(headTilesKernel({ columns, vocab, part, format, kept }, tuning, rows), [
+      ...[step, states, bound, records, ...(kept ? [workspace.kept] : [])],
+    ]),
+  );
+}
+
+function drawStep({ gpu, config, tuning, packed, workspace }: PlanInputs): Step {
   const { hidden: columns, vocab } = config;
   const { step, ids, states, records, numbers } = workspace;
-  if (rows === 'prompts') throw new Error('nothing is drawn from a step of prompts');
   const { head, headFormat: format } = packed;
   const parts = head.map(({ part }) => part);
-  return [
-    ...head.map(({ part, bound }) =>
-      gpu.bind(headTilesKernel({ columns, vocab, part, format }, tuning, rows), [step, states, bound, records]),
-    ),
-    gpu.bind(drawKernel({ columns, vocab, parts, format }, tuning), [
-      ...[step, states, ...head.map(({ bound }) => bound), records, ids, numbers],
-    ]),
-  ];
+  return gpu.bind(drawKernel({ columns, vocab, parts, format }, tuning), [
+    ...[step, states, ...head.map(({ bound }) => bound), records, ids, numbers],
+  ]);
 }
 
 /** Keys and values from slot to slot, in every layer. */
-export function copyPlan({ gpu, config, tuning, workspace, capacity, layers }: PlanInputs): Step[] {
+export function copyPlan({ gpu, config, tuning, workspace, capacity, keys, layers }: PlanInputs): Step[] {
   const { heads, kvHeads, headDim } = config;
-  const kernel = copyKeysKernel({ heads, kvHeads, headDim, capacity }, tuning);
+  const kernel = copyKeysKernel({ heads, kvHeads, headDim, capacity, keys }, tuning);
   return layers.map(({ k, v }) => gpu.bind(kernel, [workspace.step, k, v]));
 }
 
-function layerSteps(inputs: PlanInputs, layer: number): Step[] {
-  const { gpu, config, tuning, weights, workspace, capacity, rope, rows } = inputs;
+function layerSteps(inputs: PlanInputs, layer: number, span: number | null): Step[] {
+  const { gpu, config, tuning, weights, workspace, capacity, keys, rope, rows } = inputs;
   const packed = inputs.packed.layers[layer];
   const { format } = inputs.packed;
   const low = inputs.adapters.layers[layer];
@@ -145,7 +169,7 @@ function layerSteps(inputs: PlanInputs, layer: number): Step[] {
     how: { bias: boolean; accumulate: boolean },
   ) =>
     linearKernel({ columns, parts, rank: own?.rank ?? 0, adapters: own?.adapters ?? 0, ...how }, format, tuning, rows);
-  const shape = { heads, kvHeads, headDim, capacity };
+  const shape = { heads, kvHeads, headDim, capacity, keys };
   const norms = config.qkNorm ? [weight('self_attn.q_norm'), weight('self_attn.k_norm')] : [];
   const { k, v } = inputs.layers[layer];
   return [
@@ -156,7 +180,12 @@ function layerSteps(inputs: PlanInputs, layer: number): Step[] {
       ...[of('normed'), packed.qkv, ...(packed.bias ? [packed.bias] : []), ...added(low.qkv, 'lowQkv'), of('qkv')],
     ),
     bind(rotateKernel({ ...shape, normEps: config.qkNorm ? rmsEps : null }, tuning), rope, of('qkv'), of('q'), k, v, ...norms), // prettier-ignore
-    bind(attentionKernel(shape, tuning), of('q'), k, v, of('attended')),
+    ...(span === null
+      ? [bind(attentionKernel(shape, tuning), of('q'), k, v, of('attended'))]
+      : [
+          bind(attentionKernel(shape, tuning, span), of('q'), k, v, workspace.spans),
+          bind(combineKernel(shape, tuning, span), workspace.spans, of('attended')),
+        ]),
     ...shrink(low.o, q, 'attended', 'lowO'),
     bind(
       linear(q, [hidden], low.o, { bias: false, accumulate: true }),

@@ -8,10 +8,12 @@ import { OutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
-import { copyPlan, decoderPlan, drawPlan, packAdapters } from './decoder-plan.ts';
+import { copyPlan, decoderPlan, drawPlan, packAdapters, truncatedDrawPlan } from './decoder-plan.ts';
 import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
+import type { KeyPrecision } from '../protocol.ts';
 import type { Gpu, Step } from './gpu.ts';
-import type { Rows, Tuning } from './kernel.ts';
+import { keyFormatOf } from './key-format.ts';
+import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
 import { tileFor } from './kernels/product-loop.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
 import type { PrefixStore, SlotPlace } from './prefix-store.ts';
@@ -40,7 +42,11 @@ type Compiled = {
 /** Dispatches from token ids to hidden states, from there to drawn tokens, and of keys from slot to slot. */
 export type Plans = {
   readonly states: readonly Step[];
+  /** Where some row has more keys than a span. */
+  readonly statesOfSpans: readonly Step[];
   readonly draw: readonly Step[];
+  /** Where some rows cut their distribution off. */
+  readonly drawTruncated: readonly Step[];
   readonly copy: readonly Step[];
 };
 
@@ -50,6 +56,7 @@ export class FastCache implements Cache {
   /** Where each slot's keys lie. */
   places: Int32Array;
   readonly capacity: number;
+  readonly keys: KeyPrecision;
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
   readonly #tuning: Tuning;
@@ -70,9 +77,10 @@ export class FastCache implements Cache {
     capacity: number,
     voices: readonly ForwardWeights[] = [],
   ) {
-    const size = slots * config.kvHeads * capacity * config.headDim;
-    if (size * 4 > gpu.device.limits.maxStorageBufferBindingSize)
-      throw new OutOfMemory(size * 4, 'one layer of the key-value cache');
+    this.keys = preferredKeys(gpu, voices[0]);
+    const bytes = slots * config.kvHeads * capacity * config.headDim * keyFormatOf(this.keys).bytes;
+    if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
+      throw new OutOfMemory(bytes, 'one layer of the key-value cache');
     this.slots = this.#opened = slots;
     this.capacity = capacity;
     this.lengths = new Int32Array(slots);
@@ -84,14 +92,16 @@ export class FastCache implements Cache {
     this.#packs = packs;
     for (const { adapter } of voices) this.#numberOf(adapter);
     this.#layers = Array.from({ length: config.layers }, () => ({
-      k: tf.keep(gpu.allocate([size])),
-      v: tf.keep(gpu.allocate([size])),
+      k: tf.keep(gpu.allocate([bytes / 4])),
+      v: tf.keep(gpu.allocate([bytes / 4])),
     }));
     this.#rope = tf.keep(tf.tensor1d(ropeTable(config, capacity)));
   }
 
   /** These slots run with these weights from now on; all slots of a cache share them, adapters apart. */
   runWith(slots: Int32Array, using: ForwardWeights): void {
+    if (using.keys !== undefined && using.keys !== this.keys)
+      throw new Error(`${using.keys} keys in a cache of ${this.keys}`);
     const packed = this.#packs.of(using);
     if (this.#weights && this.#weights.packed !== packed) throw new Error('a cache whose slots run on other weights');
     this.#weights ??= { own: using.weights, packed };
@@ -107,7 +117,7 @@ export class FastCache implements Cache {
   /** Where a slot's keys and values lie. */
   placeOf(slot: number): SlotPlace {
     const layers = this.#layers.map(({ k, v }) => ({ k: this.#gpu.bufferOf(k), v: this.#gpu.bufferOf(v) }));
-    return { layers, slot: this.places[slot], capacity: this.capacity };
+    return { layers, slot: this.places[slot], capacity: this.capacity, bytes: keyFormatOf(this.keys).bytes };
   }
 
   /** The workspace, with room for steps of `rows` rows. */
@@ -117,7 +127,8 @@ export class FastCache implements Cache {
     this.#forget();
     const adapters = packAdapters(this.#gpu, this.#config, this.#adapters);
     const most = Math.max(rows, this.#opened);
-    const workspace = openWorkspace(this.#gpu, this.#config, most, this.#opened, adapters.widths);
+    const size = { slots: this.#opened, capacity: this.capacity, span: this.#tuning.span };
+    const workspace = openWorkspace(this.#gpu, this.#config, most, size, adapters.widths);
     this.#compiled = { adapters, workspace, plans: new Map() };
     return workspace;
   }
@@ -143,16 +154,26 @@ export class FastCache implements Cache {
       ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace },
       rows: staged ? 'prompts' : tile,
       capacity: this.capacity,
+      keys: this.keys,
       layers: this.#layers.map(({ k, v }) => ({ k: gpu.bufferOf(k), v: gpu.bufferOf(v) })),
       rope: gpu.bufferOf(this.#rope),
     };
     const made = lazily({
       states: () => decoderPlan(inputs),
+      statesOfSpans: () => decoderPlan(inputs, this.#tuning.span),
       draw: () => drawPlan(inputs),
+      drawTruncated: () => truncatedDrawPlan(inputs),
       copy: () => copyPlan(inputs),
     });
     plans.set(tile, made);
     return made;
+  }
+
+  /** From token ids to hidden states, one row a slot, whose keys are `lengths`. */
+  stateSteps(): readonly Step[] {
+    const { span } = this.#tuning;
+    const plans = this.plans(this.slots);
+    return span !== null && this.lengths.some((length) => length > span) ? plans.statesOfSpans : plans.states;
   }
 
   select(slots: Int32Array): void {
@@ -185,16 +206,22 @@ export class FastCache implements Cache {
   }
 }
 
+/** Half floats where weights are less exact too and memory is what holds a device back; exact weights get exact keys. */
+export function preferredKeys({ software }: Gpu, using?: Pick<ForwardWeights, 'rollout' | 'keys'>): KeyPrecision {
+  return using?.keys ?? (software || (using?.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
+}
+
 /** Bytes of a cache and of what its steps work with, known before it is opened; without adapters. */
 export function cacheMemory(
   config: ModelConfig,
   slots: number,
   capacity: number,
+  keys: KeyPrecision = 'f32',
 ): { readonly keysAndValues: number; readonly workspace: number } {
   const none = { qkv: 0, o: 0, gated: 0, down: 0 };
   return {
-    keysAndValues: 2 * 4 * config.layers * slots * config.kvHeads * capacity * config.headDim,
-    workspace: workspaceBytes(config, Math.max(slots, PASS_ROWS), slots, none),
+    keysAndValues: 2 * keyFormatOf(keys).bytes * config.layers * slots * config.kvHeads * capacity * config.headDim,
+    workspace: workspaceBytes(config, Math.max(slots, PASS_ROWS), { slots, capacity, span: KEY_SPAN }, none),
   };
 }
 
@@ -205,8 +232,14 @@ function lazily(make: { readonly [Part in keyof Plans]: () => readonly Step[] })
     get states() {
       return (made.states ??= make.states());
     },
+    get statesOfSpans() {
+      return (made.statesOfSpans ??= make.statesOfSpans());
+    },
     get draw() {
       return (made.draw ??= make.draw());
+    },
+    get drawTruncated() {
+      return (made.drawTruncated ??= make.drawTruncated());
     },
     get copy() {
       return (made.copy ??= make.copy());

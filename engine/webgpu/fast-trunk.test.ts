@@ -83,7 +83,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
   /** States after prompts, two steps, another prompt in slot 1, a step, and one more with only the slots 2 and 0. */
   async function walk(trunk: Trunk, using: ForwardWeights): Promise<Float32Array[]> {
     const out: Float32Array[] = [];
-    const cache = trunk.openCache(3, 40);
+    const cache = trunk.openCache(3, 40, [using]);
     const keep = async (states: tf.Tensor): Promise<void> => {
       out.push(Float32Array.from(await states.data()));
       states.dispose();
@@ -118,14 +118,25 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
 
   it('gives them, and each prompt its own bits, as cut for a GPU', { timeout: 300_000 }, async () => {
     const using: ForwardWeights = { weights, adapter: null };
-    const trunk = makeFastTrunk(activeGpu(), CONFIG, { ...GPU_TUNING, rows: [2] }, undefined, 0);
+    // The longest prompt's keys take two spans.
+    const trunk = makeFastTrunk(activeGpu(), CONFIG, { ...GPU_TUNING, rows: [2], team: 32, span: 32 }, undefined, 0);
     const wanted = await walk(plain, using);
     for (const [i, states] of (await walk(trunk, using)).entries())
       expect(largestDifference(states, wanted[i])).toBeLessThan(2e-4);
     const prompts = [Array.from({ length: 50 }, (_, t) => (t * 13) % 101), [4, 5, 6], [9]];
     const together = await statesOf(trunk, prompts, using);
     for (const [row, own] of prompts.entries()) expect((await statesOf(trunk, [own], using))[0]).toEqual(together[row]);
+    for (const [row, states] of (await statesOf(plain, prompts, using)).entries())
+      expect(largestDifference(together[row], states)).toBeLessThan(2e-4);
     trunk.dispose();
+  });
+
+  it('keeps keys as half floats if asked, not far from the exact ones', { timeout: 300_000 }, async () => {
+    const wanted = await walk(plain, { weights, adapter: null });
+    const got = await walk(fast, { weights, adapter: null, keys: 'f16' });
+    const worst = wanted.map((states, i) => largestDifference(got[i], states));
+    for (const one of worst) expect(one).toBeLessThan(2e-2);
+    expect(Math.max(...worst)).toBeGreaterThan(1e-5);
   });
 
   /** What the trunk's linear layers read after packing. */
@@ -230,7 +241,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
       const voices: ForwardWeights[] = [
         { weights, adapter: null },
         { weights, adapter: own },
-        { weights, adapter: null, rollout: 'f16' },
+        { weights, adapter: null, rollout: 'f16', keys: 'f16' },
       ];
       let saved = 0;
       for (const prompts of calls)
@@ -278,13 +289,13 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     expect(together[0]).not.toEqual(together[2]);
   });
 
-  it('takes one submission and at most 8 dispatches a layer and 6 more for a token', () => {
+  it.each([0, 5])('takes one submission and at most 8 dispatches a layer and 6 more for a token: top-k %i', (topK) => {
     const using: ForwardWeights = { weights, adapter: null };
     const gpu = activeGpu();
     const cache = fast.openCache(2, 8);
     fast.prefill(cache, someBatch([3, 2]), using).dispose();
     const [dispatches, submits] = [gpu.dispatches, gpu.submits];
-    const sampling = { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
+    const sampling = { temperature: 1, topK, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
     const ids = tf.tensor1d([1, 2], 'int32');
     const draw = fast.drawing!.next(cache, ids, [3, 2].map((position) => ({ sampling, position }))); // prettier-ignore
     expect(gpu.submits - submits).toBe(1);

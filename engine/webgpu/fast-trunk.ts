@@ -9,8 +9,9 @@ import type { ModelConfig } from '../formats/config.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
-import { FastCache, PASS_ROWS, type Ground } from './fast-cache.ts';
+import { FastCache, PASS_ROWS, preferredKeys, type Ground, type Plans } from './fast-cache.ts';
 import type { Copy, Gpu, Step } from './gpu.ts';
+import { keyFormatOf } from './key-format.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
 import { Packs } from './packed-weights.ts';
@@ -49,9 +50,10 @@ export function makeFastTrunk(
   const ground: Ground = { gpu, config, tuning, packs: new Packs(gpu, config), prefixes };
   return {
     config,
-    drawing: config.vocab > ID_MAX ? null : drawing(gpu),
+    drawing: config.vocab > ID_MAX ? null : drawing(gpu, config),
     mixes: true,
     packs: true,
+    keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
@@ -93,6 +95,7 @@ function prefill(
   using: ForwardWeights,
   given?: Int32Array,
 ): tf.Tensor2D {
+  const asKept = { ...using, keys: cache.keys };
   const slots = given ?? Int32Array.from({ length: cache.slots }, (_, slot) => slot);
   if (prompts.batch !== slots.length) throw new Error(`${prompts.batch} prompts for ${slots.length} cache slots`);
   const shared = prompts.prefix?.length ?? 0;
@@ -103,15 +106,15 @@ function prefill(
   const hidden = gpu.allocate<tf.Tensor2D>([slots.length, config.hidden]);
   // Once and large enough: states stay in it from wave to wave.
   const { states } = cache.workspace(Math.min(PASS_ROWS, whole.reduce((sum, { length }) => sum + length, 0))); // prettier-ignore
-  const known = whole.map((prompt) => prefixes.known(prompt, using));
+  const known = whole.map((prompt) => prefixes.known(prompt, asKept));
   for (const wave of promptWaves(whole, known)) {
     for (const { index, from, shared } of wave)
       if (from === null && shared > 0)
-        gpu.run([], 0, { before: prefixes.take(whole[index], using, cache.placeOf(slots[index])) });
+        gpu.run([], 0, { before: prefixes.take(whole[index], asKept, cache.placeOf(slots[index])) });
     copyBeginnings(gpu, cache, wave, slots);
     computeRests(gpu, cache, wave, whole, slots);
   }
-  whole.forEach((prompt, i) => prefixes.keep(prompt, using, cache.placeOf(slots[i])));
+  whole.forEach((prompt, i) => prefixes.keep(prompt, asKept, cache.placeOf(slots[i])));
   gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
   whole.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
   return hidden;
@@ -174,7 +177,7 @@ function decode(gpu: Gpu, config: ModelConfig, cache: FastCache, ids: tf.Tensor1
   const { slots } = cache;
   const workspace = nextStep(gpu, cache, []);
   const hidden = gpu.allocate<tf.Tensor2D>([slots, config.hidden]);
-  gpu.run(cache.plans(slots).states, slots, {
+  gpu.run(cache.stateSteps(), slots, {
     before: [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: slots * 4 }],
     after: [{ from: workspace.states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }],
   });
@@ -195,23 +198,30 @@ function nextStep(gpu: Gpu, cache: FastCache, draws: readonly RowDraw[]): Worksp
 /** A GPU is kept busy while numbers travel to the host; a CPU that plays one does nothing for those that have ended. */
 const AHEAD = { gpu: 4, software: 1 };
 
-function drawing(gpu: Gpu): Drawing {
+function drawing(gpu: Gpu, config: ModelConfig): Drawing {
   return {
     ahead: gpu.software ? AHEAD.software : AHEAD.gpu,
     first: (cache, hidden, slots, sampling) => {
       const ours = asOurs(cache);
       const workspace = ours.workspace(slots.length);
       const rows = [...slots].map((slot, i) => ({ ...ours.seat(slot), position: ours.lengths[slot], out: i }));
-      gpu.write(workspace.step, writeStep(rows, sampling.map(drawOf)));
+      const draws = sampling.map((row) => drawOf(row, config));
+      gpu.write(workspace.step, writeStep(rows, draws));
       const before = [{ from: gpu.bufferOf(hidden), to: workspace.states, bytes: hidden.size * 4 }];
-      return runDraw(gpu, slots.length, workspace, ours.plans(slots.length).draw, before);
+      return runDraw(gpu, slots.length, workspace, drawSteps(ours.plans(slots.length), draws), before);
     },
     next: (cache, ids, sampling) => {
       const ours = asOurs(cache);
-      const workspace = nextStep(gpu, ours, sampling.map(drawOf));
-      const { states, draw } = ours.plans(ours.slots);
+      const draws = sampling.map((row) => drawOf(row, config));
+      const workspace = nextStep(gpu, ours, draws);
       const before = [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: ours.slots * 4 }];
-      return runDraw(gpu, ours.slots, workspace, [...states, ...draw], before);
+      return runDraw(
+        gpu,
+        ours.slots,
+        workspace,
+        [...ours.stateSteps(), ...drawSteps(ours.plans(ours.slots), draws)],
+        before,
+      );
     },
   };
 }
@@ -228,7 +238,16 @@ function runDraw(gpu: Gpu, slots: number, workspace: Workspace, steps: readonly 
   return { ids, numbers };
 }
 
-function drawOf({ sampling, position }: RowSampling): RowDraw {
+const drawSteps = ({ draw, drawTruncated }: Plans, draws: readonly RowDraw[]): readonly Step[] =>
+  draws.some(({ truncation }) => truncation) ? drawTruncated : draw;
+
+function drawOf({ sampling, position }: RowSampling, { vocab }: ModelConfig): RowDraw {
   if (sampling.temperature === 0) return { sharpness: 0, draw: 0 };
-  return { sharpness: 1 / sampling.temperature, draw: uniform(sampling.seed, position, PURPOSE.sample) };
+  const { topP, minP } = sampling;
+  const topK = sampling.topK < vocab ? sampling.topK : 0;
+  const whole = topK === 0 && topP === 1 && minP === 0;
+  return {
+    ...{ sharpness: 1 / sampling.temperature, draw: uniform(sampling.seed, position, PURPOSE.sample) },
+    ...(whole ? {} : { truncation: { topK, topP, minP } }),
+  };
 }

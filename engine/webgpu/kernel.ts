@@ -30,10 +30,12 @@ export type Tuning = {
   readonly rows: readonly number[];
   /** Threads of a workgroup that do not wait for one another. */
   readonly threads: number;
-  /** Whether a subgroup's threads, where each has sums of its own, load the numbers they all need in turns and hand them round. */
-  readonly handRound: boolean;
+  /** Threads of a subgroup that load the numbers all of them need in turns and hand them round; 0: each loads its own. */
+  readonly handRound: number;
   /** Whether products of prompts stage tiles in workgroup memory. */
   readonly stages: boolean;
+  /** How many keys of a long sequence a workgroup walks before others take over; null where one walks them all. */
+  readonly span: number | null;
 };
 
 /** Rows of a step: so many, one for each sequence, or those of prompts. A row's bits follow from which of the two it is. */
@@ -46,19 +48,33 @@ export type Rows = number | 'prompts';
  */
 export function tuningFor({ software, device }: { software: boolean; device: GPUDevice }): Tuning {
   if (!software) return GPU_TUNING;
-  const vector = device.features.has('subgroups') ? device.adapterInfo.subgroupMinSize : 1;
-  return vector >= HAND_ROUND_LANES ? VECTOR_TUNING : SOFTWARE_TUNING;
+  const vector = vectorOf(device);
+  return vector > 0 ? vectorTuning(vector) : SOFTWARE_TUNING;
 }
 
-/** In narrower subgroups too little is gained. */
-const HAND_ROUND_LANES = 8;
+/** In narrower vectors too little is gained. */
+const VECTOR_LEAST = 8;
+
+/** Threads of a subgroup where all have one size, and that is worth handing numbers round in; else 0. */
+export function vectorOf({ features, adapterInfo }: Pick<GPUDevice, 'features' | 'adapterInfo'>): number {
+  const { subgroupMinSize, subgroupMaxSize } = adapterInfo;
+  const known = features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
+  return known && subgroupMinSize >= VECTOR_LEAST ? subgroupMinSize : 0;
+}
+
+/** Long enough to be worth a second dispatch, short enough that one sequence of some thousand keys keeps a GPU busy. */
+export const KEY_SPAN = 256;
 
 export const GPU_TUNING: Tuning = {
-  ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: false },
-  stages: true,
+  ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: 0 },
+  ...{ stages: true, span: KEY_SPAN },
 };
 export const SOFTWARE_TUNING: Tuning = {
-  ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: false },
-  stages: false,
+  ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: 0 },
+  ...{ stages: false, span: null },
 };
-export const VECTOR_TUNING: Tuning = { ...SOFTWARE_TUNING, rows: [1, 16], handRound: true };
+/** Thirty-two rows by four outputs are as many sums as a processor's instruction cache has room for with their loads. */
+export const vectorTuning = (vector: number): Tuning => ({
+  ...SOFTWARE_TUNING,
+  ...{ threads: 2 * vector, rows: [1, 8, 32], handRound: vector },
+});

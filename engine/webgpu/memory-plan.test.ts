@@ -39,6 +39,13 @@ describe('the memory plan of a run', () => {
     expect(planMemory(QWEN, { ...LOAD, mostBytes: 2 ** 30 }, BINDING).tokenBudget).toBe(null);
   });
 
+  it('takes half the room for keys of half floats, where that is not taken by more sequences', () => {
+    const keys = (load: Partial<MemoryLoad>): number =>
+      planMemory(QWEN, { ...LOAD, ...load }, BINDING).parts.rollout['keys and values'];
+    expect(keys({ sequences: 8, keys: 'f16' })).toBe(keys({ sequences: 8 }) / 2);
+    expect(keys({ sequences: 256, keys: 'f16' })).toBe(keys({ sequences: 256 }));
+  });
+
   it('counts every policy, and of frozen ones nothing', () => {
     const one = planMemory(QWEN, LOAD, BINDING).parts.training!;
     const three = planMemory(QWEN, { ...LOAD, policies: [LORA, LORA, LORA, null] }, BINDING).parts.training!;

@@ -25,6 +25,8 @@ export type SlotPlace = {
   readonly layers: readonly { readonly k: GPUBuffer; readonly v: GPUBuffer }[]; // [slots, kvHeads, capacity, headDim]
   readonly slot: number;
   readonly capacity: number;
+  /** Of one number. */
+  readonly bytes: 2 | 4;
 };
 
 export class PrefixStore {
@@ -63,11 +65,11 @@ export class PrefixStore {
     const first = tree.find(prompt).length;
     const positions = prompt.length - first;
     const { layers, kvHeads, headDim } = this.#config;
-    const size = layers * 2 * kvHeads * positions * headDim;
-    if (positions < LEAST_SHARED || size * 4 > this.#gpu.device.limits.maxBufferSize) return;
-    if (!this.#makeRoom(size * 4, prompt, tree)) return;
-    const kept = { tensor: tf.keep(this.#gpu.allocate([size])), positions };
-    tree.add(prompt, kept, size * 4);
+    const bytes = layers * 2 * kvHeads * positions * headDim * place.bytes;
+    if (positions < LEAST_SHARED || bytes > this.#gpu.device.limits.maxBufferSize) return;
+    if (!this.#makeRoom(bytes, prompt, tree)) return;
+    const kept = { tensor: tf.keep(this.#gpu.allocate([bytes / 4])), positions };
+    tree.add(prompt, kept, bytes);
     this.#gpu.run([], 0, { after: this.#copies(kept, place, 0, first, positions, 'keep') });
   }
 
@@ -109,7 +111,7 @@ export class PrefixStore {
   /** Of all layers and heads: `count` positions between a stretch, from `within` on, and a slot, from `first` on. */
   #copies(
     { tensor, positions }: Stretch,
-    { layers, slot, capacity }: SlotPlace,
+    { layers, slot, capacity, bytes }: SlotPlace,
     within: number,
     first: number,
     count: number,
@@ -117,7 +119,7 @@ export class PrefixStore {
   ): Copy[] {
     const { kvHeads, headDim } = this.#config;
     const stretch = this.#gpu.bufferOf(tensor);
-    const position = headDim * 4;
+    const position = headDim * bytes;
     return layers.flatMap(({ k, v }, layer) =>
       [k, v].flatMap((cached, part) =>
         Array.from({ length: kvHeads }, (_, head): Copy => {
@@ -137,7 +139,12 @@ function forget(tree: PrefixTree<Stretch>): void {
 }
 
 function same(a: ForwardWeights, b: ForwardWeights): boolean {
-  return a.weights === b.weights && a.adapter === b.adapter && (a.rollout ?? 'f32') === (b.rollout ?? 'f32');
+  return (
+    a.weights === b.weights &&
+    a.adapter === b.adapter &&
+    (a.rollout ?? 'f32') === (b.rollout ?? 'f32') &&
+    a.keys === b.keys
+  );
 }
 
 /** Weights that were trained or unloaded are gone. */

@@ -4,7 +4,7 @@
  * work is counted in items, and a workgroup takes `perGroup` of them. Workgroups beyond one dimension's limit go on in a
  * second.
  */
-import type { Grid, Kernel } from './kernel.ts';
+import { vectorOf, type Grid, type Kernel } from './kernel.ts';
 import { reads, writeShader, type Shader } from './wgsl.ts';
 
 export type SizedKernel = Kernel & {
@@ -37,14 +37,10 @@ export function cutFor({ software, device }: { readonly software: boolean; reado
   return software ? (vectorCut(device) ?? SOFTWARE_CUT) : GPU_CUT;
 }
 
-/** In narrower vectors too little is gained. */
-const VECTOR_LEAST = 8;
-
 /** For adapters whose subgroups have one size, which is then a product's workgroup; else null. */
-export function vectorCut(of: Pick<GPUDevice, 'features' | 'adapterInfo'>): Cut | null {
-  const { subgroupMinSize, subgroupMaxSize } = of.adapterInfo;
-  const known = of.features.has('subgroups') && subgroupMinSize === subgroupMaxSize;
-  return known && subgroupMinSize >= VECTOR_LEAST ? { ...SOFTWARE_CUT, handRound: subgroupMinSize } : null;
+export function vectorCut(device: Pick<GPUDevice, 'features' | 'adapterInfo'>): Cut | null {
+  const vector = vectorOf(device);
+  return vector > 0 ? { ...SOFTWARE_CUT, handRound: vector } : null;
 }
 
 export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0 };

@@ -1,7 +1,8 @@
 /**
  * Everything that changes from step to step, in one small buffer: how many rows there are, and of each row its cache slot,
- * its position, its adapter, where its last hidden state goes and how its next token is drawn. Two vec4u a row, after one of its own.
+ * its position, its adapter, where its last hidden state goes and how its next token is drawn. Three vec4u a row, after one of its own.
  */
+import type { Sampling } from '../protocol.ts';
 import { reads } from './wgsl.ts';
 
 export type StepRow = {
@@ -13,12 +14,15 @@ export type StepRow = {
   readonly adapter: number | null;
 };
 
+/** What is cut off of a distribution before a token is drawn from it. */
+export type Truncation = Pick<Sampling, 'topK' | 'topP' | 'minP'>;
+
 /** How a row's token is drawn: 1 / temperature (0: the likeliest token), and a number from [0, 1). */
-export type RowDraw = { readonly sharpness: number; readonly draw: number };
+export type RowDraw = { readonly sharpness: number; readonly draw: number; readonly truncation?: Truncation };
 
 /** In place of a row of the states, or of an adapter. */
 const NONE = 0xffffffff;
-const WORDS = 8;
+const WORDS = 12;
 
 export const STEP = reads('step', 'vec4u');
 export const stepWords = (rows: number): number => 4 + rows * WORDS;
@@ -30,12 +34,16 @@ export const stepWords = (rows: number): number => 4 + rows * WORDS;
 export const STEP_FUNCTIONS = `
 fn stepRows() -> u32 { return step[0].x; }
 fn turns(n: u32) -> u32 { return min(n, step[0].x * n); }
-fn slotOf(row: u32) -> u32 { return step[1u + 2u * row].x; }
-fn positionOf(row: u32) -> u32 { return step[1u + 2u * row].y; }
-fn outOf(row: u32) -> u32 { return step[1u + 2u * row].z; }
-fn adapterOf(row: u32) -> u32 { return step[1u + 2u * row].w; }
-fn sharpnessOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 2u * row].x); }
-fn drawOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 2u * row].y); }`;
+fn slotOf(row: u32) -> u32 { return step[1u + 3u * row].x; }
+fn positionOf(row: u32) -> u32 { return step[1u + 3u * row].y; }
+fn outOf(row: u32) -> u32 { return step[1u + 3u * row].z; }
+fn adapterOf(row: u32) -> u32 { return step[1u + 3u * row].w; }
+fn sharpnessOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 3u * row].x); }
+fn drawOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 3u * row].y); }
+fn topKOf(row: u32) -> u32 { return step[3u + 3u * row].x; }
+fn topPOf(row: u32) -> f32 { return bitcast<f32>(step[3u + 3u * row].y); }
+fn minPOf(row: u32) -> f32 { return bitcast<f32>(step[3u + 3u * row].z); }
+fn truncates(row: u32) -> bool { return step[3u + 3u * row].w == 1u; }`;
 
 export function writeStep(rows: readonly StepRow[], draws: readonly RowDraw[] = []): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(stepWords(rows.length));
@@ -43,6 +51,12 @@ export function writeStep(rows: readonly StepRow[], draws: readonly RowDraw[] = 
   words[0] = rows.length;
   for (const [i, { slot, position, out, adapter }] of rows.entries())
     words.set([slot, position, out ?? NONE, adapter ?? NONE], 4 + i * WORDS);
-  for (const [i, { sharpness, draw }] of draws.entries()) reals.set([sharpness, draw], 8 + i * WORDS);
+  for (const [i, { sharpness, draw, truncation }] of draws.entries()) {
+    reals.set([sharpness, draw], 8 + i * WORDS);
+    if (!truncation) continue;
+    reals.set([truncation.topP, truncation.minP], 13 + i * WORDS);
+    words.set([truncation.topK], 12 + i * WORDS);
+    words.set([1], 15 + i * WORDS);
+  }
   return words;
 }

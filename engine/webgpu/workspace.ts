@@ -6,24 +6,34 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { layOut, type Lifetime } from './arena.ts';
 import type { Gpu } from './gpu.ts';
+import { spanNumbers } from './kernels/attention.ts';
+import { keptNumbers } from './kernels/draw-truncated.ts';
 import { RECORD, runsOf } from './kernels/head-tiles.ts';
 import { stepWords } from './step.ts';
 
 /** Widths of the low-rank intermediates; 0 where there is no adapter. */
 export type LowRankWidths = { readonly qkv: number; readonly o: number; readonly gated: number; readonly down: number };
 
+/** A cache's slots, the positions of each, and how many of these a workgroup walks at most. */
+export type CacheSize = { readonly slots: number; readonly capacity: number; readonly span: number | null };
+
 export type Intermediate =
   'x' | 'normed' | 'qkv' | 'q' | 'attended' | 'gated' | 'lowQkv' | 'lowO' | 'lowGated' | 'lowDown';
 
 export type Workspace = {
-  /** Most rows of a step. */
+  /** Most rows of a step, and of a draw. */
   readonly rows: number;
+  readonly slots: number;
   readonly step: GPUBuffer;
   readonly ids: GPUBuffer;
   readonly states: GPUBuffer; // [slots, hidden]
   /** What a draw leaves of the vocabulary, and what it takes. */
   readonly records: GPUBuffer; // [slots, runs, RECORD]
   readonly numbers: GPUBuffer; // [slots, 3]
+  /** Logits of a window of rows. There is none until it is asked for: only cutting distributions off takes it. */
+  readonly kept: GPUBuffer;
+  /** What long rows leave of the spans of their keys, likewise. // [slots, heads, spans, headDim + 2] */
+  readonly spans: GPUBuffer;
   of(name: Intermediate): GPUBuffer;
   dispose(): void;
 };
@@ -32,28 +42,47 @@ export function openWorkspace(
   gpu: Gpu,
   config: ModelConfig,
   rows: number,
-  slots: number,
+  size: CacheSize,
   low: LowRankWidths,
 ): Workspace {
+  const { slots } = size;
   const arena = layOut(intermediates(config, rows, low));
   const fixed = Object.values(fixedSizes(config, rows, slots));
   const integers = 2; // the step buffer and the ids
-  const kept = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
+  const fixedTensors = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
   const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4])));
-  const [step, ids, states, records, numbers] = kept.map((tensor) => gpu.bufferOf(tensor));
+  const [step, ids, states, records, numbers] = fixedTensors.map((tensor) => gpu.bufferOf(tensor));
   const buffers = parts.map((tensor) => gpu.bufferOf(tensor));
+  const lazy = new Map<'kept' | 'spans', tf.Tensor>();
+  const made = (name: 'kept' | 'spans'): GPUBuffer => {
+    const known = lazy.get(name) ?? tf.keep(gpu.allocate([lazySizes(config, size)[name]]));
+    lazy.set(name, known);
+    return gpu.bufferOf(known);
+  };
   return {
-    ...{ rows, step, ids, states, records, numbers },
+    ...{ rows, slots, step, ids, states, records, numbers },
+    get kept() {
+      return made('kept');
+    },
+    get spans() {
+      return made('spans');
+    },
     of: (name) => buffers[arena.places.get(name)!],
-    dispose: () => tf.dispose([...kept, ...parts]),
+    dispose: () => tf.dispose([...fixedTensors, ...parts, ...lazy.values()]),
   };
 }
 
-/** Bytes of a workspace, before there is one. */
-export function workspaceBytes(config: ModelConfig, rows: number, slots: number, low: LowRankWidths): number {
-  const fixed = Object.values(fixedSizes(config, rows, slots)).reduce((a, b) => a + b, 0) * 4;
-  return fixed + layOut(intermediates(config, rows, low)).bytes;
+/** Bytes of a workspace, before there is one, with all that may be asked for. */
+export function workspaceBytes(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): number {
+  const sizes = [...Object.values(fixedSizes(config, rows, size.slots)), ...Object.values(lazySizes(config, size))];
+  return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, low)).bytes;
 }
+
+/** Numbers in what there may be. */
+const lazySizes = (config: ModelConfig, { slots, capacity, span }: CacheSize) => ({
+  kept: keptNumbers(slots, config.vocab),
+  spans: span === null ? 0 : slots * spanNumbers({ ...config, capacity }, span),
+});
 
 /** Numbers in what lives as long as the workspace. */
 function fixedSizes(config: ModelConfig, rows: number, slots: number) {

@@ -3,7 +3,7 @@
  * notices), and keeps these fresh from the controller's events. It draws nothing.
  */
 import { getContext, setContext } from 'svelte';
-import { SvelteMap } from 'svelte/reactivity';
+import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import { Cancelled } from '../../engine/errors.ts';
 import type { DeviceInfo } from '../../engine/protocol.ts';
 import type {
@@ -25,11 +25,12 @@ import { foremost } from './job-status.ts';
 import { isOwnKeys, keymap, type OwnKeys } from './keymap.ts';
 import { recall, remember } from './remember.ts';
 import { parseRoute, routeHash, type Route } from './routes.ts';
+import { chooseTheme, rememberedTheme, type ThemeChoice } from './theme.ts';
 
 export type Notice = { readonly id: number; readonly level: 'info' | 'warning' | 'error'; readonly text: string };
 export type Memory = { readonly usedBytes: number; readonly peakBytes: number };
 type StepListener = (run: string, metrics: StepMetrics) => void;
-type TextListener = (event: { record: string; text: string }) => void;
+type TextListener = ControllerEvents['onText'];
 
 const MEMORY_EVERY_MS = 3_000;
 const INFO_STAYS_MS = 6_000;
@@ -55,20 +56,23 @@ export class Session {
   /** Turns that wait for the person, in the order they came. */
   turns = $state.raw<Turn[]>([]);
   now = $state(Date.now());
+  theme = $state<ThemeChoice>(rememberedTheme());
   /** A person's own keys for shortcuts. */
   ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
   readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
+  /** Lists that have been read once: before that, an empty one says nothing. */
+  readonly known = new SvelteSet<'workflows' | 'models' | 'runs'>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new SvelteMap<string, Trace>();
   /** Weights to ask a team with once it is shown: "RUN@STEP", chosen at a checkpoint. */
   tryWith = $state.raw<{ readonly workflow: string; readonly weights: string } | null>(null);
   /** Teams that wait for the Team screen to take them up: a file's text each, or null for an empty canvas. */
   arrivals = $state.raw<(string | null)[]>([]);
-  /** Models on their way here, by name; null where this place downloads none. */
-  downloads = $state.raw<readonly Download[] | null>(null);
-  /** A model file that waits for the Models screen. */
-  droppedModel = $state.raw<File | null>(null);
+  /** Models on their way here, by name. */
+  downloads = $state.raw<readonly Download[]>([]);
+  /** A model's files that wait for the Models screen. */
+  droppedModel = $state.raw<readonly File[] | null>(null);
   readonly #news = new JobNews();
   readonly foremostJob = $derived(foremost([...this.jobs.values()]));
   #noticeId = 0;
@@ -132,6 +136,11 @@ export class Session {
     if (level === 'info') setTimeout(() => this.dismiss(id), INFO_STAYS_MS);
   }
 
+  setTheme(choice: ThemeChoice): void {
+    this.theme = choice;
+    chooseTheme(choice);
+  }
+
   setOwnKeys(own: OwnKeys): void {
     this.ownKeys = own;
     remember('keys', Object.keys(own).length === 0 ? null : own);
@@ -166,16 +175,25 @@ export class Session {
   }
 
   refreshWorkflows(): Promise<unknown> {
-    return this.attempt(async (api) => (this.workflows = await api.workflows()));
+    return this.attempt(async (api) => {
+      this.workflows = await api.workflows();
+      this.known.add('workflows');
+    });
   }
   refreshTasks(): Promise<unknown> {
     return this.attempt(async (api) => (this.tasks = await api.tasks()));
   }
   refreshModels(): Promise<unknown> {
-    return this.attempt(async (api) => (this.models = await api.models()));
+    return this.attempt(async (api) => {
+      this.models = await api.models();
+      this.known.add('models');
+    });
   }
   refreshRuns(): Promise<unknown> {
-    return this.attempt(async (api) => (this.runs = newestFirst(await api.runs())));
+    return this.attempt(async (api) => {
+      this.runs = newestFirst(await api.runs());
+      this.known.add('runs');
+    });
   }
   async refreshJobs(): Promise<void> {
     await this.attempt(async (api) => {
@@ -189,7 +207,7 @@ export class Session {
 
   /** One that is done is a model and no download any more. */
   #downloadMoved(download: Download): void {
-    const others = (this.downloads ?? []).filter((one) => one.name !== download.name);
+    const others = this.downloads.filter((one) => one.name !== download.name);
     this.downloads =
       download.state === 'done' ? others : [...others, download].sort((a, b) => (a.name < b.name ? -1 : 1));
     if (download.state !== 'done') return;

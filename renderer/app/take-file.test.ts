@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import { newsOf } from './news.ts';
-import { takeFile } from './take-file.ts';
+import { takeFiles } from './take-file.ts';
 
 function taker() {
   const seen: string[] = [];
   return {
     seen,
-    droppedModel: null as File | null,
+    droppedModel: null as readonly File[] | null,
     bringTeam: (text: string | null) => void seen.push(`team ${text}`),
     notify: (level: string, text: string) => void seen.push(`${level} ${text}`),
     go: (route: { screen: string }) => void seen.push(`go ${route.screen}`),
@@ -16,17 +16,29 @@ function taker() {
 describe('a file from outside', () => {
   it('is drawn when it is a team and offered when it is a model', async () => {
     const session = taker();
-    await takeFile(session, new File(['{}'], 'Mine.Troupe.JSON'));
-    await takeFile(session, new File(['GGUF'], 'tiny.gguf'));
+    await takeFiles(session, [new File(['{}'], 'Mine.Troupe.JSON')]);
+    await takeFiles(session, [new File(['GGUF'], 'tiny.gguf')]);
     expect(session.seen).toEqual(['team {}', 'go models']);
-    expect(session.droppedModel?.name).toBe('tiny.gguf');
+    expect(session.droppedModel?.map(({ name }) => name)).toEqual(['tiny.gguf']);
+  });
+  it('belongs to a model where weights were dropped with it', async () => {
+    const session = taker();
+    const names = ['config.json', 'tokenizer.json', 'model.safetensors'];
+    await takeFiles(
+      session,
+      names.map((name) => new File(['{}'], name)),
+    );
+    expect(session.seen).toEqual(['go models']);
+    expect(session.droppedModel?.map(({ name }) => name)).toEqual(names);
   });
   it('is refused in a sentence when it is anything else, or far too large', async () => {
     const session = taker();
-    await takeFile(session, new File(['x'], 'cat.jpg'));
-    await takeFile(session, new File([new Uint8Array(8 * 1024 * 1024 + 1)], 'huge.json'));
+    await takeFiles(session, [
+      new File(['x'], 'cat.jpg'),
+      new File([new Uint8Array(8 * 1024 * 1024 + 1)], 'huge.json'),
+    ]);
     expect(session.seen).toEqual([
-      'error cat.jpg is no team file and no model; drop a .troupe.json or a .gguf file',
+      'error cat.jpg is no team file and no model; drop a .troupe.json, a .gguf file or a model’s folder',
       'error huge.json is too large for a team: 8388609 bytes; at most 8388608 are read',
     ]);
   });

@@ -22,9 +22,15 @@ export type Gestures = {
 export function listenToPointer(canvas: GraphCanvas, gestures: Gestures): void {
   const { core } = canvas;
   core.on('dragpan scrollzoom pinchzoom', gestures.ontouch);
-  core.on('tap', (event) => void (event.target === core && gestures.onclear()));
+  // Two quick presses on two things are not a double one, nor are presses that select more.
+  let tapped: [unknown, unknown] = [null, null];
+  core.on('tap', (event) => {
+    tapped = [tapped[1], event.target];
+    if (event.target === core) gestures.onclear();
+  });
   core.on('dbltap', (event) => {
-    const { clientX, clientY } = event.originalEvent as MouseEvent;
+    const { clientX, clientY, shiftKey, ctrlKey, metaKey } = event.originalEvent as MouseEvent;
+    if (tapped[0] !== tapped[1] || shiftKey || ctrlKey || metaKey) return;
     if (event.target === core) gestures.onempty({ ...event.position }, { x: clientX, y: clientY });
     else if (event.target.isNode()) gestures.onopen(event.target.id());
   });

@@ -9,9 +9,10 @@ import type { Box, Point, SceneCard } from './scene.ts';
 const TOO_SMALL = 0.35;
 const READABLE = 0.7;
 const LARGE = 1.1;
+const MARGIN = 36;
 
 /** A box fills the view, but for `padding` at each side, as far as it can be read so. */
-export function fit(core: Core, box: Box, padding = 36): void {
+export function fit(core: Core, box: Box, padding = MARGIN): void {
   core.resize();
   const across = (core.width() - 2 * padding) / Math.max(1, box.width);
   const down = (core.height() - 2 * padding) / Math.max(1, box.height);
@@ -20,12 +21,13 @@ export function fit(core: Core, box: Box, padding = 36): void {
   centre(core, { x: box.x + box.width / 2, y: box.y + box.height / 2 });
 }
 
-/** All of it where it can be read so, else the part around one card; true when all is in view. */
-export function fitOrShow(core: Core, box: Box, card: Point | undefined): boolean {
+/** All of it where it can be read so, else the part around a card or where it begins, if asked for; true when all is in view. */
+export function fitOrShow(core: Core, box: Box, part: Point | 'begin' | null): boolean {
   fit(core, box);
-  if (card === undefined || core.zoom() >= TOO_SMALL) return true;
+  if (part === null || core.zoom() >= TOO_SMALL) return true;
   core.zoom(READABLE);
-  centre(core, card);
+  if (part !== 'begin') centre(core, part);
+  else core.pan({ x: MARGIN - box.x * READABLE, y: (core.height() - box.height * READABLE) / 2 - box.y * READABLE });
   return false;
 }
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { modelName } from '../../workflows/workspace/models.ts';
-import { fitOf, machineMemory, pickFolder, pickGguf, validName } from './model-files.ts';
+import { fitOf, machineMemory, pickFiles, validName } from './model-files.ts';
 
 function file(path: string): File {
   const made = new File(['x'], path.split('/').at(-1) ?? '');
@@ -10,7 +10,7 @@ function file(path: string): File {
 
 describe('picked files', () => {
   it('take a model folder and leave the rest', () => {
-    const picked = pickFolder(
+    const picked = pickFiles(
       [
         'SmolLM2 135M/config.json',
         'SmolLM2 135M/model-00001-of-00002.safetensors',
@@ -21,13 +21,19 @@ describe('picked files', () => {
     expect(picked?.name).toBe('smollm2-135m');
     expect(Object.keys(picked?.files ?? {})).toEqual(['config.json', 'model-00001-of-00002.safetensors']);
   });
+  it('take the files of a model that were chosen one by one', () => {
+    const chosen = ['config.json', 'tokenizer.json', 'model.safetensors'].map((name) => new File(['x'], name));
+    expect(pickFiles(chosen)?.name).toBe('model');
+    expect(Object.keys(pickFiles(chosen)?.files ?? {})).toEqual(['config.json', 'tokenizer.json', 'model.safetensors']);
+    expect(pickFiles(chosen.slice(2))).toBeNull();
+  });
   it('refuse a folder that is no model', () => {
-    expect(pickFolder([file('photos/cat.jpg')])).toBeNull();
-    expect(pickFolder([file('half/config.json')])).toBeNull();
+    expect(pickFiles([file('photos/cat.jpg')])).toBeNull();
+    expect(pickFiles([file('half/config.json')])).toBeNull();
   });
   it('name a GGUF file', () => {
-    expect(pickGguf(file('Tiny Model.Q4_1.GGUF')).name).toBe('tiny-model.q4_1');
-    expect(pickGguf(file('....gguf')).name).toBe('model');
+    expect(pickFiles([file('Tiny Model.Q4_1.GGUF')])?.name).toBe('tiny-model.q4_1');
+    expect(pickFiles([file('....gguf')])?.name).toBe('model');
     expect(validName(modelName('-- Größe --'))).toBe(true);
     expect(validName('../x')).toBe(false);
   });

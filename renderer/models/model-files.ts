@@ -6,21 +6,31 @@ export type Picked = { readonly name: string; readonly files: FileSet };
 
 type FileLike = Blob & { readonly name: string; readonly webkitRelativePath?: string };
 
+export function isWeights(name: string): boolean {
+  return /\.(gguf|safetensors)$/i.test(name);
+}
+
+/** One GGUF file, or files that were chosen together as a folder holds them; null when they are no model. */
+export function pickFiles(files: readonly FileLike[]): Picked | null {
+  const gguf = files.find(({ name }) => /\.gguf$/i.test(name));
+  return gguf ? pickGguf(gguf) : pickFolder(files);
+}
+
 /** The files of a Hugging Face folder; deeper folders and other files are left out. null when it is no model. */
-export function pickFolder(files: readonly FileLike[]): Picked | null {
+function pickFolder(files: readonly FileLike[]): Picked | null {
   const top = files.filter(
     (file) => (file.webkitRelativePath ?? file.name).split('/').length <= 2 && isModelFile(file.name),
   );
   const names = new Set(top.map((file) => file.name));
   if (!names.has('config.json') || ![...names].some((name) => name.endsWith('.safetensors'))) return null;
-  const folder = (top[0]?.webkitRelativePath ?? '').split('/')[0];
+  const folder = (top[0]?.webkitRelativePath ?? '').split('/').slice(0, -1)[0] ?? '';
   return {
     name: modelName(folder) || 'model',
     files: Object.fromEntries(top.map((file) => [file.name, { kind: 'blob', blob: file }])),
   };
 }
 
-export function pickGguf(file: FileLike): Picked {
+function pickGguf(file: FileLike): Picked {
   return { name: modelName(file.name) || 'model', files: { [file.name]: { kind: 'blob', blob: file } } };
 }
 

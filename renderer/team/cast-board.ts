@@ -7,6 +7,7 @@ import { endpointSchema, type Cast, type Method, type PolicyChoice } from '../..
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { groupCast, presetCast, resolveCast } from '../../workflows/train/cast.ts';
 import { words } from '../words.ts';
+import { sumOf, type Counts } from './record-counts.ts';
 
 export type Base = { readonly model: string; readonly method: Method };
 
@@ -223,15 +224,18 @@ export type Meaning = {
   readonly policies: number;
   /** Bytes to train, by formula; null where a model's size is not known. Policies on one base share its weights. */
   readonly trainBytes: number | null;
-  /** Records a step that train each policy. */
-  readonly samples: Readonly<Record<string, number>>;
+  /** Records a question that train each policy. */
+  readonly samples: Counts;
 };
 
-export function meaning(board: Cast, models: readonly ModelEntry[], queries: number): Meaning {
+/** `counts`: records a question by role. */
+export function meaning(board: Cast, models: readonly ModelEntry[], counts: Counts): Meaning {
   const used = playing(board);
-  const roles = Object.keys(board.roles);
   const samples = Object.fromEntries(
-    used.map((policy) => [policy, roles.filter((role) => board.roles[role] === policy).length * queries]),
+    used.map((policy) => {
+      const own = Object.keys(board.roles).filter((role) => board.roles[role] === policy);
+      return [policy, sumOf(own.flatMap((role) => counts[role] ?? []))];
+    }),
   );
   return {
     policies: used.length,

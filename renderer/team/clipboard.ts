@@ -4,12 +4,15 @@
  */
 import { z } from 'zod';
 import { UserError } from '../../engine/errors.ts';
+import { placeOf, reasonOf, tooDeep } from '../../workflows/schema/migrate.ts';
 import {
   edgeSchema,
   idSchema,
+  layoutSchema,
   memoryFieldSchema,
   nodeSchema,
   roleSchema,
+  subWorkflowSchema,
   type Workflow,
   type WorkflowNode,
 } from '../../workflows/schema/workflow.ts';
@@ -26,17 +29,8 @@ const partSchema = z.object({
   nodes: z.array(nodeSchema).min(1).max(500),
   edges: z.array(edgeSchema).max(2_000).default([]),
   memory: z.record(idSchema, memoryFieldSchema).default({}),
-  workflows: z
-    .record(
-      idSchema,
-      z.object({
-        title: z.string().max(120).default(''),
-        nodes: z.array(nodeSchema).max(500),
-        edges: z.array(edgeSchema).max(2_000),
-      }),
-    )
-    .default({}),
-  layout: z.record(idSchema, z.object({ x: z.number(), y: z.number() })).default({}),
+  workflows: z.record(idSchema, subWorkflowSchema).default({}),
+  layout: layoutSchema.default({}),
 });
 type Part = z.infer<typeof partSchema>;
 
@@ -92,12 +86,11 @@ function readPart(text: string): Part {
   } catch {
     throw new UserError('What was copied is not whole: the JSON ends too early or is damaged; copy the nodes again');
   }
+  if (tooDeep(json)) throw new UserError('What was copied is nested too deep to be nodes; copy the nodes again');
   const read = partSchema.safeParse(json);
   if (read.success) return read.data;
   const issue = read.error.issues[0];
-  throw new UserError(
-    `What was copied does not fit at ${issue.path.join('.') || 'its top'} (${issue.message}); copy the nodes again`,
-  );
+  throw new UserError(`What was copied does not fit at ${placeOf(issue)} (${reasonOf(issue)}); copy the nodes again`);
 }
 
 /** New names for those that are taken. */

@@ -11,10 +11,13 @@ import { copied, looksCopied, pasted } from './clipboard.ts';
 import { disconnect, move, nodeOf, playersOf, removeNodes, renameNode, renameRole } from './edits.ts';
 import { addPort } from './port-edits.ts';
 import { grouped, insideOf, ungrouped, withInside } from './groups.ts';
-import { addChoice, choices, type Choice } from './new-node.ts';
+import { addChoice, choices, insertChoice, type Choice } from './new-node.ts';
 import { portsOf } from './ports.ts';
 import type { TeamDoc } from './team-doc.svelte.ts';
 import { titleOf } from './team-scene.ts';
+import { fromOutside, openedOn, withSeries, type Moved, type Opened } from './paths.ts';
+import { movedPins } from './pins.ts';
+import type { Team } from './team.ts';
 import { join, keyOf, landing, NEW, verdicts, type PortRef, type Verdict } from './wires.ts';
 
 /** A wire in the making: from which port, where the pointer is (canvas), and what may take it. */
@@ -24,12 +27,26 @@ export type Pull = {
   readonly over: PortRef | null;
   readonly why: string | null;
   readonly verdicts: ReadonlyMap<string, Verdict>;
+  /** The wire that was taken off its port and goes elsewhere. */
+  readonly moving: Edge | null;
 };
-/** The open menu: where on the screen, and where on the canvas a new node goes; `from` is the wire that waits. */
-export type Menu = { readonly from: PortRef | null; readonly at: Point | null; readonly screen: Point | null };
+/**
+ * The open menu: where on the screen, and where on the canvas a new node goes; `from` is the wire that waits, `moving` the one
+ * it was before, `between` the wire that a new node goes into.
+ */
+export type Menu = {
+  readonly from: PortRef | null;
+  readonly at: Point | null;
+  readonly screen: Point | null;
+  readonly moving?: Edge;
+  readonly between?: Edge;
+};
 
 /** What the canvas knows and this does not: where cards stand now. */
 export type Places = () => Readonly<Record<string, Point>>;
+
+/** Which of a role's settings are shown. */
+export type Face = 'prompt' | 'output' | 'sampling' | 'reward';
 
 const STEP = 24;
 
@@ -39,8 +56,21 @@ export class Drawing {
   pull = $state.raw<Pull | null>(null);
   menu = $state.raw<Menu | null>(null);
   renaming = $state.raw<string | null>(null);
+  /** It stays from role to role. */
+  face = $state<Face>('prompt');
+  /** Whether the rewards of the whole team are shown, where no node is selected. */
+  rewardsOpen = $state(false);
+  /** Nodes that run the groups that were opened, outermost first; some may be gone. */
+  #way = $state.raw<readonly string[]>([]);
+  /** The groups that are open. */
+  readonly opened: readonly Opened[] = $derived.by(() => {
+    const whole = this.#doc.team?.workflow;
+    return whole ? openedOn(whole, this.#way) : [];
+  });
   /** The sub-workflow that is open, or null for the team itself. */
-  inside = $state.raw<string | null>(null);
+  readonly inside: string | null = $derived(this.opened.at(-1)?.name ?? null);
+  /** What stands before a node's name to name it from outside: "group.", or nothing. */
+  readonly prefix: string = $derived(this.opened.map(({ node }) => `${node}.`).join(''));
   readonly workflow: Workflow | null = $derived.by(() => {
     const whole = this.#doc.team?.workflow;
     if (!whole || this.inside === null) return whole ?? null;
@@ -56,16 +86,19 @@ export class Drawing {
     this.#session = session;
   }
 
-  /** One step. Inside a sub-workflow the edit is of that part. */
-  apply(next: Workflow | null, kind = ''): boolean {
+  /** One step. Inside a sub-workflow the edit is of that part; rewards and pins go where `moved` says their nodes went. */
+  apply(next: Workflow | null, kind = '', moved: Moved | null = null): boolean {
     const whole = this.#doc.team?.workflow;
     if (!next || !whole || next === this.workflow) return false;
-    this.#doc.change({ workflow: this.#open(whole) ? withInside(whole, this.inside as string, next) : next }, kind);
+    this.#doc.change(this.#changed(whole, next, moved), kind);
     return true;
   }
 
-  #open(whole: Workflow): boolean {
-    return this.inside !== null && insideOf(whole, this.inside) !== null;
+  #changed(whole: Workflow, next: Workflow, moved: Moved | null): Pick<Team, 'workflow' | 'pins'> {
+    const workflow = this.inside === null ? next : withInside(whole, this.inside, next);
+    if (!moved) return { workflow };
+    const followed = fromOutside(whole, this.inside, moved);
+    return { workflow: withSeries(workflow, followed), pins: movedPins(this.#doc.pins, followed) };
   }
 
   select(id: string | null, more = false): void {
@@ -97,10 +130,25 @@ export class Drawing {
     this.menu = { from, at, screen };
   }
 
+  /** Asks what to put into a wire. */
+  askBetween(edge: Edge, screen: Point | null): void {
+    this.menu = { from: { node: edge.from.node, side: 'out', port: edge.from.port }, at: null, screen, between: edge };
+  }
+
   /** What the open menu offers: for a waiting wire the ports that take it, and what could be added for it. */
   offers(menu: Menu): Choice[] {
     const { workflow } = this;
     if (!workflow) return [];
+    if (menu.between) {
+      const { between } = menu;
+      return choices(workflow, menu.from).filter((choice) => insertChoice(workflow, choice.id, between) !== null);
+    }
+    const { moving } = menu;
+    if (moving) {
+      const text = words.team.wire;
+      const others = this.offers({ from: menu.from, at: menu.at, screen: menu.screen });
+      return [{ id: 'off', label: text.remove, detail: text.port(moving.to.node, moving.to.port) }, ...others];
+    }
     const added = choices(workflow, menu.from);
     if (!menu.from) return added;
     // Let go over empty canvas, a wire asks for a new node; from the keyboard it asks for a port first.
@@ -138,23 +186,34 @@ export class Drawing {
 
   /** Does what was chosen in the menu: draws the wire, or adds the node with it. Returns the node to look at. */
   choose(choice: string, menu: Menu): string | null {
-    const { workflow } = this;
-    if (!workflow) return null;
+    const before = this.workflow;
+    if (!before) return null;
+    const workflow = menu.moving ? disconnect(before, menu.moving) : before;
+    if (choice === 'off') {
+      this.apply(workflow);
+      return menu.from?.node ?? null;
+    }
     if (choice.startsWith('to|')) {
       const [, node, side, port] = choice.split('|');
       this.apply(menu.from && join(workflow, menu.from, { node, side: side as PortRef['side'], port }));
       return menu.from?.node ?? null;
     }
-    const made = addChoice(workflow, choice, menu.from);
+    const made = menu.between ? insertChoice(workflow, choice, menu.between) : addChoice(workflow, choice, menu.from);
     if (!made) return null;
-    this.apply(this.#placed(made.workflow, made.id, menu.at));
+    this.apply(this.#placed(made.workflow, made.id, menu.between ? this.#middle(menu.between) : menu.at));
     this.select(made.id);
     return made.id;
   }
 
+  /** Half way along a wire, where cards stand where a person put them. */
+  #middle({ from, to }: Edge): Point | null {
+    if (!this.workflow || Object.keys(this.workflow.layout).length === 0) return null;
+    const [a, b] = [this.places()[from.node], this.places()[to.node]];
+    return a && b ? { x: (a.x + b.x) / 2, y: (a.y + b.y) / 2 } : null;
+  }
+
   /** Where a person pointed, or for a drawing that is laid out by itself, nowhere; else beside what is selected. */
   #placed(workflow: Workflow, id: string, at: Point | null): Workflow {
-    if (this.inside !== null) return workflow;
     if (at) return move(workflow, { ...this.places(), [id]: at });
     if (Object.keys(workflow.layout).length === 0) return workflow;
     const places = this.places();
@@ -164,18 +223,26 @@ export class Drawing {
     return move(workflow, { [id]: freeSpot(wished, Object.values(places)) });
   }
 
+  /** A wire is pulled from a port. From an input that has one, that wire is taken off, and its other end holds it. */
   startPull(from: PortRef, at: Point): void {
-    if (this.workflow) this.pull = { from, at, over: null, why: null, verdicts: verdicts(this.workflow, from) };
+    const { workflow } = this;
+    if (!workflow) return;
+    const [moving, ...more] = from.side === 'in' ? wiresInto(workflow, from) : [];
+    const taken = moving && more.length === 0 ? moving : null;
+    const start: PortRef = taken ? { node: taken.from.node, side: 'out', port: taken.from.port } : from;
+    const rest = taken ? disconnect(workflow, taken) : workflow;
+    this.pull = { from: start, at, over: null, why: null, verdicts: verdicts(rest, start), moving: taken };
   }
 
   /** The pointer moved; `over` is the port or card under it. */
   movePull(at: Point, over: PortRef | { node: string } | null): void {
     const { pull, workflow } = this;
     if (!pull || !workflow) return;
-    const end = over && !('port' in over) ? landing(workflow, pull.from, over.node) : (over as PortRef | null);
+    const rest = pull.moving ? disconnect(workflow, pull.moving) : workflow;
+    const end = over && !('port' in over) ? landing(rest, pull.from, over.node) : (over as PortRef | null);
     const found = end && pull.verdicts.get(keyOf(end));
     const why =
-      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? words.team.wire.noPort : null;
+      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? refusal(pull, over.node) : null;
     this.pull = { ...pull, at, over: end && found?.ok ? end : null, why };
   }
 
@@ -184,8 +251,10 @@ export class Drawing {
     const { pull, workflow } = this;
     this.pull = null;
     if (!pull || !workflow) return;
-    if (pull.over) this.apply(join(workflow, pull.from, pull.over));
-    else if (empty) this.ask(pull.from, pull.at, screen);
+    const { moving } = pull;
+    if (pull.over && moving && sameEnd(moving, pull.over)) return;
+    if (pull.over) this.apply(join(moving ? disconnect(workflow, moving) : workflow, pull.from, pull.over));
+    else if (empty) this.menu = { from: pull.from, at: pull.at, screen, ...(moving ? { moving } : {}) };
     else if (pull.why) this.#session.notify('info', pull.why);
   }
 
@@ -210,9 +279,9 @@ export class Drawing {
   paste(text: string, at: Point | null = null): boolean {
     if (!this.workflow || !looksCopied(text)) return false;
     try {
-      const next = pasted(this.workflow, text, at);
-      const auto = !at && Object.keys(this.workflow.layout).length === 0;
-      this.apply(auto || this.inside !== null ? { ...next.workflow, layout: this.workflow.layout } : next.workflow);
+      const auto = Object.keys(this.workflow.layout).length === 0;
+      const next = pasted(this.workflow, text, auto ? null : at);
+      this.apply(auto ? { ...next.workflow, layout: this.workflow.layout } : next.workflow);
       this.selectMany(next.ids);
     } catch (failure) {
       this.#session.notify('error', sentence(failure));
@@ -232,27 +301,23 @@ export class Drawing {
     this.renaming = null;
     if (!workflow || !team || !node || title.trim() === '' || title.trim() === titleOf(workflow, node)) return;
     const named = renameNode(workflow, id, title);
-    const alone = node.kind === 'role' && playersOf(workflow, node.role).length === 1;
-    const whole = this.#doc.team?.workflow;
-    if (!whole) return;
-    const back = (next: Workflow): Workflow =>
-      this.#open(whole) ? withInside(whole, this.inside as string, next) : next;
-    if (alone) {
-      const role = renameRole(back(named.workflow), node.role, title);
-      this.#doc.change({ workflow: role.workflow, cast: renameSeat(team.cast, node.role, role.id) }, '');
-    } else this.apply(named.workflow);
+    const change = this.#changed(team.workflow, named.workflow, named.moved);
+    if (node.kind === 'role' && playersOf(workflow, node.role).length === 1) {
+      const role = renameRole(change.workflow, node.role, title);
+      this.#doc.change({ ...change, workflow: role.workflow, cast: renameSeat(team.cast, node.role, role.id) }, '');
+    } else this.#doc.change(change, '');
     this.selection = this.selection.map((one) => (one === id ? named.id : one));
   }
 
   /** Ends of a drag: every place, so that nothing else moves when one card was moved. */
   moved(places: Readonly<Record<string, Point>>): void {
-    if (this.workflow && this.inside === null) this.apply(move(this.workflow, places));
+    if (this.workflow) this.apply(move(this.workflow, places));
   }
 
   /** Moves what is selected one step with the keyboard; steps in quick succession are one. */
   nudge(dx: number, dy: number): void {
     const ids = this.#chosen();
-    if (!this.workflow || this.inside !== null || ids.length === 0) return;
+    if (!this.workflow || ids.length === 0) return;
     const places = this.places();
     const shifted = ids.flatMap((id) =>
       places[id] ? [[id, { x: places[id].x + dx * STEP, y: places[id].y + dy * STEP }]] : [],
@@ -268,10 +333,10 @@ export class Drawing {
   }
 
   group(): void {
-    if (!this.workflow || this.inside !== null) return;
+    if (!this.workflow) return;
     try {
       const next = grouped(this.workflow, this.#chosen(), this.places());
-      this.apply(next.workflow);
+      this.apply(next.workflow, '', next.moved);
       this.select(next.id);
     } catch (failure) {
       this.#session.notify('info', sentence(failure));
@@ -283,20 +348,35 @@ export class Drawing {
     if (!this.workflow || node?.kind !== 'workflow') return;
     const next = ungrouped(this.workflow, node.id, this.places());
     if (!next) return;
-    this.apply(next.workflow);
+    this.apply(next.workflow, '', next.moved);
     this.selectMany(next.ids);
   }
 
-  /** Opens the sub-workflow a node runs, or with null goes back to the team. */
-  enter(name: string | null): void {
-    this.inside = name;
+  /** Opens the sub-workflow that a node of the drawing runs. */
+  enter(node: string): void {
+    this.#way = [...this.opened.map((one) => one.node), node];
     this.select(null);
+  }
+
+  /** Goes back to so many open groups; to none, the team itself. */
+  leave(depth: number): void {
+    if (this.#way.length <= depth) return;
+    this.#way = this.#way.slice(0, depth);
+    this.select(null);
+  }
+
+  /** Shows a node wherever it stands, and selects it. */
+  show(path: string): void {
+    const way = path.split('.');
+    const id = way.pop() ?? '';
+    this.#way = way;
+    this.select(id);
   }
 
   /** A double press on a card: a group opens, anything else is renamed. */
   open(id: string): void {
     const node = this.workflow && nodeOf(this.workflow, id);
-    if (node?.kind === 'workflow') this.enter(node.workflow);
+    if (node?.kind === 'workflow') this.enter(id);
     else this.renaming = id;
   }
 
@@ -309,6 +389,21 @@ export class Drawing {
       node.kind === 'input' && usual.name === 'paragraphs' ? { ...usual, type: 'passages' as const } : usual;
     this.apply(addPort(this.workflow, id, wanted)?.workflow ?? null);
   }
+}
+
+/** Why no port of a node takes the wire: the reason of its first, where that is about more than one port. */
+function refusal({ verdicts: judged }: Pull, node: string): string {
+  const found = [...judged].filter(([key]) => key.startsWith(`${node}|`)).map(([, verdict]) => verdict);
+  const why = found.flatMap((verdict) => (verdict.ok ? [] : [verdict.why]));
+  return new Set(why).size === 1 ? why[0] : words.team.wire.noPort;
+}
+
+function wiresInto({ edges }: Workflow, { node, port }: PortRef): Edge[] {
+  return edges.filter((edge) => edge.to.node === node && edge.to.port === port);
+}
+
+function sameEnd({ to }: Edge, { node, port }: PortRef): boolean {
+  return to.node === node && to.port === port;
 }
 
 /** The fields a question has, in the order a team asks for them. */

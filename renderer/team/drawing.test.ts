@@ -1,17 +1,23 @@
 /** What can be drawn, as plain functions: edits, wires, new nodes, copies, groups, the outline, and the repairs offered. */
 import { describe, expect, it } from 'vitest';
+import { castProblems } from '../../workflows/schema/lint-cast.ts';
 import { lint } from '../../workflows/schema/lint.ts';
 import { parseWorkflow } from '../../workflows/schema/migrate.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { templateNames, templateWorkflow } from '../../workflows/templates/index.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
+import { actionsFor, shownActions } from './actions.ts';
+import { problemsWithin } from './card-problems.ts';
+import { sharedCast } from './cast-board.ts';
 import { copied, looksCopied, pasted } from './clipboard.ts';
 import { connect, disconnect, move, removeNodes, renameNode, renameRole, setRole } from './edits.ts';
 import { addPort, removePort, renameBranch, renamePort, setField, withBranch, withoutBranch } from './port-edits.ts';
-import { fixOf } from './fixes.ts';
+import { faceOf, fixOf, placeOf } from './fixes.ts';
 import { grouped, insideOf, ungrouped, withInside } from './groups.ts';
+import { fromOutside, nodeAt, pathsOf, withSeries } from './paths.ts';
+import { movedPins, pinsIn, pinsWithin } from './pins.ts';
 import { freeName, slug } from './names.ts';
-import { addChoice, choices } from './new-node.ts';
+import { addChoice, choices, insertChoice } from './new-node.ts';
 import { outline } from './outline.ts';
 import { emptyWorkflow } from './team.ts';
 import { upTo } from './up-to.ts';
@@ -140,7 +146,8 @@ describe('edits', () => {
         ],
       },
     };
-    const { workflow, id } = renameNode(before, 'retrieve', 'Find pages!');
+    const { workflow: named, id, moved } = renameNode(before, 'retrieve', 'Find pages!');
+    const workflow = withSeries(named, fromOutside(before, null, moved));
     expect(id).toBe('find-pages');
     expect(workflow.edges.filter((edge) => edge.from.node === id || edge.to.node === id)).toHaveLength(2);
     expect(workflow.layout).toEqual({ 'find-pages': { x: 1, y: 2 } });
@@ -236,12 +243,101 @@ describe('groups', () => {
     expect(() => grouped(sampleWorkflow, ['decompose'], {})).toThrow('two');
     expect(() => grouped(sampleWorkflow, ['decompose', 'answer'], {})).toThrow('between');
   });
-  it('lose outer wires to ports that are gone inside', () => {
+  it('keep outer wires at a port that gets another name, and lose those to a port that is gone', () => {
     const { workflow } = grouped(sampleWorkflow, ['decompose', 'retrieve'], {});
-    const inner = insideOf(workflow, 'group');
-    const renamed = inner && renamePort(inner, 'out', 'passages', 'pages');
-    const next = renamed && withInside(workflow, 'group', renamed);
-    expect(next?.edges.some((edge) => edge.from.port === 'passages')).toBe(false);
+    const inner = insideOf(workflow, 'group')!;
+    const next = withInside(workflow, 'group', renamePort(inner, 'out', 'passages', 'pages'));
+    expect(next.edges).toContainEqual({
+      from: { node: 'group', port: 'pages' },
+      to: { node: 'answer', port: 'evidence' },
+    });
+    expect(next.edges.some((edge) => edge.from.port === 'passages')).toBe(false);
+    const ports = (['a', 'b'] as const).map((name) => ({ name, type: 'passages' as const, optional: false }));
+    const nodes = inner.nodes.map((node) => (node.kind === 'output' ? { ...node, inputs: ports } : node));
+    expect(withInside(workflow, 'group', { ...inner, nodes }).edges.some((edge) => edge.from.node === 'group')).toBe(
+      false,
+    );
+  });
+  it('stand in groups, and keep where their nodes stood', () => {
+    const places = { decompose: { x: 0, y: 0 }, retrieve: { x: 300, y: 40 }, answer: { x: 600, y: 0 } };
+    const placed = { ...sampleWorkflow, layout: places };
+    const { workflow, id } = grouped(placed, ['decompose', 'retrieve'], places);
+    expect(workflow.workflows?.group.layout).toMatchObject({ decompose: { x: 0, y: 0 }, retrieve: { x: 300, y: 40 } });
+    const inner = insideOf(workflow, 'group')!;
+    const nested = withInside(workflow, 'group', grouped(inner, ['decompose', 'retrieve'], inner.layout).workflow);
+    expect(lint(nested).filter((problem) => problem.level === 'error')).toEqual([]);
+    expect(nodeAt(nested, 'group.group-2.retrieve')?.kind).toBe('tool');
+    expect(parseWorkflow(JSON.parse(JSON.stringify(nested)))).toEqual(nested);
+    const back = ungrouped(workflow, id, { ...places, [id]: { x: 150, y: 20 } });
+    expect(back?.workflow.layout).toMatchObject({ decompose: { x: 0, y: 0 }, retrieve: { x: 300, y: 40 } });
+  });
+  it('take a part of what goes round, while the loop stays outside', () => {
+    const team = templateWorkflow('m-ask');
+    const summarise = team.nodes.find((node) => node.kind === 'role' && node.role === 'summariser')!.id;
+    const before = team.edges.find((edge) => edge.to.node === summarise && edge.from.port === 'passages')!.from.node;
+    const { workflow } = grouped(team, [summarise, before], {});
+    expect(lint(workflow).filter((problem) => problem.level === 'error')).toEqual([]);
+  });
+});
+
+describe('what names a node from outside', () => {
+  const group = grouped(sampleWorkflow, ['decompose', 'retrieve'], {});
+  const pins = { retrieve: { passages: [] }, answer: { answer: 'x' } };
+  it('follows it into a group, out of it, and to another name', () => {
+    const into = movedPins(pins, fromOutside(sampleWorkflow, null, group.moved));
+    expect(Object.keys(into)).toEqual(['group.retrieve', 'answer']);
+    expect(pinsWithin(into, '')).toEqual({ group: 'inner', answer: 'own' });
+    expect(pinsWithin(into, 'group.')).toEqual({ retrieve: 'own' });
+    const inner = insideOf(group.workflow, 'group')!;
+    const named = renameNode(inner, 'retrieve', 'Look');
+    const whole = withInside(group.workflow, 'group', named.workflow);
+    const renamed = movedPins(into, fromOutside(group.workflow, 'group', named.moved));
+    expect(Object.keys(renamed)).toEqual(['group.look', 'answer']);
+    expect(pinsIn(whole, renamed)).toBe(renamed);
+    const out = ungrouped(whole, group.id, {})!;
+    expect(Object.keys(movedPins(renamed, fromOutside(whole, null, out.moved)))).toEqual(['look', 'answer']);
+  });
+  it('is every way to a sub-workflow that several nodes run', () => {
+    const again = addChoice(group.workflow, 'workflow:group', null)!.workflow;
+    const moved = fromOutside(again, 'group', (path) => (path === 'retrieve' ? 'look' : path));
+    expect(['group.retrieve', 'group-2.retrieve', 'retrieve'].map(moved)).toEqual([
+      'group.look',
+      'group-2.look',
+      'retrieve',
+    ]);
+    expect(pathsOf(again).map(([path]) => path)).toContain('group-2.decompose');
+  });
+  it('is left out of the pins when the node is gone', () => {
+    expect(pinsIn(removeNodes(sampleWorkflow, ['retrieve']), pins)).toEqual({ answer: { answer: 'x' } });
+    expect(pinsIn(sampleWorkflow, { question: { question: 'q' } })).toEqual({});
+  });
+});
+
+describe('a node put into a wire', () => {
+  const wire = sampleWorkflow.edges.find((edge) => edge.to.node === 'retrieve')!;
+  it('takes what came and gives it on', () => {
+    const made = insertChoice(sampleWorkflow, 'compute', wire)!;
+    expect(made.workflow.edges).not.toContainEqual(wire);
+    expect(made.workflow.edges.some((edge) => edge.from.node === made.id && edge.to.node === 'retrieve')).toBe(true);
+    expect(lint(made.workflow).filter((problem) => problem.level === 'error')).toEqual([]);
+  });
+  it('must fit both ends', () => {
+    expect(insertChoice(sampleWorkflow, 'output', wire)).toBeNull();
+    expect(insertChoice(sampleWorkflow, 'input', wire)).toBeNull();
+  });
+});
+
+describe('what a menu offers', () => {
+  const facts = { several: false, kind: 'role', pinned: false, known: true, running: false, empty: false };
+  it('is what works on the thing', () => {
+    expect(actionsFor({ kind: 'wire' }, facts)).toEqual(['insert-node', 'delete-node']);
+    expect(actionsFor({ kind: 'node' }, facts)).toContain('run-node');
+    expect(actionsFor({ kind: 'node' }, { ...facts, running: true })).not.toContain('run-here');
+    expect(actionsFor({ kind: 'node' }, { ...facts, kind: 'workflow' })[0]).toBe('open-group');
+    expect(actionsFor({ kind: 'canvas' }, { ...facts, empty: true })).toEqual(['add-node', 'paste']);
+    const shown = shownActions(actionsFor({ kind: 'node' }, facts), (action) => `keys of ${action}`);
+    expect(shown.every(({ label }) => label)).toBe(true);
+    expect(shown).toContainEqual({ id: 'duplicate', label: 'Duplicate', detail: 'keys of duplicate' });
   });
 });
 
@@ -274,6 +370,37 @@ describe('repairs', () => {
     const missing = lint(bare).find((one) => one.code === 'no-output');
     expect(missing && fixOf(bare, missing)?.apply().nodes[0].kind).toBe('output');
   });
+  it('find the place, and mend in the group where the problem is', () => {
+    const { workflow } = grouped(sampleWorkflow, ['decompose', 'retrieve'], {});
+    const inner = insideOf(workflow, 'group')!;
+    const role = { ...inner.roles.decomposer, prompt: { system: '', user: '{{question}} {{hint}}', few: [] } };
+    const broken = withInside(workflow, 'group', setRole(inner, 'decomposer', role));
+    const problem = lint(broken).find((one) => one.code === 'prompt-variable')!;
+    expect(placeOf(broken, problem.at)).toBe('group.decompose');
+    expect(faceOf(problem)).toBe('prompt');
+    expect(Object.keys(problemsWithin(broken, lint(broken), ''))).toEqual(['group']);
+    expect(Object.keys(problemsWithin(broken, lint(broken), 'group.'))).toEqual(['decompose']);
+    const fixed = fixOf(broken, problem)!.apply();
+    expect(lint(fixed).some((one) => one.code === 'prompt-variable')).toBe(false);
+    const without = withInside(workflow, 'group', {
+      ...inner,
+      nodes: inner.nodes.filter((node) => node.kind !== 'input'),
+    });
+    const lost = lint(without).find((one) => one.code === 'no-input' && one.at.within)!;
+    const mended = fixOf(without, lost)!.apply();
+    expect(mended.nodes).toHaveLength(without.nodes.length);
+    expect(mended.workflows?.group.nodes.some((node) => node.kind === 'input')).toBe(true);
+  });
+  it('let a role sample that could say only one thing', () => {
+    const { answerer } = sampleWorkflow.roles;
+    const greedy = setRole(sampleWorkflow, 'answerer', {
+      ...answerer,
+      sampling: { ...answerer.sampling, temperature: 0 },
+    });
+    const [problem] = castProblems(greedy, sharedCast(greedy, { model: 'nano', method: { kind: 'full' } }));
+    expect(fixOf(greedy, problem)?.apply().roles.answerer.sampling.temperature).toBe(1);
+    expect(placeOf(greedy, problem.at)).toBe('answer');
+  });
 });
 
 describe('running up to a node', () => {
@@ -290,5 +417,21 @@ describe('running up to a node', () => {
         ).toEqual([]);
       }
     }
+  });
+  it('runs groups up to the node too, and leaves others that run the group alone', () => {
+    const { workflow } = grouped(sampleWorkflow, ['decompose', 'retrieve'], {});
+    const inner = insideOf(workflow, 'group')!;
+    const nested = withInside(workflow, 'group', grouped(inner, ['decompose', 'retrieve'], {}).workflow);
+    for (const path of ['group.group-2.decompose', 'group.group-2.retrieve', 'group.in', 'group']) {
+      const part = upTo(nested, path);
+      expect(
+        lint(part).filter((problem) => problem.level === 'error'),
+        path,
+      ).toEqual([]);
+      expect(part.nodes.map((node) => node.id)).not.toContain('answer');
+    }
+    const part = upTo(workflow, 'group.decompose');
+    expect(part.workflows?.group).toEqual(workflow.workflows?.group);
+    expect(part.nodes.at(-1)).toMatchObject({ kind: 'output', inputs: [{ name: 'queries' }] });
   });
 });

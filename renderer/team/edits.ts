@@ -6,6 +6,7 @@
 import type { Edge, Role, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import type { Point } from '../graph/scene.ts';
 import { freeName, slug } from './names.ts';
+import type { Moved } from './paths.ts';
 import { portsOf } from './ports.ts';
 
 export type End = { readonly node: string; readonly port: string };
@@ -92,7 +93,22 @@ export function withoutRoles(workflow: Workflow, lost: readonly string[]): Workf
     ...workflow,
     roles: Object.fromEntries(Object.entries(workflow.roles).filter(([id]) => !lost.includes(id))),
     rewards: { ...workflow.rewards, rules },
+    casts: castsWith(workflow, (role) => (lost.includes(role) ? null : role)),
   };
+}
+
+/** The casts that are kept, with each seat renamed or, for null, taken out. */
+function castsWith({ casts }: Workflow, seat: (role: string) => string | null): Workflow['casts'] {
+  const seated = (roles: Readonly<Record<string, string>>): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(roles).flatMap(([role, policy]) => {
+        const to = seat(role);
+        return to === null ? [] : [[to, policy]];
+      }),
+    );
+  return Object.fromEntries(
+    Object.entries(casts).map(([name, cast]) => [name, { ...cast, roles: seated(cast.roles) }]),
+  );
 }
 
 export function connect(workflow: Workflow, from: End, to: End): Workflow {
@@ -132,33 +148,31 @@ export function move(workflow: Workflow, places: Readonly<Record<string, Point>>
   return { ...workflow, layout: { ...workflow.layout, ...Object.fromEntries(rounded) } };
 }
 
-/** Gives a node another title and an id made from it, everywhere the old id stands. */
-export function renameNode(workflow: Workflow, id: string, title: string): { workflow: Workflow; id: string } {
+/** Gives a node another title and an id made from it, everywhere in the drawing; `moved` is for what names it from outside. */
+export function renameNode(
+  workflow: Workflow,
+  id: string,
+  title: string,
+): { workflow: Workflow; id: string; moved: Moved } {
   const node = nodeOf(workflow, id);
-  if (!node) return { workflow, id };
+  if (!node) return { workflow, id, moved: (path) => path };
   const taken = workflow.nodes.map((one) => one.id).filter((one) => one !== id);
   const to = freeName(slug(title, node.kind), taken);
   const end = (one: End): End => (one.node === id ? { ...one, node: to } : one);
   const named = { ...node, id: to, title: title.trim().slice(0, 80) };
   return {
     id: to,
+    moved: (path) => {
+      const [head, ...rest] = path.split('.');
+      return head === id ? [to, ...rest].join('.') : path;
+    },
     workflow: {
       ...workflow,
       nodes: workflow.nodes.map((one) => (one.id === id ? named : one)),
       edges: workflow.edges.map((edge) => ({ from: { ...end(edge.from) }, to: { ...end(edge.to) } })),
       layout: Object.fromEntries(Object.entries(workflow.layout).map(([key, place]) => [key === id ? to : key, place])),
-      rewards: renamedSeries(workflow, id, to),
     },
   };
-}
-
-function renamedSeries({ rewards }: Workflow, from: string, to: string): Workflow['rewards'] {
-  const swapped = JSON.stringify(rewards.rules, (key, value: unknown) => {
-    if (key !== 'node' || typeof value !== 'string') return value;
-    const [head, ...rest] = value.split('.');
-    return head === from ? [to, ...rest].join('.') : value;
-  });
-  return { ...rewards, rules: JSON.parse(swapped) as Workflow['rewards']['rules'] };
 }
 
 /** Gives a role another id and title, in nodes and rewards; its seat in the cast is the caller's to move. */
@@ -192,6 +206,7 @@ export function renameRole(workflow: Workflow, id: string, title: string): { wor
       nodes: nodes(workflow.nodes),
       ...(workflow.workflows ? { workflows: Object.fromEntries(parts) as Workflow['workflows'] } : {}),
       rewards: { ...workflow.rewards, rules },
+      casts: castsWith(workflow, (role) => (role === id ? to : role)),
     },
   };
 }

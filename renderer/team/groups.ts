@@ -6,31 +6,86 @@ import { UserError } from '../../engine/errors.ts';
 import type { Edge, Port, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import type { Point } from '../graph/scene.ts';
 import { words } from '../words.ts';
-import { nodeOf, withoutLooseWires, type End } from './edits.ts';
+import { nodeOf, renameEnds, withoutLooseWires, type End } from './edits.ts';
 import { freeName } from './names.ts';
+import type { Moved } from './paths.ts';
 import { portsOf } from './ports.ts';
 
-/** A sub-workflow as if it were the whole drawing; null where there is none of the name. It is laid out by itself. */
+/** How far apart cards stand that are placed side by side, canvas units. */
+const BESIDE = 220;
+
+/** A sub-workflow as if it were the whole drawing; null where there is none of the name. */
 export function insideOf(workflow: Workflow, name: string): Workflow | null {
   const part = workflow.workflows?.[name];
-  return part ? { ...workflow, nodes: part.nodes, edges: part.edges, layout: {} } : null;
+  return part ? { ...workflow, nodes: part.nodes, edges: part.edges, layout: part.layout ?? {} } : null;
 }
 
 /** The whole with an edited inside put back; wires to ports the group has no more are taken out. */
 export function withInside(workflow: Workflow, name: string, edited: Workflow): Workflow {
   const part = workflow.workflows?.[name];
   if (!part) return workflow;
+  const { layout: _, ...before } = part;
+  const placed = Object.keys(edited.layout).length > 0 ? { layout: edited.layout } : {};
   const next = {
     ...edited,
     nodes: workflow.nodes,
     edges: workflow.edges,
     layout: workflow.layout,
-    workflows: { ...edited.workflows, [name]: { ...part, nodes: edited.nodes, edges: edited.edges } },
+    workflows: { ...edited.workflows, [name]: { ...before, nodes: edited.nodes, edges: edited.edges, ...placed } },
   };
-  return withoutLooseWires(
-    next,
-    workflow.nodes.filter((node) => node.kind === 'workflow' && node.workflow === name).map((node) => node.id),
-  );
+  return withoutLooseEnds(withRenamedEnds(next, name, part.nodes, edited.nodes), name);
+}
+
+/** Wires outside follow a port of a group's input or output that only changed its name. */
+function withRenamedEnds(
+  workflow: Workflow,
+  name: string,
+  before: readonly WorkflowNode[],
+  after: readonly WorkflowNode[],
+): Workflow {
+  const names = (nodes: readonly WorkflowNode[], kind: 'input' | 'output'): string[] =>
+    nodes.flatMap((node) =>
+      node.kind !== kind
+        ? []
+        : node.kind === 'input'
+          ? node.outputs.map(portName)
+          : 'inputs' in node
+            ? node.inputs.map(portName)
+            : [],
+    );
+  const renamed = (['input', 'output'] as const).flatMap((kind) => {
+    const [old, now] = [names(before, kind), names(after, kind)];
+    const changed = old.length === now.length ? old.flatMap((one, at) => (one === now[at] ? [] : [at])) : [];
+    const side = kind === 'input' ? ('in' as const) : ('out' as const);
+    return changed.length === 1 ? [{ side, from: old[changed[0]], to: now[changed[0]] }] : [];
+  });
+  const follow = (drawn: Workflow): Workflow =>
+    drawn.nodes.reduce(
+      (one, node) =>
+        node.kind === 'workflow' && node.workflow === name
+          ? renamed.reduce((next, { side, from, to }) => renameEnds(next, node.id, side, from, to), one)
+          : one,
+      drawn,
+    );
+  if (renamed.length === 0) return workflow;
+  const parts = Object.entries(workflow.workflows ?? {}).map(([at, part]) => {
+    const { edges } = follow({ ...workflow, nodes: part.nodes, edges: part.edges });
+    return [at, { ...part, edges }] as const;
+  });
+  return { ...follow(workflow), workflows: Object.fromEntries(parts) };
+}
+
+const portName = ({ name }: Port): string => name;
+
+/** Takes out the wires to ports that the nodes running a sub-workflow have no more, wherever such a node stands. */
+function withoutLooseEnds(workflow: Workflow, name: string): Workflow {
+  const runners = (nodes: readonly WorkflowNode[]): string[] =>
+    nodes.filter((node) => node.kind === 'workflow' && node.workflow === name).map((node) => node.id);
+  const whole = withoutLooseWires(workflow, runners(workflow.nodes));
+  return Object.entries(whole.workflows ?? {}).reduce((drawn, [at, part]) => {
+    const { edges } = withoutLooseWires({ ...drawn, nodes: part.nodes, edges: part.edges }, runners(part.nodes));
+    return edges === part.edges ? drawn : { ...drawn, workflows: { ...drawn.workflows, [at]: { ...part, edges } } };
+  }, whole);
 }
 
 type Crossing = { readonly end: End; readonly port: Port };
@@ -57,12 +112,17 @@ function checkGroup(workflow: Workflow, inside: ReadonlySet<string>): void {
   const nodes = workflow.nodes.filter((node) => inside.has(node.id));
   if (nodes.length < 2) throw new UserError(text.few);
   if (nodes.some((node) => node.kind === 'input' || node.kind === 'output')) throw new UserError(text.ends);
-  const leaves = workflow.edges.filter((edge) => inside.has(edge.from.node) && !inside.has(edge.to.node));
+  // The way back of a loop that stays outside goes round as a whole, whatever of its body is a group.
+  const loops = new Set(
+    workflow.nodes.flatMap((node) => (node.kind === 'loop' && !inside.has(node.id) ? [node.id] : [])),
+  );
+  const onward = workflow.edges.filter((edge) => !(loops.has(edge.to.node) && edge.to.port === 'again'));
+  const leaves = onward.filter((edge) => inside.has(edge.from.node) && !inside.has(edge.to.node));
   const seen = new Set(leaves.map((edge) => edge.to.node));
   const queue = [...seen];
   for (let id = queue.pop(); id !== undefined; id = queue.pop()) {
     if (inside.has(id)) throw new UserError(text.around);
-    for (const edge of workflow.edges)
+    for (const edge of onward)
       if (edge.from.node === id && !seen.has(edge.to.node)) {
         seen.add(edge.to.node);
         queue.push(edge.to.node);
@@ -70,12 +130,15 @@ function checkGroup(workflow: Workflow, inside: ReadonlySet<string>): void {
   }
 }
 
-/** Puts nodes into a new sub-workflow. Throws a UserError where they cannot be one: too few, an end of the team, a way around. */
+/**
+ * Puts nodes into a new sub-workflow; `moved` is for what names them from outside. Throws a UserError where they cannot be
+ * one: too few, an end of the team, a way around.
+ */
 export function grouped(
   workflow: Workflow,
   ids: readonly string[],
   places: Readonly<Record<string, Point>>,
-): { workflow: Workflow; id: string } {
+): { workflow: Workflow; id: string; moved: Moved } {
   const inside = new Set(ids);
   checkGroup(workflow, inside);
   const into = workflow.edges.filter((edge) => !inside.has(edge.from.node) && inside.has(edge.to.node));
@@ -100,6 +163,7 @@ export function grouped(
   const start = freeName('in', [...inside]);
   const end = freeName('out', [...inside]);
   const inner = innerPart({ nodes, into, outs, ins, start, end, edges: workflow.edges, inside });
+  const fixed = Object.keys(workflow.layout).length > 0;
   const node: WorkflowNode = {
     id,
     kind: 'workflow',
@@ -118,15 +182,41 @@ export function grouped(
     });
   return {
     id,
+    moved: (path) => (inside.has(path.split('.')[0]) ? `${id}.${path}` : path),
     workflow: {
       ...workflow,
       nodes: [...workflow.nodes.filter((one) => !inside.has(one.id)), node],
       edges: unique(edges),
-      workflows: { ...workflow.workflows, [name]: { title: words.team.group.title, ...inner } },
-      rewards: renamedSeries(workflow, (series) => (inside.has(series.split('.')[0]) ? `${id}.${series}` : series)),
+      workflows: {
+        ...workflow.workflows,
+        [name]: {
+          title: words.team.group.title,
+          ...inner,
+          ...(fixed ? { layout: innerLayout(inside, start, end, places) } : {}),
+        },
+      },
       layout: layoutWith(workflow, inside, id, places),
     },
   };
+}
+
+/** Nodes of a group stand as they stood, between its two ends. */
+function innerLayout(
+  inside: ReadonlySet<string>,
+  start: string,
+  end: string,
+  places: Readonly<Record<string, Point>>,
+): Workflow['layout'] {
+  const own = [...inside].flatMap((id) => (places[id] ? [[id, places[id]] as const] : []));
+  if (own.length === 0) return {};
+  const xs = own.map(([, { x }]) => x);
+  const y = own.reduce((sum, [, at]) => sum + at.y, 0) / own.length;
+  const all = [
+    ...own,
+    [start, { x: Math.min(...xs) - BESIDE, y }] as const,
+    [end, { x: Math.max(...xs) + BESIDE, y }] as const,
+  ];
+  return Object.fromEntries(all.map(([id, at]) => [id, { x: Math.round(at.x), y: Math.round(at.y) }]));
 }
 
 function innerPart(part: {
@@ -169,14 +259,6 @@ function unique(edges: readonly Edge[]): Edge[] {
   });
 }
 
-/** Rewards with the nodes of their series ("<node>" or "<group>.<node>") named anew. */
-function renamedSeries({ rewards }: Workflow, named: (series: string) => string): Workflow['rewards'] {
-  const rules = JSON.stringify(rewards.rules, (key, value: unknown) =>
-    key === 'node' && typeof value === 'string' ? named(value) : value,
-  );
-  return { ...rewards, rules: JSON.parse(rules) as Workflow['rewards']['rules'] };
-}
-
 function layoutWith(
   workflow: Workflow,
   inside: ReadonlySet<string>,
@@ -197,7 +279,7 @@ export function ungrouped(
   workflow: Workflow,
   id: string,
   places: Readonly<Record<string, Point>>,
-): { workflow: Workflow; ids: string[] } | null {
+): { workflow: Workflow; ids: string[]; moved: Moved } | null {
   const outer = nodeOf(workflow, id);
   const part = outer?.kind === 'workflow' ? workflow.workflows?.[outer.workflow] : undefined;
   if (outer?.kind !== 'workflow' || !part) return null;
@@ -240,12 +322,14 @@ export function ungrouped(
   );
   const at = places[id] ?? { x: 0, y: 0 };
   const fixed = Object.keys(workflow.layout).length > 0;
-  const spread = fixed
-    ? Object.fromEntries(nodes.map((node, n) => [node.id, { x: at.x + n * 220 - (nodes.length - 1) * 110, y: at.y }]))
-    : {};
+  const spread = fixed ? outerLayout(part.layout ?? {}, names, at) : {};
   const { workflows: _, ...rest } = workflow;
   return {
     ids: nodes.map((node) => node.id),
+    moved: (path) => {
+      const [head, first, ...more] = path.split('.');
+      return head === id && first !== undefined ? [names.get(first) ?? first, ...more].join('.') : path;
+    },
     workflow: {
       ...rest,
       nodes: [...workflow.nodes.filter((node) => node.id !== id), ...nodes],
@@ -256,11 +340,20 @@ export function ungrouped(
         ...leaving,
       ]),
       ...(Object.keys(left).length > 0 ? { workflows: left } : {}),
-      rewards: renamedSeries(workflow, (series) => {
-        const [head, inner, ...more] = series.split('.');
-        return head === id && inner !== undefined ? [names.get(inner) ?? inner, ...more].join('.') : series;
-      }),
       layout: { ...Object.fromEntries(Object.entries(workflow.layout).filter(([one]) => one !== id)), ...spread },
     },
   };
+}
+
+/** Around where the group stood: as its nodes stood in it, or side by side where it laid itself out. */
+function outerLayout(inner: Workflow['layout'], names: ReadonlyMap<string, string>, at: Point): Workflow['layout'] {
+  const own = [...names].map(([id, name], n): [string, Point] => [name, inner[id] ?? { x: n * BESIDE, y: 0 }]);
+  const middle = (of: (point: Point) => number): number => {
+    const all = own.map(([, place]) => of(place));
+    return (Math.min(...all) + Math.max(...all)) / 2;
+  };
+  const [x, y] = own.length === 0 ? [0, 0] : [middle((place) => place.x), middle((place) => place.y)];
+  return Object.fromEntries(
+    own.map(([name, place]) => [name, { x: Math.round(at.x + place.x - x), y: Math.round(at.y + place.y - y) }]),
+  );
 }

@@ -4,8 +4,10 @@
  * what to write and how to read it back; `journal-db.ts` does the writing.
  */
 import { z } from 'zod';
+import { pinnedSchema } from '../../workflows/run/pinned.ts';
 import { castSchema } from '../../workflows/schema/cast.ts';
-import { nodeSchema, workflowSchema } from '../../workflows/schema/workflow.ts';
+import { tooDeep } from '../../workflows/schema/migrate.ts';
+import { idSchema, nodeSchema, subWorkflowSchema, workflowSchema } from '../../workflows/schema/workflow.ts';
 import type { History } from './history.ts';
 import { diff, patched, type Change } from './patch.ts';
 import type { Team } from './team.ts';
@@ -18,14 +20,19 @@ export type Writes = { readonly put: readonly Row[]; readonly cut?: number; read
 
 type Base = { readonly first: number; readonly team: Team };
 
-/** What is drawn may be less than a workflow: an empty canvas, one lone node. */
+/** What is drawn may be less than a workflow: an empty canvas, one lone node; so in a group. */
+const drawnNodes = { nodes: z.array(nodeSchema).max(500) };
 const drawnSchema = z.object({
-  workflow: workflowSchema.extend({ nodes: z.array(nodeSchema).max(500) }),
+  workflow: workflowSchema.extend({
+    ...drawnNodes,
+    workflows: z.record(idSchema, subWorkflowSchema.extend(drawnNodes)).optional(),
+  }),
   cast: castSchema,
+  pins: pinnedSchema.optional(),
 });
 
 function isTeam(value: unknown): value is Team {
-  return drawnSchema.safeParse(value).success;
+  return !tooDeep(value) && drawnSchema.safeParse(value).success;
 }
 
 /** What must be written after an edit, undo or redo; `before` is what the journal holds already. */
@@ -77,8 +84,8 @@ export function historyOf(rows: readonly Row[]): History<Team> | null {
   const last = start.first + states.length - 1;
   const shown = byKey.get('shown');
   const at = typeof shown === 'number' && Number.isInteger(shown) ? Math.min(last, Math.max(start.first, shown)) : last;
-  if (!isTeam(states[at - start.first])) return null;
-  return { states, first: start.first, shown: at, kind: '', at: 0 };
+  const usable = states.findLastIndex((state, place) => place <= at - start.first && isTeam(state));
+  return { states, first: start.first, shown: start.first + usable, kind: '', at: 0 };
 }
 
 function replayed(state: Team, changes: unknown): Team | null {

@@ -3,11 +3,13 @@
  * sub-workflows. A choice makes the node with all it needs (a role, a field of the memory), and where it was asked for by a
  * wire dropped on empty canvas, with a port of the wire's type and the wire drawn.
  */
-import type { Parser, Port, PortType, Role, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
+import type { Edge, Parser, Port, PortType, Role, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import { nodeSchema, roleSchema } from '../../workflows/schema/workflow.ts';
 import { tools } from '../../workflows/tools/index.ts';
 import { words } from '../words.ts';
+import { disconnect } from './edits.ts';
 import { freeName, slug } from './names.ts';
+import { portsOf } from './ports.ts';
 import { join, landing, typeOf, type PortRef } from './wires.ts';
 
 export type Choice = { readonly id: string; readonly label: string; readonly detail: string };
@@ -186,6 +188,19 @@ export function addChoice(workflow: Workflow, choice: string, from: PortRef | nu
   const end = landing(next, from, id);
   const joined = end && join(next, from, end);
   return joined ? { workflow: joined, id } : null;
+}
+
+/** Puts what was chosen into a wire: it takes what came, and gives on. Null where nothing of it fits both ends. */
+export function insertChoice(workflow: Workflow, choice: string, edge: Edge): Made | null {
+  const { from, to } = edge;
+  const made = addChoice(disconnect(workflow, edge), choice, { node: from.node, side: 'out', port: from.port });
+  const node = made?.workflow.nodes.find((one) => one.id === made.id);
+  if (!made || !node) return null;
+  for (const { name } of portsOf(made.workflow, node).outputs) {
+    const on = join(made.workflow, { node: made.id, side: 'out', port: name }, { ...to, side: 'in' });
+    if (on) return { workflow: on, id: made.id };
+  }
+  return null;
 }
 
 /** What can be added here, in the order a team is usually drawn; with a wire, only what can take it. */

@@ -1,15 +1,14 @@
 /**
- * Results that stand for nodes: which nodes can have one, and what each gave in a run. Pins belong to this machine and not to the workflow: what trains runs whole.
+ * Results that stand for nodes: which nodes can have one, what each gave in a run, and how pins follow their nodes. A node is
+ * named from the outside in, as in traces.
  */
-import { pinnedSchema, type Pinned } from '../../workflows/run/pinned.ts';
+import type { Pinned } from '../../workflows/run/pinned.ts';
 import type { Trace, TraceRecord } from '../../workflows/schema/trace.ts';
 import type { Values } from '../../workflows/schema/value.ts';
-import type { WorkflowNode } from '../../workflows/schema/workflow.ts';
-import { recall, remember } from '../app/remember.ts';
+import type { Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
+import { nodeAt, type Moved } from './paths.ts';
 
 const kinds: readonly TraceRecord['kind'][] = ['role', 'tool', 'router', 'compute', 'team'];
-/** Longest result kept over a restart, characters. */
-const REMEMBERED = 500_000;
 
 export function pinnable(node: WorkflowNode): boolean {
   return kinds.some((kind) => kind === node.kind);
@@ -31,11 +30,26 @@ function resultOf(records: readonly TraceRecord[], node: string): Values {
   ) as Values;
 }
 
-export function pinsOf(team: string): Pinned {
-  return recall(`pins.${team}`, (value): value is Pinned => pinnedSchema.safeParse(value).success) ?? {};
+/** Pins whose nodes are still there. */
+export function pinsIn(workflow: Workflow, pins: Pinned): Pinned {
+  const kept = Object.entries(pins).filter(([path]) => {
+    const node = nodeAt(workflow, path);
+    return node !== undefined && pinnable(node);
+  });
+  return kept.length === Object.keys(pins).length ? pins : Object.fromEntries(kept);
 }
 
-export function rememberPins(team: string, pins: Pinned): void {
-  const small = JSON.stringify(pins).length <= REMEMBERED;
-  remember(`pins.${team}`, small && Object.keys(pins).length > 0 ? pins : null);
+export function movedPins(pins: Pinned, moved: Moved): Pinned {
+  return Object.fromEntries(Object.entries(pins).map(([path, result]) => [moved(path), result]));
+}
+
+/** What stands for the nodes of one drawing, by node: a result of its own, or for a group that some node in it has one. */
+export function pinsWithin(pins: Pinned, prefix: string): Readonly<Record<string, 'own' | 'inner'>> {
+  const found: Record<string, 'own' | 'inner'> = {};
+  for (const path of Object.keys(pins)) {
+    if (!path.startsWith(prefix)) continue;
+    const [node, inner] = path.slice(prefix.length).split('.');
+    found[node] = inner === undefined ? 'own' : (found[node] ?? 'inner');
+  }
+  return found;
 }

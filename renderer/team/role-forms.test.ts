@@ -1,10 +1,18 @@
 /** The inspector's plain parts: completion, preview, output formats, tool settings, rewards tried on a run. */
 import { describe, expect, it } from 'vitest';
+import { evaluateCondition } from '../../workflows/run/cel.ts';
 import { assignRewards } from '../../workflows/rewards/assign.ts';
 import { sampleTrace } from '../testing/fixture-controller.ts';
 import { sampleWorkflow } from '../testing/sample-workflow.ts';
 import { sharedCast } from './cast-board.ts';
 import { completed, completionAt } from './completion.ts';
+import {
+  expressionCompleted,
+  expressionCompletionAt,
+  functions,
+  methods,
+  readableByRewards,
+} from './expression-completion.ts';
 import { changedParser, parserKinds, parserOfKind } from './parser-forms.ts';
 import { previewOf } from './preview.ts';
 import { addRule, changeRule, received, removeRule, seriesOf, valueKinds, valueOfKind } from './reward-forms.ts';
@@ -109,5 +117,64 @@ describe('a running question', () => {
   it('finds the card of a record', () => {
     expect(nodeOfRecord('0-run-question/decompose#0')).toBe('decompose');
     expect(nodeOfRecord('0-run-q/a/group.say#1.2')).toBe('group.say');
+  });
+});
+
+describe('completion of expressions', () => {
+  const readable = readableByRewards(sampleWorkflow);
+  const at = (text: string): readonly string[] =>
+    expressionCompletionAt(text, text.length, readable, true)?.options ?? [];
+  it('offers names, what lies behind a point, and functions', () => {
+    expect(at('sco')).toEqual(['score']);
+    expect(at('1 + score.')).toContain('f1');
+    expect(at('record.out')).toEqual(['outputs']);
+    expect(at('record.outputs.')).toContain('answer');
+    expect(at('record.inputs.evi')).toEqual(['evidence']);
+    expect(at('m')).toEqual(['min', 'max']);
+    expect(at('answer.lo')).toEqual(['lower']);
+  });
+  it('offers nothing in a quoted text, at the end of a whole name, or where nothing is known', () => {
+    expect(at('"sco')).toEqual([]);
+    expect(at("'it\\'s sco")).toEqual([]);
+    expect(at('score')).toEqual([]);
+    expect(at('f(1).sc')).toEqual([]);
+    expect(at('')).toEqual([]);
+    expect(expressionCompletionAt('mi', 2, readable, false)).toBeNull();
+  });
+  it('puts a name in, and the caret between the brackets of a function', () => {
+    expect(expressionCompleted('1 + sco.f1', 7, { from: 4, options: [] }, 'score')).toEqual({
+      text: '1 + score.f1',
+      caret: 9,
+    });
+    expect(expressionCompleted('mi', 2, { from: 0, options: [] }, 'min')).toEqual({ text: 'min()', caret: 4 });
+    expect(expressionCompleted('mi(1, 2)', 2, { from: 0, options: [] }, 'min').text).toBe('min(1, 2)');
+  });
+  it('offers only what the language has', () => {
+    const calls: Record<(typeof functions)[number] | (typeof methods)[number], string> = {
+      f1: 'f1("a", "a") == 1.0',
+      em: 'em("a", "a") == 1.0',
+      min: 'min(1, 2) == 1.0',
+      max: 'max(1, 2) == 2.0',
+      abs: 'abs(-1) == 1.0',
+      sum: 'sum([1, 2]) == 3.0',
+      best: 'best(["a", "b"], [1, 2]) == "b"',
+      put: 'put([1], 0, 2) == [2]',
+      size: 'size([1]) == 1',
+      has: 'has(score.f1)',
+      lower: '"A".lower() == "a"',
+      trim: '" a ".trim() == "a"',
+      contains: '"ab".contains("a")',
+      startsWith: '"ab".startsWith("a")',
+      endsWith: '"ab".endsWith("b")',
+      matches: '"ab".matches("a.")',
+      split: '"a b".split(" ") == ["a", "b"]',
+      map: '[1].map(x, x + 1) == [2]',
+      filter: '[1, 2].filter(x, x > 1) == [2]',
+      exists: '[1].exists(x, x == 1)',
+      all: '[1].all(x, x == 1)',
+    };
+    for (const [name, call] of Object.entries(calls))
+      expect(evaluateCondition(call, { score: { f1: 1 } }), name).toBe(true);
+    expect(Object.keys(calls).sort()).toEqual([...functions, ...methods].sort());
   });
 });

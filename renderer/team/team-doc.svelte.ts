@@ -1,8 +1,9 @@
 /**
- * The team on the screen: one undo stack over graph, layout, prompts, rewards and cast, what is saved, what is not. Every
+ * The team on the screen: one undo stack over graph, layout, prompts, rewards, cast and pins, what is saved, what is not. Every
  * step goes to the journal at once, so a reload or a crash loses none. A built-in team is never overwritten: saving one
  * makes the person's own copy, and so does changing one that another window has open.
  */
+import type { Pinned } from '../../workflows/run/pinned.ts';
 import { parseWorkflow } from '../../workflows/schema/migrate.ts';
 import type { Role, Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
@@ -17,8 +18,10 @@ import { journalNames, readJournal, removeJournal, writeJournal } from './journa
 import { historyOf, writesFor } from './journal.ts';
 import { freeName, slug } from './names.ts';
 import { holdTeam, type Hold } from './other-windows.ts';
+import { pinsIn } from './pins.ts';
 import { emptyWorkflow, type Team } from './team.ts';
 
+const noPins: Pinned = {};
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 export class TeamDoc {
@@ -29,6 +32,8 @@ export class TeamDoc {
   /** Teams that were drawn and never saved. */
   readonly fresh = $derived(this.#drawn.filter((name) => !this.#known(name)));
   readonly team = $derived(this.history && present(this.history));
+  /** Results that stand for nodes, by the nodes' paths. */
+  readonly pins: Pinned = $derived(this.team?.pins ?? noPins);
   readonly unsaved = $derived(this.team !== null && !same(this.team.workflow, this.saved));
   readonly canUndo = $derived(this.history !== null && canUndo(this.history));
   readonly canRedo = $derived(this.history !== null && canRedo(this.history));
@@ -125,12 +130,12 @@ export class TeamDoc {
     }
   }
 
-  #begin(workflow: Workflow, saved: Workflow | null): string {
+  #begin(workflow: Workflow, saved: Workflow | null, cast: Team['cast'] | null = null): string {
     this.#loading = workflow.name;
     void this.#take(workflow.name);
     this.saved = saved;
     this.#drawn = [...this.#drawn, workflow.name];
-    this.history = begin({ workflow, cast: seated(null, workflow, baseOf(this.#session.models)) });
+    this.history = begin({ workflow, cast: seated(cast, workflow, baseOf(this.#session.models)) });
     writeJournal(workflow.name, writesFor(null, this.history));
     this.#remember();
     return workflow.name;
@@ -141,8 +146,11 @@ export class TeamDoc {
     const before = present(this.history);
     const workflow = next.workflow ?? before.workflow;
     const cast = next.cast ?? this.#seat(before, workflow);
-    if (workflow === before.workflow && cast === before.cast) return;
-    this.#show(edit(this.history, { workflow, cast }, kind, Date.now()));
+    const pins = pinsIn(workflow, next.pins ?? this.pins);
+    if (workflow === before.workflow && cast === before.cast && pins === this.pins) return;
+    this.#show(
+      edit(this.history, { workflow, cast, ...(Object.keys(pins).length > 0 ? { pins } : {}) }, kind, Date.now()),
+    );
   }
 
   changeRole(id: string, change: Partial<Role>, kind: string): void {
@@ -220,6 +228,41 @@ export class TeamDoc {
     // Before the list is read again: what is shown goes by the new name from now on.
     if (under !== name) this.#session.go({ screen: 'team', workflow: under });
     await this.#session.refreshWorkflows();
+  }
+
+  /** A copy under a name of its own, with its cast; the team itself stays as it is. */
+  async duplicate(): Promise<string | null> {
+    const { team } = this;
+    if (!team) return null;
+    await this.#lookUp();
+    const { name, title } = team.workflow;
+    const under = copyName(name, this.#taken());
+    const workflow = { ...team.workflow, name: under, title: words.team.copyTitle(title).slice(0, 120) };
+    return this.#begin(workflow, null, team.cast);
+  }
+
+  /** Takes the team away: its file, and what was drawn of it. */
+  async remove(): Promise<boolean> {
+    const { team } = this;
+    if (!team) return false;
+    const { name } = team.workflow;
+    if (this.#known(name)) {
+      const done = await this.#session.attempt(async (api) => {
+        await api.removeWorkflow(name);
+        return true;
+      });
+      if (!done) return false;
+    }
+    this.release();
+    this.history = null;
+    this.saved = null;
+    removeJournal(name);
+    rememberDraft(name, null);
+    rememberBoard(name, null);
+    this.#drawn = this.#drawn.filter((one) => one !== name);
+    this.#session.notify('info', words.team.removed(team.workflow.title));
+    await this.#session.refreshWorkflows();
+    return true;
   }
 
   #nameFor({ name, title }: Workflow, builtIn: boolean): string {

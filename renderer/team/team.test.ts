@@ -30,6 +30,7 @@ import { grouped } from './groups.ts';
 import { begin, canRedo, edit, present, redo, undo } from './history.ts';
 import { outline } from './outline.ts';
 import { portsOf } from './ports.ts';
+import { recordCounts } from './record-counts.ts';
 import { webHosts } from './web-hosts.ts';
 import { portY, teamScene, unknownReferences } from './team-scene.ts';
 
@@ -102,7 +103,7 @@ describe('cast board', () => {
       decomposer: { frozen: true, by: { kind: 'person' } },
       answerer: { frozen: false, method: { kind: 'lora' } },
     });
-    expect(meaning(mixed, models, 1).trainBytes).toBe(4);
+    expect(meaning(mixed, models, {}).trainBytes).toBe(4);
     const served = played(apart, 'decomposer', 'service');
     expect(castSchema.parse(served).policies.decomposer.by).toMatchObject({ url: 'http://localhost:8080/v1' });
     expect(modelOf({ ...served, policies: { ...served.policies, decomposer: { ...served.policies.decomposer, model: 'none' } } })).toBe('nano'); // prettier-ignore
@@ -154,14 +155,14 @@ describe('cast board', () => {
   it('counts shared bases once and adapters each', () => {
     const lora = { model: 'big', method: { kind: 'lora', rank: 16, alpha: 32, targets: ['q_proj'] } as const };
     const models = [model('nano', 1, 10, 4), model('big', 100, 900, 130)];
-    expect(meaning(sharedCast(sampleWorkflow, base), models, 8)).toEqual({
+    expect(meaning(sharedCast(sampleWorkflow, base), models, recordCounts(sampleWorkflow))).toEqual({
       policies: 1,
       trainBytes: 10,
-      samples: { team: 16 },
+      samples: { team: { n: 2, how: 'exact' } },
     });
     const mutable = { model: lora.model, method: { ...lora.method, targets: [...lora.method.targets] } };
-    expect(meaning(separateCast(sampleWorkflow, mutable), models, 8).trainBytes).toBe(100 + 2 * 30);
-    expect(meaning(sharedCast(sampleWorkflow, { ...base, model: 'gone' }), models, 8).trainBytes).toBeNull();
+    expect(meaning(separateCast(sampleWorkflow, mutable), models, {}).trainBytes).toBe(100 + 2 * 30);
+    expect(meaning(sharedCast(sampleWorkflow, { ...base, model: 'gone' }), models, {}).trainBytes).toBeNull();
     expect(playing(separateCast(sampleWorkflow, base))).toEqual(roles);
   });
 });

@@ -10,7 +10,9 @@ import type { Values } from '../../workflows/schema/value.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import type { Session } from '../app/session.svelte.ts';
 import { forRun, modelOf } from './cast-board.ts';
-import { pinsOf, rememberPins, resultsOf } from './pins.ts';
+import { resultsOf } from './pins.ts';
+import { wentIn, type Went } from './went.ts';
+import type { TeamDoc } from './team-doc.svelte.ts';
 
 /** `run`: "RUN", its newest weights, "RUN@STEP", those of a checkpoint, or empty for untrained ones. */
 export type Question = {
@@ -28,33 +30,32 @@ export class Trial {
   question = $state.raw<Question | null>(null);
   running = $state(false);
   trace = $state.raw<Trace | null>(null);
-  /** What each node of the drawing said, by node; inside a group, by the group and the node. */
+  /** What each node said, by its path. */
   readonly said = new SvelteMap<string, string>();
-  /** Results that stand for nodes of the team, by node. */
-  pins = $state.raw<Pinned>({});
+  /** What became of each node in the question asked last, by its path. */
+  readonly went = new SvelteMap<string, Went>();
   /** What each node gave when it last ran for this question. */
   known = $state.raw<Pinned>({});
   readonly #session: Session;
+  readonly #doc: TeamDoc;
   #asked = 0;
-  #team = '';
 
-  constructor(session: Session) {
+  constructor(session: Session, doc: TeamDoc) {
     this.#session = session;
+    this.#doc = doc;
   }
 
-  /** Another team is on the screen, with its own pins. */
-  open(team: string): void {
-    this.clear();
-    this.#team = team;
-    this.pins = pinsOf(team);
+  /** Results that stand for nodes of the team: a part of its document, so that undo brings them back. */
+  get pins(): Pinned {
+    return this.#doc.pins;
   }
 
   pin(node: string, result: Values): void {
-    this.#keep({ ...this.pins, [node]: result });
+    this.#doc.change({ pins: { ...this.pins, [node]: result } }, '');
   }
 
   unpin(node: string): void {
-    this.#keep(Object.fromEntries(Object.entries(this.pins).filter(([one]) => one !== node)));
+    this.#doc.change({ pins: Object.fromEntries(Object.entries(this.pins).filter(([one]) => one !== node)) }, '');
   }
 
   /** Pins what a node gave last, or takes its pin out. */
@@ -63,18 +64,22 @@ export class Trial {
     else if (this.known[node]) this.pin(node, this.known[node] as Values);
   }
 
-  #keep(pins: Pinned): void {
-    this.pins = pins;
-    rememberPins(this.#team, pins);
-  }
-
   /** Listens to the engine; returns the way to stop. */
   listen(): () => void {
-    return this.#session.onText(({ record, text }) => {
+    return this.#session.onText(({ record, text, state }) => {
       if (!this.running) return;
       const node = nodeOfRecord(record);
-      this.said.set(node, `${this.said.get(node) ?? ''}${text}`.slice(-SHOWN));
+      if (state) this.#moved(node, state);
+      else this.said.set(node, `${this.said.get(node) ?? ''}${text}`.slice(-SHOWN));
     });
+  }
+
+  #moved(node: string, state: 'asked' | 'done'): void {
+    const before = this.went.get(node);
+    const times = (before?.times ?? 0) + (state === 'done' ? 1 : 0);
+    // What a node says on its next visit is another text.
+    if (state === 'asked' && before?.state !== 'asked') this.said.delete(node);
+    this.went.set(node, { state, times });
   }
 
   /** `given`: what nodes give that are not to run, beside those pinned. */
@@ -83,6 +88,7 @@ export class Trial {
     this.question = asked;
     this.trace = null;
     this.said.clear();
+    this.went.clear();
     this.running = true;
     const { question, task, web } = asked;
     const [run, step] = asked.run.split('@');
@@ -104,10 +110,12 @@ export class Trial {
       }),
     );
     this.running = false;
+    this.went.clear();
     if (!trace) return void (this.question = null);
     this.#session.keepSingle(trace);
     this.trace = trace;
     this.known = { ...this.known, ...resultsOf(trace) };
+    for (const [node, went] of wentIn(trace)) this.went.set(node, went);
     // What was streamed may lack what a tool gave or a service said at once.
     for (const record of trace.records)
       if (record.text !== undefined) this.said.set(record.node, record.text.slice(0, SHOWN));
@@ -123,6 +131,7 @@ export class Trial {
     this.trace = null;
     this.known = {};
     this.said.clear();
+    this.went.clear();
   }
 }
 

@@ -5,8 +5,34 @@ import { words } from '../words.ts';
 import { freeName } from './names.ts';
 import { portsOf } from './ports.ts';
 
-/** Throws a UserError where nothing of the node could be shown: an output's own team is run whole instead. */
-export function upTo(workflow: Workflow, id: string): Workflow {
+/**
+ * `path` names the node from the outside in. Throws a UserError where nothing of the node could be shown: an output's own team
+ * is run whole instead.
+ */
+export function upTo(workflow: Workflow, path: string): Workflow {
+  const [id, ...inner] = path.split('.');
+  const node = workflow.nodes.find((one) => one.id === id);
+  const part = node?.kind === 'workflow' ? workflow.workflows?.[node.workflow] : undefined;
+  if (inner.length === 0 || node?.kind !== 'workflow' || !part) return cut(workflow, id);
+  // The group runs up to its node too, under a name of its own: others that run it run it whole.
+  const within = upTo({ ...workflow, nodes: part.nodes, edges: part.edges }, inner.join('.'));
+  const kept = within.nodes.some((one) => one.kind === 'input');
+  const start = part.nodes.filter((one) => one.kind === 'input');
+  const name = freeName('here', Object.keys(within.workflows ?? {}));
+  return cut(
+    {
+      ...workflow,
+      nodes: workflow.nodes.map((one) => (one.id === id ? { ...node, workflow: name } : one)),
+      workflows: {
+        ...within.workflows,
+        [name]: { title: part.title, nodes: kept ? within.nodes : [...start, ...within.nodes], edges: within.edges },
+      },
+    },
+    id,
+  );
+}
+
+function cut(workflow: Workflow, id: string): Workflow {
   const node = workflow.nodes.find((one) => one.id === id);
   if (!node || node.kind === 'output') return workflow;
   const kept = new Set([id]);

@@ -2,6 +2,7 @@
  * A controller with a fixed past, for looking at screens and for their tests: one finished run, one running, traces of
  * every kind. It computes nothing and is never part of the product's build.
  */
+import { ppoSettings } from '../../engine/learn/settings.ts';
 import type { ControllerApi, ControllerEvents, Download, Job, Note, RunSummary } from '../../workflows/protocol.ts';
 import type { Evaluation, RunConfig, StepMetrics } from '../../workflows/schema/run.ts';
 import { traceSchema, type Trace } from '../../workflows/schema/trace.ts';
@@ -72,7 +73,15 @@ function config(id: string, title: string, cast: 'shared' | 'separate'): RunConf
     workflow: sampleWorkflow,
     cast: presetCast(sampleWorkflow, cast, 'nano', { kind: 'full' }),
     task: { name: 'village-qa', options: {} },
-    settings: { steps, queries: 64, evalEvery: 5, evalLimit: 64, checkpointEvery: 10, seed: 1, ppo: { lr: 0.0003 } },
+    settings: {
+      steps,
+      queries: 64,
+      evalEvery: 5,
+      evalLimit: 64,
+      checkpointEvery: 10,
+      seed: 1,
+      ppo: { ...ppoSettings({ parameters: 1_240_000, method: 'full', totalSteps: steps }) },
+    },
     device: { choice: 'auto', kind: 'wasm', name: 'WebAssembly SIMD, 2 threads' },
     software: { troupe: '0.1.0' },
   };
@@ -294,6 +303,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     ],
     workflow: async (name) => ({ ...saved, name, title: name === 'mine' ? 'My two roles' : 'QD-Answer' }),
     saveWorkflow: async (workflow) => void (saved = workflow),
+    removeWorkflow: async () => {},
     tasks: async () => [
       {
         name: 'village-qa',
@@ -342,7 +352,8 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
       checkpoints: [10, 20, 30, 40].map((step) => ({ step, bytes: 9.6e6, eval: evaluation(step, 0.55) })),
     }),
     removeRun: async () => {},
-    plan: async () => config('planned', 'Planned', 'shared'),
+    describeRun: async () => {},
+    plan: async () => ({ config: config('planned', 'Planned', 'shared'), memory: null }),
     train: async () => ({ run: 'one' }),
     branch: async () => ({ run: 'one' }),
     pause: move('paused'),

@@ -14,10 +14,16 @@ describe('the branch form', () => {
   it('sends what was filled in and nothing else', () => {
     expect(branchRequest(form, shared, null)).toEqual({ run: 'r', step: 2 });
     expect(
-      branchRequest({ ...form, title: 'Slow', steps: '9', seed: '3', lr: '1e-5', whiten: 'role' }, shared, null),
+      branchRequest(
+        { ...form, title: 'Slow', run: { steps: '9', seed: '3' }, learning: { lr: '1e-5', whiten: 'role' } },
+        shared,
+        null,
+      ),
     ).toEqual({ run: 'r', step: 2, title: 'Slow', steps: 9, seed: 3, ppo: { lr: 1e-5, whiten: 'role' } });
     const tuned = { ...shared, settings: { ...shared.settings, sft: {} as never } };
-    expect(branchRequest({ ...form, lr: '1e-5', whiten: 'role' }, tuned, null)).toMatchObject({ sft: { lr: 1e-5 } });
+    expect(branchRequest({ ...form, learning: { lr: '1e-5', whiten: 'role' } }, tuned, null)).toMatchObject({
+      sft: { lr: 1e-5 },
+    });
   });
   it('splits a shared policy into two that begin alike, and lets either begin untrained', () => {
     const split = { ...form, cast: 'separate' };
@@ -51,8 +57,12 @@ describe('the branch form', () => {
     expect(learnedPolicies({ ...separate, cast: board, from })).toEqual(['first', 'last']);
   });
   it('names each wrong field', () => {
-    expect(branchProblems(form)).toEqual({});
-    expect(Object.keys(branchProblems({ ...form, steps: '2', seed: 'x', lr: '2' }))).toEqual(['steps', 'seed', 'lr']);
-    expect(branchProblems({ ...form, steps: '3' })).toEqual({});
+    expect(branchProblems(form, shared)).toEqual({ run: {}, learning: {} });
+    const wrong = { ...form, run: { steps: '2', seed: 'x' }, learning: { lr: '20', whiten: 'team' } };
+    const { run, learning } = branchProblems(wrong, shared);
+    expect(Object.keys(run).sort()).toEqual(['seed', 'steps']);
+    expect(run.steps).toContain('above 2');
+    expect(Object.keys(learning)).toEqual(['whiten', 'lr']);
+    expect(branchProblems({ ...form, run: { steps: '3' } }, shared).run).toEqual({});
   });
 });

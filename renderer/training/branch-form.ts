@@ -7,35 +7,42 @@ import type { Cast } from '../../workflows/schema/cast.ts';
 import type { RunConfig } from '../../workflows/schema/run.ts';
 import { formerPolicy, presetCast } from '../../workflows/train/cast.ts';
 import { words } from '../words.ts';
-import { wholeProblem, wholes } from './setup.ts';
+import { textProblems, textValues, type SettingGroup, type Texts } from './setting-fields.ts';
 
 export type BranchForm = {
   step: string;
   title: string;
   /** '' as the run has it, `shared`, `separate`, a cast kept in the workflow, or `board`. */
   cast: string;
-  steps: string;
-  seed: string;
-  lr: string;
-  whiten: string;
+  /** Of the run, and of how it learns. */
+  run: Texts;
+  learning: Texts;
   /** By policy, whose weights it begins with; '' for none. Absent where the default is taken. */
   weights: Readonly<Record<string, string>>;
 };
 
 export function emptyBranch(step: number): BranchForm {
-  return { step: String(step), title: '', cast: '', steps: '', seed: '', lr: '', whiten: '', weights: {} };
+  return { step: String(step), title: '', cast: '', run: {}, learning: {}, weights: {} };
 }
 
-export type BranchProblems = Partial<Record<'steps' | 'seed' | 'lr', string>>;
+/** A branch learns as its run does. */
+export function learningGroup({ settings }: RunConfig): Exclude<SettingGroup, 'run'> {
+  return settings.sft === undefined ? 'ppo' : 'sft';
+}
 
-export function branchProblems(form: BranchForm): BranchProblems {
-  const problems: BranchProblems = {};
-  const steps = wholeProblem(form.steps, { ...wholes.steps, min: Number(form.step) + 1 });
-  if (steps) problems.steps = steps;
-  const seed = wholeProblem(form.seed, wholes.seed);
-  if (seed) problems.seed = seed;
-  if (form.lr.trim() !== '' && !(Number(form.lr) > 0 && Number(form.lr) <= 1)) problems.lr = words.training.problems.lr;
-  return problems;
+export type BranchProblems = {
+  readonly run: Readonly<Record<string, string>>;
+  readonly learning: Readonly<Record<string, string>>;
+};
+
+export function branchProblems(form: BranchForm, config: RunConfig): BranchProblems {
+  const run = textProblems('run', form.run);
+  const steps = (form.run.steps ?? '').trim();
+  const past = run.steps === undefined && steps !== '' && Number(steps) <= Number(form.step);
+  return {
+    run: past ? { ...run, steps: words.training.branchDialog.past(Number(form.step)) } : run,
+    learning: textProblems(learningGroup(config), form.learning),
+  };
 }
 
 /** The cast the branch would have; null where the board's is asked for and there is none. */
@@ -69,20 +76,17 @@ export function learnedPolicies({ cast, from }: RunConfig): string[] {
 
 /** The request of a form without problems; fields that were left empty are left out. */
 export function branchRequest(form: BranchForm, config: RunConfig, board: Cast | null): BranchRequest {
-  const number = (text: string) => (text.trim() === '' ? undefined : Number(text));
-  const learning: Record<string, unknown> = {};
-  if (number(form.lr) !== undefined) learning.lr = number(form.lr);
-  if (form.whiten !== '' && config.settings.sft === undefined) learning.whiten = form.whiten;
+  const group = learningGroup(config);
+  const learning = textValues(group, form.learning);
   const weights = weightChoices(form, config, board).map(({ policy, chosen }) => [policy, chosen || null] as const);
   const request: BranchRequest = {
     run: config.id,
     step: Number(form.step),
     title: form.title.trim() || undefined,
     cast: form.cast === '' ? undefined : form.cast === 'board' ? (board ?? undefined) : form.cast,
-    steps: number(form.steps),
-    seed: number(form.seed),
+    ...textValues('run', form.run),
     weights: weights.length > 0 ? Object.fromEntries(weights) : undefined,
-    ...(Object.keys(learning).length > 0 ? { [config.settings.sft === undefined ? 'ppo' : 'sft']: learning } : {}),
+    ...(Object.keys(learning).length > 0 ? { [group]: learning } : {}),
   };
   return Object.fromEntries(Object.entries(request).filter(([, value]) => value !== undefined)) as BranchRequest;
 }

@@ -47,7 +47,7 @@ export function runOfStep(runs: readonly Pick<RunSummary, 'id' | 'from'>[], run:
 export type Difference = { readonly key: string; readonly values: readonly string[]; readonly differs: boolean };
 
 /** What names a run, or follows from when and where it ran, is no difference between what was set. */
-const identity = /^(troupe|version|id|created|title|from\.weights|software)(\.|$)/;
+const identity = /^(troupe|version|id|created|title|note|from\.weights|software)(\.|$)/;
 
 /** Every setting as "settings.ppo.lr", one value a run; those that differ first, in the order of the file. */
 export function differences(configs: readonly unknown[]): Difference[] {

@@ -46,7 +46,7 @@ export function rowsOf(
   return runs
     .map((run) => ({ run, values: valuesOf(run, jobs.get(run.id)) }))
     .filter(({ run, values }) => {
-      const text = `${run.id} ${Object.values(values).join(' ')}`.toLowerCase();
+      const text = `${run.id} ${run.note ?? ''} ${Object.values(values).join(' ')}`.toLowerCase();
       return wanted.every((word) => text.includes(word));
     })
     .sort((a, b) => compared(a.values[order.by], b.values[order.by], order.down))

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { StepMetrics } from '../../workflows/schema/run.ts';
 import { stepFacts, withStep } from './step-facts.ts';
 import {
+  asCsv,
   chartsOf,
   drawn,
   legendValue,
@@ -162,5 +163,18 @@ describe('steps', () => {
     ];
     expect(stepFacts(timed)).toEqual({ tokensPerSecond: 70, stepMs: 2_000, dropped: 2, peakBytes: null });
     expect(stepFacts([step(0, 0.3)])).toEqual({ tokensPerSecond: null, stepMs: null, dropped: 0, peakBytes: null });
+  });
+});
+
+describe('charts as a file', () => {
+  it('are saved as measured, in full, with labels that no table program takes for more', () => {
+    const spec = {
+      ...{ id: 'x', title: 'X', steps: [0, 1, 2], range: [null, null] as const, write: String },
+      lines: [
+        { label: '=1+1', tone: 'accent', dash: [], values: [0.5, null, 0.7], raw: [1 / 3, null, 1] },
+        { label: 'a, "b"', tone: 'accent', dash: [], values: [2, null, null] },
+      ],
+    };
+    expect(asCsv(spec)).toBe(`step,"'=1+1","a, ""b"""\n0,${1 / 3},2\n2,1,\n`);
   });
 });

@@ -243,6 +243,24 @@ export function smoothed(spec: ChartSpec, reach: number): ChartSpec {
   return { ...spec, lines };
 }
 
+/** What a line is left out by: all lines of a run, or of a role, go together. */
+export function lineName({ run, label }: Line): string {
+  return run ?? label;
+}
+
+/** Everything as measured, in full, a row a step. A comma, a quote or a formula's sign in a label does no harm. */
+export function asCsv({ steps, lines }: ChartSpec): string {
+  const cell = (text: string): string => `"${/^[=+@-]/.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`;
+  const head = ['step', ...lines.map(({ label }) => cell(label))];
+  const body = steps.flatMap((step, at) => {
+    const values = lines.map(({ raw, values }) => (raw ?? values)[at]);
+    return values.every((value) => value === null || value === undefined)
+      ? []
+      : [[step, ...values.map((value) => value ?? '')]];
+  });
+  return [head, ...body].map((row) => `${row.join(',')}\n`).join('');
+}
+
 /** What is drawn, in order: faint measured values below, intervals, the lines on top. */
 export type Drawn = {
   readonly line: number;

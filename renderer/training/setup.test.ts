@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { castSchema } from '../../workflows/schema/cast.ts';
-import { emptyForm, isSetupForm, problemsOf, requestOf, trainedPolicies } from './setup.ts';
+import { emptyForm, isSetupForm, problemList, problemsOf, requestOf, trainedPolicies } from './setup.ts';
 
 describe('set-up form', () => {
   it('leaves defaults to the controller', () => {
@@ -14,39 +14,57 @@ describe('set-up form', () => {
     });
   });
   it('sends what was filled in, as numbers', () => {
-    const request = requestOf(
-      { ...emptyForm, steps: '20', queries: ' 64 ', lr: '3e-4', whiten: 'role', method: 'lora', rank: '8' },
-      null,
-    );
-    expect(request).toMatchObject({
+    const form = {
+      ...emptyForm,
+      title: ' Slow ',
+      method: 'lora' as const,
+      rank: '8',
+      run: { seed: '1', steps: '20', queries: ' 64 ', branch: 'best', keepCheckpoints: 'all' },
+      ppo: { lr: '3e-4', whiten: 'role', 'kl.coef': '0.01', clip: '' },
+      sft: { minScore: '0.5' },
+    };
+    expect(requestOf(form, null)).toMatchObject({
+      title: 'Slow',
       steps: 20,
       queries: 64,
-      ppo: { lr: 3e-4, whiten: 'role' },
+      branch: 'best',
+      keepCheckpoints: 'all',
       method: { kind: 'lora', rank: 8, alpha: 32 },
     });
+    expect(requestOf(form, null).ppo).toEqual({ lr: 3e-4, whiten: 'role', 'kl.coef': 0.01 });
+    expect(requestOf(form, null).sft).toBeUndefined();
+    expect(requestOf({ ...form, run: { seed: '1', branch: 'true' } }, null).branch).toBe(true);
   });
   it('lets tools read the web only where that was ticked', () => {
     expect(requestOf(emptyForm, null)).not.toHaveProperty('web');
     expect(requestOf({ ...emptyForm, web: 'yes' }, null).web).toBe(true);
   });
   it('asks for rounds of fine-tuning, with what belongs to them alone', () => {
-    const form = { ...emptyForm, learn: 'sft', samples: '4', minScore: '0.5', lr: '1e-3', whiten: 'role' } as const;
+    const form = {
+      ...emptyForm,
+      learn: 'sft' as const,
+      run: { seed: '1', samples: '4' },
+      ppo: { whiten: 'role', lr: 'fast' },
+      sft: { minScore: '0.5', lr: '1e-3', legal: 'false' },
+    };
     const request = requestOf(form, null);
-    expect(request).toMatchObject({ samples: 4, sft: { lr: 1e-3, minScore: 0.5 } });
+    expect(request).toMatchObject({ samples: 4, sft: { lr: 1e-3, minScore: 0.5, legal: false } });
     expect(request.ppo).toBeUndefined();
     expect(requestOf({ ...emptyForm, learn: 'sft' }, null).sft).toEqual({});
-    expect(Object.keys(problemsOf({ ...form, minScore: '2', epochs: '0' })).sort()).toEqual(['epochs', 'minScore']);
-    expect(problemsOf({ ...form, learn: 'ppo', minScore: '2', epochs: '0' })).toEqual({});
+    expect(problemList(problemsOf(form))).toEqual([]);
+    const wrong = { ...form, sft: { minScore: '2', epochs: '0', consistency: 'both' } };
+    expect(Object.keys(problemsOf(wrong).learning).sort()).toEqual(['epochs', 'minScore']);
+    expect(problemsOf({ ...wrong, learn: 'ppo', ppo: {} }).learning).toEqual({});
   });
   it('names each wrong field', () => {
-    expect(problemsOf(emptyForm)).toEqual({});
-    expect(Object.keys(problemsOf({ ...emptyForm, steps: '0', seed: '', lr: 'fast', queries: '1.5' })).sort()).toEqual([
-      'lr',
-      'queries',
-      'seed',
-      'steps',
-    ]);
-    expect(problemsOf({ ...emptyForm, rank: '999' })).toEqual({});
+    expect(problemList(problemsOf(emptyForm))).toEqual([]);
+    const wrong = { ...emptyForm, run: { steps: '0', seed: '', queries: '1.5' }, ppo: { lr: 'fast', group: 'team' } };
+    const { run, learning } = problemsOf(wrong);
+    expect(Object.keys(run).sort()).toEqual(['queries', 'seed', 'steps']);
+    expect(run.queries).toBe('Questions a step must be a whole number from 1 to 4,096.');
+    expect(learning.lr).toContain('from 0 to 10');
+    expect(learning.group).toContain('role+turn');
+    expect(problemsOf({ ...emptyForm, rank: '999' }).rank).toBeUndefined();
     expect(problemsOf({ ...emptyForm, method: 'lora', rank: '999' }).rank).toContain('256');
   });
   it('takes the cast board with its own models', () => {
@@ -73,7 +91,8 @@ describe('set-up form', () => {
   });
   it('recognises only whole remembered forms', () => {
     expect(isSetupForm(JSON.parse(JSON.stringify(emptyForm)))).toBe(true);
-    expect(isSetupForm({ ...emptyForm, seed: 1 })).toBe(false);
+    expect(isSetupForm({ ...emptyForm, model: 1 })).toBe(false);
+    expect(isSetupForm({ ...emptyForm, run: { seed: 1 } })).toBe(false);
     expect(isSetupForm({ ...emptyForm, learn: 'magic' })).toBe(false);
     expect(isSetupForm(null)).toBe(false);
   });

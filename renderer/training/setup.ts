@@ -9,10 +9,10 @@ import type { RunConfig } from '../../workflows/schema/run.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { modelOf } from '../team/cast-board.ts';
 import { words } from '../words.ts';
-
-const fields = words.training.fields;
+import { isTexts, textProblems, textValues, type SettingGroup, type Texts } from './setting-fields.ts';
 
 export type SetupForm = {
+  title: string;
   workflow: string;
   task: string;
   model: string;
@@ -21,29 +21,23 @@ export type SetupForm = {
   alpha: string;
   /** `shared`, `separate`, a cast's name, or `board` for the one on the cast board. */
   cast: string;
-  steps: string;
-  queries: string;
-  seed: string;
   /** By PPO, or in rounds of fine-tuning on what went well. */
   learn: 'ppo' | 'sft';
-  samples: string;
   /** What tokens are sampled with; empty: as the cast says. */
   weights: '' | WeightPrecision;
-  minScore: string;
-  epochs: string;
-  lr: string;
-  whiten: string;
-  evalEvery: string;
-  evalLimit: string;
-  checkpointEvery: string;
   /** `yes` where the person lets this team's tools read the web. */
   web: string;
+  /** Settings by name, as the schema has them. */
+  run: Texts;
+  ppo: Texts;
+  sft: Texts;
 };
 
 /** From the exact one to the smallest. */
 export const precisions: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
 
 export const emptyForm: SetupForm = {
+  title: '',
   workflow: 'qd-answer',
   task: 'village-qa',
   model: 'nano',
@@ -51,72 +45,63 @@ export const emptyForm: SetupForm = {
   rank: '16',
   alpha: '32',
   cast: 'shared',
-  steps: '',
-  queries: '',
-  seed: '1',
   learn: 'ppo',
-  samples: '',
   weights: '',
-  minScore: '',
-  epochs: '',
-  lr: '',
-  whiten: '',
-  evalEvery: '',
-  evalLimit: '',
-  checkpointEvery: '',
   web: '',
+  run: { seed: '1' },
+  ppo: {},
+  sft: {},
 };
+
+const groups: readonly SettingGroup[] = ['run', 'ppo', 'sft'];
+const isGroup = (key: string): key is SettingGroup => groups.some((group) => group === key);
 
 export function isSetupForm(value: unknown): value is SetupForm {
   if (typeof value !== 'object' || value === null) return false;
   const record = value as Record<string, unknown>;
   return (
-    Object.keys(emptyForm).every((key) => typeof record[key] === 'string') &&
+    Object.keys(emptyForm).every((key) => (isGroup(key) ? isTexts(record[key]) : typeof record[key] === 'string')) &&
     (record.method === 'full' || record.method === 'lora') &&
     (record.learn === 'ppo' || record.learn === 'sft') &&
     ['', ...precisions].some((known) => known === record.weights)
   );
 }
 
-type Whole = { readonly label: string; readonly min: number; readonly max: number };
-export const wholes = {
-  steps: { label: fields.steps, min: 1, max: 1_000_000 },
-  queries: { label: fields.queries, min: 1, max: 4_096 },
-  seed: { label: fields.seed, min: 0, max: 0xffffffff },
-  samples: { label: fields.samples, min: 1, max: 256 },
-  epochs: { label: fields.epochs, min: 1, max: 100 },
-  evalEvery: { label: fields.evalEvery, min: 1, max: 1_000_000 },
-  evalLimit: { label: fields.evalLimit, min: 1, max: 1_000_000 },
-  checkpointEvery: { label: fields.checkpointEvery, min: 1, max: 1_000_000 },
-  rank: { label: fields.rank, min: 1, max: 256 },
-} as const satisfies Record<string, Whole>;
+export type Problems = {
+  readonly rank?: string;
+  readonly alpha?: string;
+  readonly run: Readonly<Record<string, string>>;
+  /** Of the way it learns by; the other way's are not asked for. */
+  readonly learning: Readonly<Record<string, string>>;
+};
 
-export type Problems = Partial<Record<keyof SetupForm, string>>;
+const RANK_MOST = 256;
+const ALPHA_MOST = 1_024;
 
-export function wholeProblem(text: string, { label, min, max }: Whole): string | null {
-  if (text.trim() === '') return null;
-  const value = Number(text);
-  return Number.isInteger(value) && value >= min && value <= max
-    ? null
-    : words.training.problems.whole(label, min, max.toLocaleString('en'));
+function adapterProblems({ method, rank, alpha }: SetupForm): Pick<Problems, 'rank' | 'alpha'> {
+  if (method !== 'lora') return {};
+  const { fields, problems } = words.training;
+  const wrong = (text: string, most: number, whole: boolean): boolean =>
+    text.trim() !== '' && !(Number(text) > 0 && Number(text) <= most && (!whole || Number.isInteger(Number(text))));
+  return {
+    ...(wrong(rank, RANK_MOST, true) ? { rank: problems.number(fields.rank, true, 1, RANK_MOST) } : {}),
+    ...(wrong(alpha, ALPHA_MOST, false) ? { alpha: problems.alpha } : {}),
+  };
 }
 
 export function problemsOf(form: SetupForm): Problems {
-  const problems: Problems = {};
-  for (const [key, rule] of Object.entries(wholes)) {
-    const field = key as keyof typeof wholes;
-    if (field === 'rank' && form.method !== 'lora') continue;
-    if (field === 'epochs' && form.learn !== 'sft') continue;
-    const problem = wholeProblem(form[field], rule);
-    if (problem) problems[field] = problem;
-  }
-  if (form.seed.trim() === '') problems.seed = words.training.problems.seed;
-  if (form.lr.trim() !== '' && !(Number(form.lr) > 0 && Number(form.lr) <= 1)) problems.lr = words.training.problems.lr;
-  if (form.method === 'lora' && form.alpha.trim() !== '' && !(Number(form.alpha) > 0 && Number(form.alpha) <= 1_024))
-    problems.alpha = words.training.problems.alpha;
-  const least = form.minScore.trim() === '' ? 1 : Number(form.minScore);
-  if (form.learn === 'sft' && !(least >= 0 && least <= 1)) problems.minScore = words.training.problems.minScore;
-  return problems;
+  const seed: Record<string, string> =
+    (form.run.seed ?? '').trim() === '' ? { seed: words.training.problems.seed } : {};
+  return {
+    ...adapterProblems(form),
+    run: { ...textProblems('run', form.run), ...seed },
+    learning: textProblems(form.learn, form[form.learn]),
+  };
+}
+
+/** Every sentence of what is wrong. */
+export function problemList({ rank, alpha, run, learning }: Problems): string[] {
+  return [rank, alpha, ...Object.values(run), ...Object.values(learning)].filter((one) => one !== undefined);
 }
 
 export function methodOf(form: SetupForm): Method {
@@ -127,10 +112,6 @@ export function methodOf(form: SetupForm): Method {
     alpha: Number(form.alpha.trim() || '32'),
     targets: ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'],
   };
-}
-
-function number(text: string): number | undefined {
-  return text.trim() === '' ? undefined : Number(text);
 }
 
 /** What of a plan is worth reading before it starts: all but the workflow's own text, and what names a run or its programs. */
@@ -148,30 +129,21 @@ export function trainedPolicies(form: SetupForm, workflow: Workflow | null, boar
 /** The request of a form without problems. `board` is the cast of the cast board where the form asks for it. */
 export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
   const tuning = form.learn === 'sft';
-  const ppo = given({ lr: number(form.lr), whiten: form.whiten || undefined });
-  const sft = given({ lr: number(form.lr), minScore: number(form.minScore), epochs: number(form.epochs) });
+  const ppo = textValues('ppo', form.ppo);
   const onBoard = form.cast === 'board' && board !== null;
-  const request: TrainRequest = {
+  const request = {
+    title: form.title.trim() || undefined,
     workflow: form.workflow,
     task: form.task,
     model: onBoard ? modelOf(board) : form.model,
     method: onBoard ? undefined : methodOf(form),
     cast: onBoard ? board : form.cast === 'board' ? 'shared' : form.cast,
-    seed: Number(form.seed),
-    steps: number(form.steps),
-    queries: number(form.queries),
-    samples: number(form.samples),
     weights: form.weights || undefined,
-    evalEvery: number(form.evalEvery),
-    evalLimit: number(form.evalLimit),
-    checkpointEvery: number(form.checkpointEvery),
+    ...textValues('run', form.run),
     ppo: tuning || Object.keys(ppo).length === 0 ? undefined : ppo,
-    sft: tuning ? sft : undefined,
+    sft: tuning ? textValues('sft', form.sft) : undefined,
     web: form.web === 'yes' ? true : undefined,
   };
-  return given(request) as TrainRequest;
-}
-
-function given(fields: object): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+  const given = Object.entries(request).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(given) as Record<string, unknown> as TrainRequest;
 }

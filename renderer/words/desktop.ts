@@ -24,7 +24,8 @@ export const desktopWords = {
     tooLarge: (name: string, bytes: number, most: number) =>
       `${name} is too large for a team: ${bytes} bytes; at most ${most} are read`,
     unreadable: (path: string) => `${path} cannot be read; check its permissions`,
-    notHere: (name: string) => `${name} is no team file and no model; drop a .troupe.json or a .gguf file`,
+    notHere: (name: string) =>
+      `${name} is no team file and no model; drop a .troupe.json, a .gguf file or a model’s folder`,
   },
   crash: {
     title: 'Troupe cannot go on',

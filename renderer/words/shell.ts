@@ -2,7 +2,7 @@
 export const shellWords = {
   product: 'Troupe',
   skip: 'Skip to content',
-  drop: 'Drop a team file (.troupe.json) or a model (.gguf)',
+  drop: 'Drop a team file (.troupe.json) or a model (.gguf, or its folder)',
   nav: { label: 'Places', home: 'Home', team: 'Team', traces: 'Traces', training: 'Training', models: 'Models' },
   header: {
     find: 'Find anything',
@@ -21,7 +21,10 @@ export const shellWords = {
     noDevice: 'Looking for a device…',
     software: 'software',
     softwareTip: 'This graphics adapter is emulated on the processor; expect processor speed.',
-    memory: (used: string, peak: string) => `${used} used · ${peak} at most`,
+    memory: (used: string) => `${used} of memory`,
+    memoryOf: (used: string, budget: string) => `${used} of ${budget}`,
+    memoryTip: (peak: string, machine: boolean) =>
+      `Memory that models and training take now, of what ${machine ? 'there is here' : 'the run may take'}; at most ${peak} since the start.`,
     idle: 'Nothing is running',
     step: (step: number, steps: number) => `step ${step} of ${steps}`,
     stop: 'Stop',

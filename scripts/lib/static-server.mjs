@@ -6,7 +6,7 @@
 import { createReadStream, readFileSync, realpathSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { extname, join, normalize, sep } from 'node:path';
+import { basename, extname, join, normalize, sep } from 'node:path';
 
 const types = {
   '.html': 'text/html; charset=utf-8',
@@ -27,6 +27,19 @@ const types = {
 export const securityHeaders = JSON.parse(
   readFileSync(new URL('../../renderer/security-headers.json', import.meta.url), 'utf8'),
 );
+
+/**
+ * The one file that may reach other hosts: the worker that fetches models, once it is told to. A worker is bound by the policy
+ * it came with, so the page and every other worker stay without a network.
+ */
+const reachesOut = /^downloads\.web-[\w-]+\.js$/;
+
+function headersOf(name) {
+  if (!reachesOut.test(name)) return securityHeaders;
+  const key = 'Content-Security-Policy';
+  const anywhere = "connect-src 'self' https: http://127.0.0.1:* http://localhost:*";
+  return { ...securityHeaders, [key]: securityHeaders[key].replace(/connect-src [^;]*/, anywhere) };
+}
 
 const localNames = new Set(['127.0.0.1', 'localhost', '[::1]']);
 
@@ -79,7 +92,7 @@ async function answer(base, request, response) {
   if (range === 'bad') return refuse(response, 416, 'No such range.', { 'Content-Range': `bytes */${file.size}` });
   const [first, last] = range ?? [0, file.size - 1];
   response.writeHead(range ? 206 : 200, {
-    ...securityHeaders,
+    ...headersOf(basename(file.path)),
     'Content-Type': types[extname(file.path).toLowerCase()] ?? 'application/octet-stream',
     'Content-Length': file.size === 0 ? 0 : last - first + 1,
     'Accept-Ranges': 'bytes',

@@ -12,6 +12,7 @@ import type { EngineEvents } from '../../engine/protocol.ts';
 import { activeGpu } from '../../engine/webgpu/gpu.ts';
 import { createController, type Controller } from '../../workflows/controller.ts';
 import { readMetrics } from '../../workflows/workspace/runs.ts';
+import { downloadsInto } from '../../workflows/train/test-support.ts';
 import { openNodeStore } from '../../workflows/workspace/store.node.ts';
 
 const adapter = await findAdapter();
@@ -48,7 +49,7 @@ describe.skipIf(absent)(`a device that is lost ${absent ?? ''}`, () => {
     const bundled = { nano: await filesAt(path.resolve(import.meta.dirname, '../../models/nano')) };
     return createController(
       {
-        ...{ startEngine, device: 'webgpu', software: {} },
+        ...{ startEngine, device: 'webgpu', software: {}, downloads: downloadsInto(store) },
         places: { store, bundled, refOf: async (inside) => ({ kind: 'path', path: path.join(folder, name, inside) }) },
       },
       {

@@ -33,13 +33,13 @@ test('rounds of fine-tuning are set up in the form and run', async ({ page, addr
   await page.goto(`${address}#/training`);
   const { fields } = training;
   await page.getByLabel(fields.learn).selectOption('sft');
-  await expect(page.getByLabel(fields.whiten)).toHaveCount(0);
+  await expect(page.getByLabel(words.settings.whiten.label)).toHaveCount(0);
   for (const [label, value] of [
-    [fields.samples, '2'],
-    [fields.minScore, '0.5'],
-    [fields.steps, '1'],
-    [fields.queries, '8'],
-    [fields.evalLimit, '8'],
+    [words.settings.samples.label, '2'],
+    [words.settings.minScore.label, '0.5'],
+    [words.settings.steps.label, '1'],
+    [words.settings.queries.label, '8'],
+    [words.settings.evalLimit.label, '8'],
   ] as const)
     await page.getByLabel(label, { exact: true }).fill(value);
   await expectAccessible(page, 'Training, set-up');

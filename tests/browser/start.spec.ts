@@ -1,6 +1,8 @@
 /** `npm start` without a display: what it says, and what its page's server answers and refuses. */
+import { readdirSync } from 'node:fs';
 import { request as rawRequest } from 'node:http';
-import { startProgram } from '../program.ts';
+import { resolve } from 'node:path';
+import { root, startProgram } from '../program.ts';
 import { expect, test } from './page.ts';
 
 /** A request that no client library tidies up first. */
@@ -62,6 +64,23 @@ test('isolates the page and sends every file with its own type', async ({ addres
   expect(page.headers.get('x-content-type-options')).toBe('nosniff');
   const script = /src="\.\/(assets\/[^"]+\.js)"/.exec(await page.text())![1];
   expect((await fetch(new URL(script, address))).headers.get('content-type')).toContain('text/javascript');
+});
+
+test('lets nothing but the worker that fetches models reach another host', async ({ address }) => {
+  const assets = readdirSync(resolve(root, 'dist/renderer/assets')).filter((name) => name.endsWith('.js'));
+  const connects = await Promise.all(
+    assets.map(async (name) => {
+      const policy = (await fetch(new URL(`assets/${name}`, address))).headers.get('content-security-policy')!;
+      return { name, connect: /connect-src ([^;]*)/.exec(policy)![1] };
+    }),
+  );
+  const open = connects.filter(({ connect }) => connect !== "'self' blob: data:");
+  expect(open).toEqual([
+    {
+      name: expect.stringMatching(/^downloads\.web-/),
+      connect: "'self' https: http://127.0.0.1:* http://localhost:*",
+    },
+  ]);
 });
 
 test('answers ranges as they were asked', async ({ address }) => {

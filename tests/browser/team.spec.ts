@@ -1,7 +1,16 @@
 /** The team editor in a real browser: drawn with the mouse and with the keyboard, killed in mid-edit, open in two windows. */
 import type { Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
-import { drawWithTheKeyboard, drawWithTheMouse, exportedByPage, killedInMidEdit, openTeam } from '../drawing-steps.ts';
+import {
+  copyAndDelete,
+  drawWithTheKeyboard,
+  drawWithTheMouse,
+  exportedByPage,
+  killedInMidEdit,
+  openTeam,
+  rewire,
+  workInAGroup,
+} from '../drawing-steps.ts';
 import { expectAccessible } from '../e2e-steps.ts';
 import { expect, test } from './page.ts';
 
@@ -40,7 +49,27 @@ test('QD-Answer is drawn with the keyboard alone; fifty edits are undone and red
   expect(problems).toEqual([]);
 });
 
-test('the whole editor is used at 200 % zoom and in forced colours', async ({ browser, address }) => {
+test('a group is worked in with the mouse, and a pin follows its node', async ({ page, address }) => {
+  const problems = await open(page, address);
+  await workInAGroup(page, exportedByPage);
+  expect(problems).toEqual([]);
+});
+
+test('wires take nodes and go elsewhere, problems lead to their place, and a cast is kept', async ({
+  page,
+  address,
+}) => {
+  const problems = await open(page, address);
+  await rewire(page, exportedByPage);
+  await page.getByRole('button', { name: text.discard }).click();
+  await copyAndDelete(page);
+  expect(problems).toEqual([]);
+});
+
+test('the whole editor is used at 200 % zoom and in forced colours, by mouse and by keyboard', async ({
+  browser,
+  address,
+}) => {
   const context = await browser.newContext({
     viewport: { width: 720, height: 450 },
     deviceScaleFactor: 2,
@@ -49,6 +78,8 @@ test('the whole editor is used at 200 % zoom and in forced colours', async ({ br
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
   const problems = await open(page, address);
+  await drawWithTheMouse(page);
+  await openTeam(page);
   await drawWithTheKeyboard(page, exportedByPage);
   await openTeam(page);
   await page

@@ -12,7 +12,7 @@ import { lint } from '../schema/lint.ts';
 import { runSchema, tuneSchema, type RunConfig, type TuneSettings } from '../schema/run.ts';
 import type { Workflow } from '../schema/workflow.ts';
 import type { Task } from '../tasks/task.ts';
-import { resolveCast, withWeights } from '../train/cast.ts';
+import { resolveCast, withPrecision } from '../train/cast.ts';
 
 /** Below this a model is trained whole: an adapter would save nothing that matters. */
 const SMALL = 30e6;
@@ -59,7 +59,7 @@ export function composeRun({
   const wrong = lint(workflow).find(({ level }) => level === 'error');
   if (wrong) throw new UserError(wrong.message);
   const method = request.method ?? methodFor(info);
-  const cast = withWeights(resolveCast(workflow, request.cast, request.model, method), request.weights);
+  const cast = withPrecision(resolveCast(workflow, request.cast, request.model, method), request);
   if (Object.values(cast.policies).every((policy) => policy.frozen))
     throw new UserError(`Every policy of the cast ${cast.name} is frozen, so nothing would learn; let one train`);
   const small = info.parameters < 3e6;
@@ -82,7 +82,7 @@ export function composeRun({
     version: 1,
     id,
     created: new Date().toISOString(),
-    title: `${workflow.title} on ${task.title}, ${cast.name}`,
+    title: request.title ?? `${workflow.title} on ${task.title}, ${cast.name}`,
     workflow,
     cast,
     task: {

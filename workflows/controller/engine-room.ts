@@ -104,6 +104,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
           frozen: choice.frozen,
           seed: (seed + i) >>> 0,
           ...(choice.weights === undefined ? {} : { rollout: choice.weights }),
+          ...(choice.keys === undefined ? {} : { keys: choice.keys }),
         });
         seated.set(nameOf(policy), choice.model);
       }

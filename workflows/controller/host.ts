@@ -21,7 +21,7 @@ export type Host = {
   keys?: Pick<Services, 'keyPlace' | 'keepKey'>;
   /** Whether screens are connected: people there may play a role. */
   screens?: boolean;
-  /** Models from an endpoint; absent where there is no disk of our own. */
-  downloads?(onDownload: ControllerEvents['onDownload']): DownloadApi;
+  /** Models from an endpoint. */
+  downloads(onDownload: ControllerEvents['onDownload']): DownloadApi;
   software: Readonly<Record<string, string>>;
 };

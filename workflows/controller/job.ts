@@ -43,11 +43,17 @@ export class TrainingJob {
       total: 0,
       etaMs: null,
       movedAt: Date.now(),
+      ...(config.settings.memoryGiB === undefined ? {} : { budgetBytes: config.settings.memoryGiB * 2 ** 30 }),
     };
   }
 
   get job(): Job {
     return { ...this.#job, etaMs: this.#eta() };
+  }
+
+  rename(title: string): void {
+    this.#job = { ...this.#job, title };
+    this.#events.onJob(this.job);
   }
 
   ask(wish: Wish): void {

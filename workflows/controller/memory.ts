@@ -38,11 +38,13 @@ export async function checkMemory(config: RunConfig, planner: Planner): Promise<
 async function loadOf(config: RunConfig, model: string, planner: Planner, mostBytes: number): Promise<MemoryLoad> {
   const { settings, cast } = config;
   const policies = Object.values(cast.policies).filter((policy) => policy.by === undefined && policy.model === model);
+  const { keys } = policies.find((policy) => policy.keys !== undefined) ?? {};
   const { contextLength } = await planner.inspect(model);
   const budget = settings.sft?.tokenBudget ?? settings.ppo['tokenBudget'];
   return {
     policies: policies.map(({ frozen, method }) => (frozen ? null : methodOf(method))),
     rollout: policies.find(({ weights }) => weights !== undefined)?.weights ?? 'f32',
+    ...(keys === undefined ? {} : { keys }),
     sequences: settings.queries * (settings.samples ?? 1),
     positions: contextLength,
     tokenBudget: typeof budget === 'number' ? budget : 1,

@@ -1,10 +1,10 @@
 /** One question to one team: a run of a single query, kept with what it was asked with. */
 import { UserError } from '../../engine/errors.ts';
-import type { ControllerApi } from '../protocol.ts';
+import type { ControllerApi, TextEvent } from '../protocol.ts';
 import { settleRewards } from '../rewards/javascript.ts';
 import { webOf, type Outside } from '../run/answering.ts';
 import { pinnedSchema, type Pinned } from '../run/pinned.ts';
-import { runBatch } from '../run/runner.ts';
+import { recordKey, runBatch } from '../run/runner.ts';
 import type { RunConfig } from '../schema/run.ts';
 import type { Trace } from '../schema/trace.ts';
 import type { Task } from '../tasks/task.ts';
@@ -26,6 +26,8 @@ export type Asking = {
   taskFrom: RunConfig['task'];
   outside?: Outside;
   readFile?: (path: string) => Promise<Uint8Array>;
+  /** Told of every record that is asked and done. */
+  onText: (event: TextEvent) => void;
   /** Name of the engine's calls, by which they can be cancelled. */
   call: string;
   cancelled: () => boolean;
@@ -39,6 +41,7 @@ export async function askOnce({
   taskFrom,
   outside,
   readFile,
+  onText,
   call,
   cancelled,
 }: Asking): Promise<Trace> {
@@ -66,7 +69,11 @@ export async function askOnce({
       seed: request.seed,
       greedy: true,
       pinned,
-      generate,
+      generate: (policy, requests) => {
+        for (const { record } of requests) onText({ record, text: '', state: 'asked' });
+        return generate(policy, requests);
+      },
+      onRecord: (trace, record) => onText({ record: recordKey(trace, record), text: '', state: 'done' }),
       cancelled,
     }),
   );

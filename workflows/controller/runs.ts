@@ -1,8 +1,16 @@
 /** Runs as screens list and open them: the frozen configuration, the state of the job or what is left of it on disk. */
 import { UserError } from '../../engine/errors.ts';
 import type { CheckpointSummary, Job, JobState, RunDetail, RunSummary } from '../protocol.ts';
-import { checkpointBytes, listCheckpoints, listRuns, readMetrics, readRun, readState } from '../workspace/runs.ts';
-import type { RunConfig, StepMetrics } from '../schema/run.ts';
+import {
+  checkpointBytes,
+  listCheckpoints,
+  listRuns,
+  readMetrics,
+  readRun,
+  readState,
+  writeRun,
+} from '../workspace/runs.ts';
+import { runSchema, type RunConfig, type StepMetrics } from '../schema/run.ts';
 import type { Store } from '../workspace/store.ts';
 
 /** A run that was at work when its process ended is paused: resume takes it up from the last checkpoint. */
@@ -46,6 +54,25 @@ export function skip(error: unknown, damaged: (error: UserError) => void): null 
   return null;
 }
 
+const TITLE_MOST = 200;
+
+/** Writes another name and note into a run's file; returns the name as it stands there. */
+export async function describeRun(
+  store: Store,
+  id: string,
+  { title: given, note }: { title: string; note: string },
+): Promise<string> {
+  const title = given.trim();
+  if (title === '' || title.length > TITLE_MOST)
+    throw new UserError(`Not a name for a run: ${title.slice(0, 40)}; use 1 to ${TITLE_MOST} letters`);
+  const { note: _, ...config } = await readRun(store, id);
+  const described = { ...config, title, ...(note.trim() === '' ? {} : { note: note.trim() }) };
+  const checked = runSchema.safeParse(described);
+  if (!checked.success) throw new UserError(`The note is too long: ${note.length} letters; shorten it`);
+  await writeRun(store, described);
+  return title;
+}
+
 function trainedOf({ cast, settings }: RunConfig): RunSummary['trained'] {
   const policies = Object.values(cast.policies).filter(({ frozen }) => !frozen);
   return { method: policies[0]?.method.kind ?? 'full', policies: policies.length, queries: settings.queries };
@@ -75,6 +102,7 @@ export async function runSummary(store: Store, id: string, job: Job | undefined)
     before: metrics[0]?.eval ?? null,
     latest: evaluations.at(-1) ?? null,
     seed: config.settings.seed,
+    ...(config.note === undefined ? {} : { note: config.note }),
     trained: trainedOf(config),
     ...measuredOf(config, metrics),
     ...(config.from ? { from: { run: config.from.run, step: config.from.step } } : {}),

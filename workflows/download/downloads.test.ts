@@ -8,9 +8,9 @@ import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Download, DownloadApi } from '../protocol.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
-import { openDownloads } from './downloads.node.ts';
+import { openNodeDownloads } from './downloads.node.ts';
 import { openRate } from './rate.ts';
-import { retryAfterMs } from './request.node.ts';
+import { retryAfterMs } from './patience.ts';
 
 const weights = randomBytes(300_000);
 const config = Buffer.from('{"model_type": "llama"}');
@@ -82,7 +82,7 @@ describe('downloads', () => {
 
   const patience = { silenceMs: 1_500, retries: 3, waitMs: 5, longestWaitMs: 200 };
   const open = (more: { token?: string } = {}): DownloadApi =>
-    openDownloads({
+    openNodeDownloads({
       store: openNodeStore(folder),
       folder,
       onDownload: (download) => told.push(download),
@@ -165,7 +165,7 @@ describe('downloads', () => {
 
   it('check a part that somebody changed in the meantime', async () => {
     onWeights = (request, response) => send(request, response, 100_000);
-    const api = openDownloads({
+    const api = openNodeDownloads({
       store: openNodeStore(folder),
       folder,
       onDownload: (download) => told.push(download),
@@ -268,7 +268,7 @@ describe('downloads', () => {
     };
     const api = open();
     await api.download({ repo: 'some/tiny', endpoint: base });
-    while ((await api.downloads())![0].doneBytes < 120_000) await new Promise((next) => setTimeout(next, 5));
+    while ((await api.downloads())[0].doneBytes < 120_000) await new Promise((next) => setTimeout(next, 5));
     expect(held).not.toBeNull();
     await api.pauseDownload('tiny');
     expect(told.at(-1)).toMatchObject({ state: 'paused', doneBytes: 120_000 + config.length });

@@ -38,6 +38,7 @@ export const endpointSchema = z.object({
 });
 
 export const weightsSchema = z.enum(['f32', 'f16', 'q8', 'q4']);
+export const keysSchema = z.enum(['f32', 'f16']);
 
 export const policySchema = z
   .object({
@@ -47,6 +48,8 @@ export const policySchema = z
     frozen: z.boolean().default(false),
     /** How exact the weights are that it samples with; float32 when absent. It always learns on float32. */
     weights: weightsSchema.optional(),
+    /** How exact the keys and values are that it samples with; when absent, as the device prefers for such weights. */
+    keys: keysSchema.optional(),
     /** Who answers instead of the model: a service elsewhere, or a person. Such a policy is frozen. */
     by: z.discriminatedUnion('kind', [endpointSchema, z.object({ kind: z.literal('person') })]).optional(),
   })

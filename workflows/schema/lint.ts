@@ -6,7 +6,7 @@ import { flatten } from '../run/flatten.ts';
 import { buildGraph, portsOf, type NodePorts } from '../run/graph.ts';
 import { rewardProblems } from './lint-rewards.ts';
 import { expressionProblems, promptProblems } from './lint-texts.ts';
-import { complaint, error, warning, type Problem, type ProblemCode } from './problem.ts';
+import { complaint, error, warning, type Problem, type ProblemCode, type ProblemPlace } from './problem.ts';
 import type { RewardRule } from './reward.ts';
 import type { Edge, Workflow, WorkflowNode } from './workflow.ts';
 import { fits, isListType } from './value.ts';
@@ -21,13 +21,14 @@ export function lint(workflow: Workflow): Problem[] {
     problems.push(
       ...drawnProblems({ ...workflow, nodes: part.nodes, edges: part.edges }).map((problem) => ({
         ...problem,
-        at: runs === undefined ? {} : { node: runs.id },
+        at: runs === undefined ? {} : { node: runs.id, within: { part: name, at: problem.at } },
         message: `In the sub-workflow ${name}: ${problem.message}`,
       })),
     );
   }
   const flat = complaint(() => flatten(workflow)) === null ? flatten(workflow) : workflow;
-  problems.push(...[...promptProblems(flat), ...expressionProblems(flat), ...rewardProblems(flat)].map(atOuterNode));
+  const inFlat = [...promptProblems(flat), ...expressionProblems(flat), ...rewardProblems(flat)];
+  problems.push(...inFlat.map((problem) => ({ ...problem, at: asDrawn(workflow, workflow, problem.at) })));
   if (!problems.some((problem) => problem.level === 'error')) problems.push(...graphProblems(workflow));
   problems.push(...reachProblems(workflow));
   return [
@@ -36,10 +37,15 @@ export function lint(workflow: Workflow): Problem[] {
   ];
 }
 
-/** A screen can show the node that was drawn, not one inside it. */
-function atOuterNode(problem: Problem): Problem {
-  const { node } = problem.at;
-  return node === undefined ? problem : { ...problem, at: { ...problem.at, node: node.split('.')[0] } };
+/** Where a problem of the workflow without sub-workflows stands in what was drawn. */
+function asDrawn(workflow: Workflow, { nodes }: Pick<Workflow, 'nodes'>, at: ProblemPlace): ProblemPlace {
+  const [head, ...rest] = at.node?.split('.') ?? [];
+  if (rest.length === 0) return at;
+  const runs = nodes.find((node) => node.id === head);
+  const part = runs?.kind === 'workflow' ? workflow.workflows?.[runs.workflow] : undefined;
+  if (runs?.kind !== 'workflow' || !part) return { ...at, node: head };
+  const inner = asDrawn(workflow, part, { ...at, node: rest.join('.') });
+  return { ...at, node: head, within: { part: runs.workflow, at: inner } };
 }
 
 function drawnProblems(workflow: Workflow): Problem[] {

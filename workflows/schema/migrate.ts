@@ -91,7 +91,7 @@ export function parseAs<T>(format: Format<T>, json: unknown): T {
 const maxDepth = 64;
 
 /** Level by level and not by recursion, which a hostile file could exhaust. */
-function tooDeep(json: unknown): boolean {
+export function tooDeep(json: unknown): boolean {
   let level: unknown[] = [json];
   for (let depth = 0; level.length > 0; depth += 1) {
     if (depth > maxDepth) return true;
@@ -146,6 +146,7 @@ export function reasonOf(issue: Issue): string {
 }
 
 function brief(value: unknown): string {
+  if (tooDeep(value)) return 'something nested without end';
   const text = JSON.stringify(value);
   return text === undefined ? 'nothing' : text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

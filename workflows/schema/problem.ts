@@ -6,9 +6,21 @@ import { UserError } from '../../engine/errors.ts';
 export type Problem = {
   level: 'error' | 'warning';
   code: ProblemCode;
-  /** What it is about; several may be given. */
-  at: { node?: string; role?: string; rule?: string; edge?: number };
+  at: ProblemPlace;
   message: string;
+};
+
+/**
+ * What a problem is about; several may be given. Of what stands in a sub-workflow `node` is the one that runs it, and
+ * `within` says where in the part of that name.
+ */
+export type ProblemPlace = {
+  node?: string;
+  role?: string;
+  rule?: string;
+  policy?: string;
+  edge?: number;
+  within?: { part: string; at: ProblemPlace };
 };
 
 export type ProblemCode =
@@ -36,7 +48,9 @@ export type ProblemCode =
   | 'memory'
   | 'sub-workflow'
   | 'loop-exit'
-  | 'several-values';
+  | 'several-values'
+  | 'no-policy'
+  | 'untrainable';
 
 export function error(code: ProblemCode, at: Problem['at'], message: string): Problem {
   return { level: 'error', code, at, message };

@@ -69,7 +69,9 @@ export const runSchema = z.object({
   version: z.literal(RUN_VERSION),
   id: z.string(),
   created: z.string(),
+  /** What people call it, and what they wrote on it: no part of what was set. */
   title: z.string(),
+  note: z.string().max(10_000).optional(),
   workflow: workflowSchema,
   cast: castSchema,
   task: z.object({

@@ -212,6 +212,15 @@ const graphFields = {
   edges: z.array(edgeSchema).max(2_000),
 };
 
+/** Canvas positions by node id; nodes without one are laid out. */
+export const layoutSchema = z.record(idSchema, z.object({ x: z.number(), y: z.number() }));
+
+export const subWorkflowSchema = z.object({
+  title: z.string().max(120).default(''),
+  ...graphFields,
+  layout: layoutSchema.optional(),
+});
+
 export const workflowSchema = z.object({
   troupe: z.literal('workflow'),
   version: z.literal([1, WORKFLOW_VERSION]).transform((): typeof WORKFLOW_VERSION => WORKFLOW_VERSION),
@@ -222,12 +231,11 @@ export const workflowSchema = z.object({
   ...graphFields,
   rewards: rewardsSchema,
   memory: z.record(idSchema, memoryFieldSchema).optional(),
-  /** Sub-workflows by name: graphs over the same roles and memory. */
-  workflows: z.record(idSchema, z.object({ title: z.string().max(120).default(''), ...graphFields })).optional(),
+  /** Sub-workflows by name: graphs over the same roles and memory, each with a canvas of its own. */
+  workflows: z.record(idSchema, subWorkflowSchema).optional(),
   /** Named casts kept with the workflow, beside the presets `shared` and `separate` that always exist. */
   casts: z.record(z.string(), castSchema).default({}),
-  /** Canvas positions by node id; nodes without one are laid out. */
-  layout: z.record(idSchema, z.object({ x: z.number(), y: z.number() })).default({}),
+  layout: layoutSchema.default({}),
 });
 
 export type PortType = z.infer<typeof portTypeSchema>;

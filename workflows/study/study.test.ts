@@ -3,7 +3,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import type { DeviceInfo, EngineApi, ModelInfo } from '../../engine/protocol.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { Host } from '../controller/host.ts';
-import { memoryStore, questionLines, toyEngine, twoStepWorkflow } from '../train/test-support.ts';
+import { downloadsInto, memoryStore, questionLines, toyEngine, twoStepWorkflow } from '../train/test-support.ts';
 import { bytesOf, textOf } from '../workspace/layout.ts';
 import { listRuns, readMetrics, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
@@ -54,6 +54,7 @@ function hostOf(store: Store, atUpdate: () => Promise<void> = async () => {}): H
   return {
     startEngine: async () => ({ engine: engine(), close: async () => {} }),
     device: 'cpu',
+    downloads: downloadsInto(store),
     software: {},
     places: { store, bundled: { toy: {} }, refOf: async (inside) => ({ kind: 'path', path: inside }) },
     readFile: async (name) => bytesOf(files[name] ?? ''),

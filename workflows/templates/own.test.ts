@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EngineApi } from '../../engine/protocol.ts';
 import { createController } from '../controller.ts';
 import type { Host } from '../controller/host.ts';
-import { questionLines, toyEngine } from '../train/test-support.ts';
+import { downloadsInto, questionLines, toyEngine } from '../train/test-support.ts';
 import { bytesOf } from '../workspace/layout.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
 import { port, question, result, wires } from './parts.ts';
@@ -60,12 +60,14 @@ function hostAt(folder: string): Host {
     dropPolicy: async () => {},
     cancel: async () => {},
   } as unknown as EngineApi;
+  const store = openNodeStore(folder);
   return {
     startEngine: async () => ({ engine, close: async () => {} }),
     device: 'cpu',
+    downloads: downloadsInto(store),
     software: {},
     places: {
-      store: openNodeStore(folder),
+      store,
       bundled: { toy: {} },
       refOf: async (inside) => ({ kind: 'path', path: inside }),
     },

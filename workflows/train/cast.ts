@@ -1,7 +1,7 @@
 /** Casts: the presets every workflow has, and the check that a cast fits a workflow. */
 import { UserError } from '../../engine/errors.ts';
-import type { WeightPrecision } from '../../engine/protocol.ts';
-import { castSchema, methodSchema, weightsSchema, type Cast, type Method } from '../schema/cast.ts';
+import type { KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
+import { castSchema, keysSchema, methodSchema, weightsSchema, type Cast, type Method } from '../schema/cast.ts';
 import type { Workflow } from '../schema/workflow.ts';
 
 export const castPresets = ['shared', 'separate'] as const;
@@ -67,14 +67,19 @@ function withChosen(cast: Cast, model: string, method: Method): Cast {
   return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
 }
 
-/** Every policy that runs here samples with these weights. */
-export function withWeights(cast: Cast, weights: WeightPrecision | undefined): Cast {
-  if (weights === undefined) return cast;
-  const checked = weightsSchema.safeParse(weights);
-  if (!checked.success) throw new UserError(`There are no ${weights} weights; use ${weightsSchema.options.join(', ')}`);
+/** Every policy that runs here samples with these weights, and such keys. */
+export function withPrecision(
+  cast: Cast,
+  { weights, keys }: { readonly weights?: WeightPrecision; readonly keys?: KeyPrecision },
+): Cast {
+  if (weights !== undefined && !weightsSchema.safeParse(weights).success)
+    throw new UserError(`There are no ${weights} weights; use ${weightsSchema.options.join(', ')}`);
+  if (keys !== undefined && !keysSchema.safeParse(keys).success)
+    throw new UserError(`There are no ${keys} keys; use ${keysSchema.options.join(', ')}`);
+  const precision = { ...(weights === undefined ? {} : { weights }), ...(keys === undefined ? {} : { keys }) };
   const policies = Object.entries(cast.policies).map(([name, policy]) => [
     name,
-    policy.by === undefined ? { ...policy, weights: checked.data } : policy,
+    policy.by === undefined ? { ...policy, ...precision } : policy,
   ]);
   return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
 }

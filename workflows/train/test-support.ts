@@ -2,6 +2,7 @@
  * For tests: a one-role team, questions, and an engine whose only parameter is a number that every update moves by the
  * rewards it was given, so that any difference in order, seed or checkpoint shows in what it answers.
  */
+import { tmpdir } from 'node:os';
 import type {
   EngineApi,
   GenerateRequest,
@@ -12,6 +13,8 @@ import type {
   SftSettings,
   UpdateReport,
 } from '../../engine/protocol.ts';
+import type { Host } from '../controller/host.ts';
+import { openNodeDownloads } from '../download/downloads.node.ts';
 import { hashSeed } from '../run/seed.ts';
 import { runSchema, type RunConfig } from '../schema/run.ts';
 import type { Task } from '../tasks/task.ts';
@@ -173,6 +176,11 @@ export function questionLines(count: number): string {
   return Array.from({ length: count }, (_, i) => line(i)).join('\n');
 }
 
+/** Real downloads, which ask nothing of anybody until they are told to. */
+export function downloadsInto(store: Store): Host['downloads'] {
+  return (onDownload) => openNodeDownloads({ store, folder: tmpdir(), onDownload });
+}
+
 /** A workspace in memory, for tests of many small writes. */
 export function memoryStore(): Store {
   const files = new Map<string, Uint8Array>();
@@ -188,6 +196,7 @@ export function memoryStore(): Store {
     write: async (path, bytes) => void files.set(path, bytes.slice()),
     append: async (path, line) =>
       void files.set(path, bytesOf(`${textOf(files.get(path) ?? new Uint8Array())}${line}\n`)),
+    extend: async (path, bytes) => void files.set(path, Uint8Array.from([...(files.get(path) ?? []), ...bytes])),
     list: async (path) => {
       const names = under(path).map((file) => file.slice(path.length + 1).replace(/\/.*/s, '/'));
       return [...new Set(names)].sort();

@@ -16,7 +16,8 @@ export function openNodeStore(root: string): Store {
     read: (path) => named(path, async () => new Uint8Array(await readFile(at(path)))),
     readRange: (path, offset, length) => named(path, () => readRange(at(path), offset, length)),
     write: (path, bytes) => named(path, () => writeAside(entry(path), bytes)),
-    append: (path, line) => named(path, () => append(entry(path), line)),
+    append: (path, line) => named(path, () => extend(entry(path), `${line}\n`)),
+    extend: (path, bytes) => named(path, () => extend(entry(path), bytes)),
     list: (path) => named(path, () => list(at(path))),
     stat: (path) => named(path, () => statOrNull(at(path))),
     remove: (path) => named(path, () => rm(entry(path), { recursive: true, force: true })),
@@ -94,11 +95,11 @@ async function writeFlushed(file: string, bytes: Uint8Array): Promise<void> {
   }
 }
 
-async function append(file: string, line: string): Promise<void> {
+async function extend(file: string, more: string | Uint8Array): Promise<void> {
   await mkdir(nodePath.dirname(file), { recursive: true });
   const handle = await open(file, constants.O_APPEND | constants.O_CREAT | constants.O_WRONLY);
   try {
-    await handle.appendFile(`${line}\n`);
+    await handle.appendFile(more);
     await handle.sync();
   } finally {
     await handle.close();

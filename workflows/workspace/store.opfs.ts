@@ -29,16 +29,8 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
       return new Uint8Array(await blob.arrayBuffer());
     },
     write: (path, bytes) => inTurn(() => writeAside(root, path, bytes)),
-    append: (path, line) =>
-      inTurn(async () => {
-        const handle = await (await file(path, true)).createSyncAccessHandle();
-        try {
-          handle.write(new TextEncoder().encode(`${line}\n`), { at: handle.getSize() });
-          handle.flush();
-        } finally {
-          handle.close();
-        }
-      }),
+    append: (path, line) => inTurn(async () => extend(await file(path, true), new TextEncoder().encode(`${line}\n`))),
+    extend: (path, bytes) => inTurn(async () => extend(await file(path, true), bytes)),
     list: (path) => list(root, path),
     stat: (path) => stat(root, path),
     remove: (path) =>
@@ -53,6 +45,16 @@ export async function openOpfsStore(folderName = 'troupe'): Promise<Store> {
       held.delete(`${folderName}/${path}`);
     },
   };
+}
+
+async function extend(file: FileSystemFileHandle, bytes: Uint8Array): Promise<void> {
+  const handle = await file.createSyncAccessHandle();
+  try {
+    handle.write(bytes as Uint8Array<ArrayBuffer>, { at: handle.getSize() });
+    handle.flush();
+  } finally {
+    handle.close();
+  }
 }
 
 /** A lock of the origin, which ends with the page that holds it. */

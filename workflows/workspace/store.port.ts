@@ -3,10 +3,9 @@
  * models fetched from an endpoint into it.
  */
 import { connect, type Wire } from '../../engine/wire.ts';
-import type { ControllerEvents, DownloadApi } from '../protocol.ts';
+import { downloadCalls, type Downloaded } from '../download/downloads.port.ts';
+import type { DownloadApi } from '../protocol.ts';
 import type { Store } from './store.ts';
-
-type Downloaded = Pick<ControllerEvents, 'onDownload'>;
 
 export function serveStore(
   store: Store,
@@ -22,6 +21,7 @@ const storeCalls = [
   'readRange',
   'write',
   'append',
+  'extend',
   'list',
   'stat',
   'remove',
@@ -29,14 +29,6 @@ const storeCalls = [
   'claim',
   'release',
 ] as const satisfies (keyof Store)[];
-const downloadCalls = [
-  'downloads',
-  'download',
-  'pauseDownload',
-  'resumeDownload',
-  'cancelDownload',
-] as const satisfies (keyof DownloadApi)[];
-
 export function connectStore(wire: Wire): {
   store: Store;
   downloads(onDownload: Downloaded['onDownload']): DownloadApi;

@@ -10,6 +10,8 @@ export interface Store {
   write(path: string, bytes: Uint8Array): Promise<void>;
   /** Adds one line and flushes it. */
   append(path: string, line: string): Promise<void>;
+  /** Adds bytes to a file's end and flushes them; makes the file, and folders. */
+  extend(path: string, bytes: Uint8Array): Promise<void>;
   /** Names in a folder, sorted; empty when there is none. Folders end in "/". */
   list(path: string): Promise<string[]>;
   /** null when absent. */

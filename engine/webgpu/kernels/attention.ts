@@ -2,33 +2,51 @@
  * One token's query heads against its slot of the cache, up to and including its own position. A workgroup takes one head
  * of one row, or all heads that read the same keys, and walks the keys a team at a time: each thread scores one key, then all
  * add the weighted values, rescaling what they have when a larger score turns up. Rows may be new tokens of a batch or the
- * many tokens of a prompt.
- * Source: Milakov & Gimelshein 2018, alg. 3 (online softmax); Ainslie et al. 2023 (grouped queries).
+ * many tokens of a prompt. Where few long sequences would leave a GPU idle, several workgroups take spans of a row's keys,
+ * always the same ones for its length, and `combine` adds them up in order: one span comes to the bits that no span does.
+ * Source: Milakov & Gimelshein 2018, alg. 3 (online softmax); Ainslie et al. 2023 (grouped queries); Dao et al. 2023,
+ * "Flash-Decoding".
  */
+import { fourKeys, keyFormatOf, keyFunctions, oneKey, type KeyFormat } from '../key-format.ts';
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { each, reads, writes } from '../wgsl.ts';
 import type { HeadsShape } from './rotate.ts';
 
+/** Spans of a cache of so many positions. */
+export const spansOf = (capacity: number, span: number): number => Math.ceil(capacity / span);
+
+/** Numbers of what a row leaves of its spans: of each the weighted sums, the highest score and the mass. */
+export const spanNumbers = (
+  { heads, headDim, capacity }: Pick<HeadsShape, 'heads' | 'headDim' | 'capacity'>,
+  span: number,
+): number => heads * spansOf(capacity, span) * (headDim + 2);
+
 /**
- * Bindings: step, q [rows, heads, headDim], k and v [slots, kvHeads, capacity, headDim], y [rows, heads, headDim]. Where
- * loading is what costs, as on emulating adapters, heads of the same keys share their loads; a GPU wants the workgroups.
+ * Bindings: step, q [rows, heads, headDim], k and v [slots, kvHeads, capacity, headDim], y [rows, heads, headDim], or with a
+ * span [rows, heads, spans, headDim + 2]. Where loading is what costs, as on emulating adapters, heads of the same keys
+ * share their loads; a GPU wants the workgroups.
  */
-export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShape, tuning: Tuning): Kernel {
+export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number | null = null): Kernel {
+  const { heads, kvHeads, headDim, capacity } = shape;
   const { team, handRound } = tuning;
+  if (span !== null && (handRound || span % team !== 0))
+    throw new Error(`no spans of ${span} keys for a team of ${team}`);
+  const spans = span === null ? 1 : spansOf(capacity, span);
+  const format = keyFormatOf(shape.keys);
   const taken = handRound ? heads / kvHeads : 1;
   const own = Math.ceil(headDim / team);
   const ragged = headDim % team !== 0;
   const { before, scores, highest, keep, take } = handRound
-    ? inSubgroup(taken, Math.ceil(headDim / 4 / team))
-    : IN_MEMORY;
+    ? inSubgroup(taken, Math.ceil(headDim / 4 / team), format)
+    : inMemory(format);
   /** For every head (`@`), and of it for every dimension of a thread (`#`). */
   const forHeads = (line: string): string => Array.from({ length: taken }, (_, h) => line.replaceAll('@', `${h}`)).join('\n'); // prettier-ignore
   const forSums = (line: string): string => forHeads(each(own, line));
   return kernel(
     `attention ${heads} / ${kvHeads} heads of ${headDim}`,
     {
-      bindings: [STEP, reads('q', 'vec4f'), reads('k', 'vec4f'), reads('v', 'f32'), writes('y', 'f32')],
+      bindings: [STEP, reads('q', 'vec4f'), reads('k', format.four), reads('v', format.one), writes('y', 'f32')],
       counts: {
         ...{ HEADS: heads, GROUP: heads / kvHeads, KV_HEADS: kvHeads },
         ...{ DIM: headDim, D4: headDim / 4, CAPACITY: capacity, TEAM: team },
@@ -36,13 +54,14 @@ export function attentionKernel({ heads, kvHeads, headDim, capacity }: HeadsShap
       numbers: { SCALE: headDim ** -0.5 },
       shared: handRound ? {} : { scores: team, weights: team },
       threads: team,
-      subgroups: handRound,
-      functions: STEP_FUNCTIONS,
+      subgroups: handRound > 0,
+      functions: STEP_FUNCTIONS + keyFunctions(format),
       main: `
-  let head = group.x * ${taken}u;
+  let head = group.x / ${spans}u * ${taken}u;
   let row = group.y;
-  if (row >= stepRows()) { return; }
-  let keys = positionOf(row) + 1u;
+  let start = group.x % ${spans}u * ${span ?? 0}u;
+  if (row >= stepRows() || start > positionOf(row)) { return; }
+  let keys = ${span === null ? 'positionOf(row) + 1u' : `min(positionOf(row) + 1u, start + ${span}u)`};
   let cached = (slotOf(row) * KV_HEADS + head / GROUP) * CAPACITY;
   let query = (row * HEADS + head) * D4;
   let team = turns(TEAM);
@@ -50,7 +69,7 @@ ${before}
 ${forHeads('  var best@ = -1e30;\n  var mass@ = 0f;')}
 ${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * TEAM + thread'};`)}
 ${forSums('  var sum@_# = 0f;')}
-  for (var first = 0u; first < keys; first += TEAM) {
+  for (var first = start; first < keys; first += TEAM) {
     let count = min(TEAM, keys - first);
     let key = (cached + first + min(thread, count - 1u)) * D4;
 ${scores}
@@ -64,30 +83,77 @@ ${keep}
 ${forSums('    sum@_# *= fade@;')}
     for (var j = 0u; j < count; j++) {
       let at = (cached + first + j) * DIM;
-${each(own, '      let v# = v[at + d#];')}
+${each(own, `      let v# = ${oneKey(format, 'v', 'at', 'd#')};`)}
 ${forHeads(`      let weight@ = ${take};\n      mass@ += weight@;`)}
 ${forSums('      sum@_# = fma(weight@, v#, sum@_#);')}
     }
   }
+${span === null ? whole(taken, own) : part(own, spans)}`,
+    },
+    (rows) => [(heads / taken) * spans, rows],
+  );
+}
+
+function whole(taken: number, own: number): string {
+  const sums = Array.from({ length: taken * own }, (_, i) => {
+    const head = Math.floor(i / own);
+    return `sum${head}_${i % own} / mass${head}`;
+  });
+  return `
   let to = (row * HEADS + head) * DIM;
-  var all = array<f32, ${taken * own}>(${Array.from({ length: taken * own }, (_, i) => `sum${Math.floor(i / own)}_${i % own} / mass${Math.floor(i / own)}`).join(', ')});
+  var all = array<f32, ${taken * own}>(${sums.join(', ')});
   // In turns, since compiling what writes a number is dear on emulating adapters.
   for (var i = 0u; i < turns(${taken * own}u); i++) {
     let d = i % ${own}u * TEAM + thread;
     if (d < DIM) { y[to + i / ${own}u * DIM + d] = all[i]; }
-  }`,
+  }`;
+}
+
+function part(own: number, spans: number): string {
+  return `
+  let to = ((row * HEADS + head) * ${spans}u + group.x % ${spans}u) * (DIM + 2u);
+${each(own, '  if (#u * TEAM + thread < DIM) { y[to + #u * TEAM + thread] = sum0_#; }')}
+  if (thread == 0u) { y[to + DIM] = best0; y[to + DIM + 1u] = mass0; }`;
+}
+
+/** Bindings: step, spans as `attentionKernel` leaves them, y [rows, heads, headDim]. A thread takes one dimension of a head. */
+export function combineKernel({ heads, headDim, capacity }: HeadsShape, { threads }: Tuning, span: number): Kernel {
+  return kernel(
+    `combine ${heads} heads of ${headDim}`,
+    {
+      bindings: [STEP, reads('parts', 'f32'), writes('y', 'f32')],
+      counts: { ALL: heads * headDim, DIM: headDim, SPANS: spansOf(capacity, span) },
+      threads,
+      functions: STEP_FUNCTIONS,
+      main: `
+  let index = group.x * ${threads}u + thread;
+  let row = group.y;
+  if (index >= ALL || row >= stepRows()) { return; }
+  let from_at = (row * ALL + index) / DIM * SPANS * (DIM + 2u);
+  let spans = positionOf(row) / ${span}u + 1u;
+  var best = -1e30;
+  for (var i = 0u; i < spans; i++) { best = max(best, parts[from_at + i * (DIM + 2u) + DIM]); }
+  var sum = 0f;
+  var mass = 0f;
+  for (var i = 0u; i < spans; i++) {
+    let at = from_at + i * (DIM + 2u);
+    let fade = exp(parts[at + DIM] - best);
+    sum += fade * parts[at + index % DIM];
+    mass += fade * parts[at + DIM + 1u];
+  }
+  y[row * ALL + index] = sum / mass;`,
     },
-    (rows) => [heads / taken, rows],
+    (rows) => [Math.ceil((heads * headDim) / threads), rows],
   );
 }
 
 /** How a team scores its keys, learns its highest score and each other's weights. */
 type Sharing = Readonly<Record<'before' | 'scores' | 'highest' | 'keep' | 'take', string>>;
 
-const IN_MEMORY: Sharing = {
+const inMemory = (format: KeyFormat): Sharing => ({
   before: '  let fours = turns(D4);',
   scores: `    var part0 = vec4f();
-    for (var i = 0u; i < fours; i++) { part0 = fma(q[query + i], k[key + i], part0); }`,
+    for (var i = 0u; i < fours; i++) { part0 = fma(q[query + i], ${fourKeys(format, 'k', 'key + i')}, part0); }`,
   highest: `    scores[thread] = score@;
     workgroupBarrier();
     var highest@ = best@;
@@ -95,10 +161,10 @@ const IN_MEMORY: Sharing = {
   keep: `    weights[thread] = mine@;
     workgroupBarrier();`,
   take: 'weights[j]',
-};
+});
 
 /** A team that is one vector, as an emulating adapter runs it, need not wait, and each keeps a part of the queries for all: `fours` vec4f. */
-function inSubgroup(taken: number, fours: number): Sharing {
+function inSubgroup(taken: number, fours: number, format: KeyFormat): Sharing {
   const all = (line: string): string => Array.from({ length: taken }, (_, h) => line.replaceAll('@', `${h}`)).join('\n'); // prettier-ignore
   return {
     before: all(each(fours, '  let q@_# = q[query + @u * D4 + min(#u * TEAM + thread, D4 - 1u)];')),
@@ -106,7 +172,7 @@ function inSubgroup(taken: number, fours: number): Sharing {
 ${each(
   fours,
   `    for (var i = 0u; i < min(team, D4 - #u * TEAM); i++) {
-      let k4 = k[key + #u * TEAM + i];
+      let k4 = ${fourKeys(format, 'k', 'key + #u * TEAM + i')};
 ${all('      part@ = fma(subgroupShuffle(q@_#, i), k4, part@);')}
     }`,
 )}`,

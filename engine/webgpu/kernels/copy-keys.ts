@@ -2,18 +2,20 @@
  * Keys and values of some slots' first positions to other slots: what prompts begin with alike is computed in one of them.
  * Rows of the step come in pairs, the slot to copy from and the slot to copy to, whose position says how many.
  */
+import { keyFormatOf } from '../key-format.ts';
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { writes } from '../wgsl.ts';
 import type { HeadsShape } from './rotate.ts';
 
 /** Bindings: step, k and v [slots, kvHeads, capacity, headDim]. No slot is copied from and to at once. */
-export function copyKeysKernel({ kvHeads, headDim, capacity }: HeadsShape, { threads }: Tuning): Kernel {
+export function copyKeysKernel({ kvHeads, headDim, capacity, keys }: HeadsShape, { threads }: Tuning): Kernel {
+  const { four } = keyFormatOf(keys);
   const most = (kvHeads * capacity * headDim) / 4;
   return kernel(
     `copy ${kvHeads} heads of ${headDim}`,
     {
-      bindings: [STEP, writes('k', 'vec4f'), writes('v', 'vec4f')],
+      bindings: [STEP, writes('k', four), writes('v', four)],
       counts: { KV_HEADS: kvHeads, D4: headDim / 4, CAPACITY: capacity },
       threads,
       functions: STEP_FUNCTIONS,

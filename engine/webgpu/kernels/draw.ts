@@ -1,7 +1,8 @@
 /**
  * Second half of the head fused with sampling: merges a row's records, finds the run of tokens in which its random number
  * falls, computes that run's few logits again and takes the token: inverse-CDF sampling, as the host would draw. Log-prob and
- * entropy are of the untempered distribution. A row of sharpness 0 takes the likeliest token, the first of equals.
+ * entropy are of the untempered distribution. A row of sharpness 0 takes the likeliest token, the first of equals. Rows that
+ * cut their distribution off are left to `draw-truncated.ts`.
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type RowDraw } from '../step.ts';
@@ -47,7 +48,7 @@ export function drawKernel({ columns, vocab, parts, format }: DrawShape, { team 
       ].join('\n'),
       main: `
   let row = group.x;
-  if (row >= stepRows()) { return; }
+  if (row >= stepRows() || truncates(row)) { return; }
   let sharpness = sharpnessOf(row);
   var own = nothing();
   for (var run = thread * STRETCH; run < min((thread + 1u) * STRETCH, RUNS); run++) {
@@ -70,7 +71,7 @@ export function drawKernel({ columns, vocab, parts, format }: DrawShape, { team 
 }
 
 /** Sums over some tokens, relative to the highest logit among them. */
-const MERGE_FUNCTIONS = `
+export const MERGE_FUNCTIONS = `
 struct Sums { best: f32, token: f32, mass: f32, spread: f32, temper: f32 }
 fn nothing() -> Sums { return Sums(-1e30, 0f, 0f, 0f, 0f); }
 fn merged(a: Sums, b: Sums, sharpness: f32) -> Sums {

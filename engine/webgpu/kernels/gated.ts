@@ -38,7 +38,7 @@ export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tun
       counts: { ...tileCounts(tile, columns, format), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
       shared: tileShared(tile, ['gate', 'up']),
       threads: tile.threads,
-      subgroups: tile.handRound,
+      subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank),
       main: `
   let rowCount = stepRows();

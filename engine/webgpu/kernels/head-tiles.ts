@@ -1,7 +1,8 @@
 /**
  * First half of the head fused with sampling: products of hidden states with a tile of the vocabulary, which never leave
  * their workgroup. What does is a record per run of tokens and row: highest logit z and its token, Σe^(z-max),
- * Σ(z-max)e^(z-max) and Σe^(sharpness (z-max)), from which `draw.ts` takes token, log-prob and entropy.
+ * Σ(z-max)e^(z-max) and Σe^(sharpness (z-max)), from which `draw.ts` takes token, log-prob and entropy. Where a step has rows
+ * that cut their distribution off, the products of a window of rows are kept as well, for `draw-truncated.ts`.
  */
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type RowDraw } from '../step.ts';
@@ -14,6 +15,13 @@ import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './prod
 export const RUN = 32;
 export const RECORD = 5;
 
+/** Rows first … first + count - 1 of a step. */
+export type RowWindow = { readonly first: number; readonly count: number };
+
+/** Of so many rows, those in a window. */
+export const rowsWithin = ({ first, count }: RowWindow, rows: number): number =>
+  Math.max(0, Math.min(rows, first + count) - first);
+
 export type HeadShape = {
   readonly columns: number;
   readonly vocab: number;
@@ -21,12 +29,15 @@ export type HeadShape = {
   readonly part: MatrixPart;
   /** How the head's weights lie. */
   readonly format: WeightFormat;
+  /** Only these rows are computed, and their logits kept. */
+  readonly kept?: RowWindow;
 };
 
 export const runsOf = (vocab: number): number => Math.ceil(vocab / RUN);
 
-/** Bindings: step, x [rows, columns], w [part.count, columns], records [rows, runs, RECORD]. */
-export function headTilesKernel({ columns, vocab, part, format }: HeadShape, tuning: Tuning, rows: number): Kernel {
+/** Bindings: step, x [rows, columns], w [part.count, columns], records [rows, runs, RECORD], and with a window all [kept.count, vocab]. */
+export function headTilesKernel(shape: HeadShape, tuning: Tuning, rows: number): Kernel {
+  const { columns, vocab, part, format, kept } = shape;
   // A tile holds whole runs: with few outputs a workgroup, fewer threads share each.
   const lanes = Math.min(tuning.lanes, (tuning.threads * tuning.outputs) / RUN);
   const tile = { ...tileFor(tuning, rows), lanes };
@@ -35,24 +46,29 @@ export function headTilesKernel({ columns, vocab, part, format }: HeadShape, tun
   return kernel(
     `head ${columns} to ${part.count}`,
     {
-      bindings: [STEP, reads('x', 'vec4f'), reads('w', format.element), writes('records', 'f32')],
+      bindings: [
+        ...[STEP, reads('x', 'vec4f'), reads('w', format.element), writes('records', 'f32')],
+        ...(kept ? [writes('all', 'f32')] : []),
+      ],
       counts: {
         ...tileCounts(tile, columns, format),
         ...{ FIRST: part.first, COUNT: part.count, RUN, RUNS: runsOf(vocab), RECORD, MOST: tile.rows },
+        ...{ VOCAB: vocab, TOP: kept?.first ?? 0 },
       },
       shared: { ...tileShared(tile, ['w']), logits: width * tile.rows },
       threads: tile.threads,
-      subgroups: tile.handRound,
+      subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + RECORD_FUNCTION,
       main: `
-  let rowCount = stepRows();
-  let firstRow = group.y * MOST;
+  let rowCount = ${kept ? `min(stepRows(), ${kept.first + kept.count}u)` : 'stepRows()'};
+  let firstRow = TOP + group.y * MOST;
 ${writeProduct({
   tile,
   format,
   weights: ['w'],
   limit: part.count,
-  finish: (n, row, sum) => `logits[(${row} - firstRow) * TILE + ${n} - group.x * TILE] = ${sum};`,
+  finish: (n, row, sum) =>
+    `logits[(${row} - firstRow) * TILE + ${n} - group.x * TILE] = ${sum};${kept ? ` all[(${row} - TOP) * VOCAB + FIRST + ${n}] = ${sum};` : ''}`,
 })}
   workgroupBarrier();
   let runs = TILE / RUN;
@@ -62,7 +78,7 @@ ${writeProduct({
     if (row < rowCount && group.x * TILE + own < COUNT) { record(row, (i / runs) * TILE + own, group.x * TILE + own); }
   }`,
     },
-    (count) => [Math.ceil(part.count / width), Math.ceil(count / tile.rows)],
+    (count) => [Math.ceil(part.count / width), Math.ceil((kept ? rowsWithin(kept, count) : count) / tile.rows)],
   );
 }
 

@@ -3,9 +3,9 @@ import '../../device/register.node.ts';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
-import { GPU_TUNING, SOFTWARE_TUNING, VECTOR_TUNING } from '../kernel.ts';
+import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning } from '../kernel.ts';
 import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
-import { attentionKernel, attentionReference } from './attention.ts';
+import { attentionKernel, attentionReference, combineKernel, spanNumbers } from './attention.ts';
 import { copyKeysKernel, copyKeysReference } from './copy-keys.ts';
 import { drawKernel, drawReference } from './draw.ts';
 import { embedKernel, embedReference } from './embed.ts';
@@ -13,7 +13,8 @@ import { gatedKernel, gatedReference } from './gated.ts';
 import { headTilesKernel, headTilesReference, RECORD, runsOf } from './head-tiles.ts';
 import { linearKernel, linearReference, type LinearShape } from './linear.ts';
 import { rmsNormKernel, rmsNormReference } from './rms-norm.ts';
-import { rotateKernel, rotateReference } from './rotate.ts';
+import { rotateKernel, rotateReference, type HeadsShape } from './rotate.ts';
+import { someKeys, unpackedKeys } from './key-testing.ts';
 import { PRECISIONS, somePacked } from './packed-testing.ts';
 
 const adapter = await findAdapter();
@@ -22,9 +23,18 @@ const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
 const TUNINGS = {
   gpu: { ...GPU_TUNING, rows: [2] },
   software: { ...SOFTWARE_TUNING, outputs: 2, rows: [2] },
-  'software with vectors': { ...VECTOR_TUNING, outputs: 2, rows: [2] },
+  'software with vectors': { ...vectorTuning(8), outputs: 2, rows: [2, 8] },
 };
+const KEYS = ['f32', 'f16'] as const;
 const CUTS = ['gpu', 'software', 'software with vectors'] as const;
+
+/** Queries of `count` rows, three slots of keys and values, and what these stand for. */
+function someAttention(shape: HeadsShape, count: number) {
+  const size = 3 * shape.kvHeads * shape.capacity * shape.headDim;
+  const [k, v] = [someKeys(shape.keys, size, 2), someKeys(shape.keys, size, 3)];
+  const q = someNumbers(count * shape.heads * shape.headDim, 1, 3);
+  return { q, k: k.bound, v: v.bound, y: new Float32Array(q.length), keys: { k: k.values, v: v.values } };
+}
 
 describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) => {
   const tuning = TUNINGS[cut];
@@ -150,48 +160,69 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
   });
 
-  const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 41 };
-  it('copy keys', async () => {
+  const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 41, keys: 'f32' } as const;
+  it.each(KEYS)('copy keys, %s', async (keys) => {
     const row = (slot: number, position: number) => ({ slot, position, out: null, adapter: null });
     const rows = [row(1, 0), row(0, 7), row(1, 0), row(3, 41), row(2, 0), row(4, 20)];
     const size = 5 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
-    const inputs = { k: someNumbers(size, 1), v: someNumbers(size, 2) };
-    const got = await runKernel(copyKeysKernel(HEADS, tuning), inputs, rows);
-    const wanted = copyKeysReference(HEADS, { ...inputs, rows });
-    expect(largestDifference(got.k, wanted.k)).toBe(0);
-    expect(largestDifference(got.v, wanted.v)).toBe(0);
-  });
-
-  it.each([null, 1e-6])('rotate, head norms with eps %s', async (normEps) => {
-    const rows = someRows(13, 3, HEADS.capacity);
-    const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
-    const inputs = {
-      rows,
-      table: someNumbers(HEADS.capacity * HEADS.headDim, 1),
-      qkv: someNumbers(rows.length * 10 * HEADS.headDim, 2),
-      ...{ k: someNumbers(size, 3), v: someNumbers(size, 4) },
-      ...{ qNorm: someNumbers(HEADS.headDim, 5), kNorm: someNumbers(HEADS.headDim, 6) },
-    };
-    const { rows: _, ...arrays } = inputs;
-    const q = new Float32Array(rows.length * HEADS.heads * HEADS.headDim);
-    const got = await runKernel(rotateKernel({ ...HEADS, normEps }, tuning), { ...arrays, q }, rows);
-    const wanted = rotateReference({ ...HEADS, normEps }, inputs);
-    for (const name of ['q', 'k', 'v'] as const) expect(largestDifference(got[name], wanted[name])).toBeLessThan(1e-5);
+    const [k, v] = [someKeys(keys, size, 1), someKeys(keys, size, 2)];
+    const got = await runKernel(copyKeysKernel({ ...HEADS, keys }, tuning), { k: k.bound, v: v.bound }, rows);
+    const wanted = copyKeysReference(HEADS, { rows, k: k.values, v: v.values });
+    expect(largestDifference(unpackedKeys(keys, got.k), wanted.k)).toBe(0);
+    expect(largestDifference(unpackedKeys(keys, got.v), wanted.v)).toBe(0);
   });
 
   it.each([
-    { heads: 6, kvHeads: 2, headDim: 20, capacity: 41 },
-    { heads: 3, kvHeads: 3, headDim: 8, capacity: 150 },
-  ])('attention %j', async (shape) => {
-    const rows = someRows(13, 3, shape.capacity);
-    const size = 3 * shape.kvHeads * shape.capacity * shape.headDim;
-    const inputs = {
-      q: someNumbers(rows.length * shape.heads * shape.headDim, 1, 3),
-      ...{ k: someNumbers(size, 2), v: someNumbers(size, 3) },
+    [null, 'f32'],
+    [1e-6, 'f32'],
+    [1e-6, 'f16'],
+  ] as const)('rotate, head norms with eps %s, %s keys', async (normEps, keys) => {
+    const rows = someRows(13, 3, HEADS.capacity);
+    const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
+    const [k, v] = [someKeys(keys, size, 3), someKeys(keys, size, 4)];
+    const arrays = {
+      table: someNumbers(HEADS.capacity * HEADS.headDim, 1),
+      qkv: someNumbers(rows.length * 10 * HEADS.headDim, 2),
+      ...{ qNorm: someNumbers(HEADS.headDim, 5), kNorm: someNumbers(HEADS.headDim, 6) },
     };
-    const y = new Float32Array(inputs.q.length);
-    const got = await runKernel(attentionKernel(shape, tuning), { ...inputs, y }, rows);
-    expect(largestDifference(got.y, attentionReference(shape, { ...inputs, rows }))).toBeLessThan(1e-5);
+    const shape = { ...HEADS, keys, normEps };
+    const q = new Float32Array(rows.length * HEADS.heads * HEADS.headDim);
+    const got = await runKernel(rotateKernel(shape, tuning), { ...arrays, k: k.bound, v: v.bound, q }, rows);
+    const wanted = rotateReference(shape, { ...arrays, rows, k: k.values, v: v.values });
+    expect(largestDifference(got.q, wanted.q)).toBeLessThan(1e-5);
+    for (const name of ['k', 'v'] as const)
+      expect(largestDifference(unpackedKeys(keys, got[name]), wanted[name])).toBeLessThan(keys === 'f32' ? 1e-5 : 2e-3);
+  });
+
+  const ATTENTION = [
+    { heads: 6, kvHeads: 2, headDim: 20, capacity: 41, keys: 'f32' },
+    { heads: 3, kvHeads: 3, headDim: 8, capacity: 150, keys: 'f32' },
+    { heads: 4, kvHeads: 2, headDim: 12, capacity: 170, keys: 'f16' },
+  ] as const;
+
+  it.each(ATTENTION)('attention %j', async (shape) => {
+    const rows = someRows(13, 3, shape.capacity);
+    const { keys, ...inputs } = someAttention(shape, rows.length);
+    const got = await runKernel(attentionKernel(shape, tuning), inputs, rows);
+    expect(largestDifference(got.y, attentionReference(shape, { ...keys, q: inputs.q, rows }))).toBeLessThan(1e-5);
+  });
+
+  it.skipIf(cut === 'software with vectors').each(ATTENTION)('attention by spans %j', async (shape) => {
+    const span = 64;
+    const rows = someRows(40, 3, shape.capacity);
+    const { keys, ...inputs } = someAttention(shape, rows.length);
+    const parts = new Float32Array(rows.length * spanNumbers(shape, span));
+    const spans = await runKernel(attentionKernel(shape, tuning, span), { ...inputs, y: parts }, rows);
+    const combined = await runKernel(combineKernel(shape, tuning, span), { parts: spans.y, y: inputs.y }, rows);
+    expect(largestDifference(combined.y, attentionReference(shape, { ...keys, q: inputs.q, rows }))).toBeLessThan(1e-5);
+    // A row that one span holds has the bits it has unsplit.
+    const unsplit = await runKernel(attentionKernel(shape, tuning), inputs, rows);
+    const width = shape.heads * shape.headDim;
+    for (const [row, { position }] of rows.entries())
+      if (position < span)
+        expect(combined.y.slice(row * width, (row + 1) * width)).toEqual(
+          unsplit.y.slice(row * width, (row + 1) * width),
+        );
   });
 
   it.each([

@@ -42,7 +42,7 @@ export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: T
       },
       shared: tileShared(tile, ['w']),
       threads: tile.threads,
-      subgroups: tile.handRound,
+      subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape),
       main: `
   let rowCount = stepRows();

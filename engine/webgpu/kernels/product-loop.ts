@@ -21,7 +21,7 @@ export const tileWidth = ({ threads, lanes, outputs, staged }: Tile): number =>
 /** The tile for so many rows: all of them at once, up to what the adapter likes. */
 export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: Rows): Tile {
   if (count === 'prompts')
-    return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: false, rows: STAGED, staged: true };
+    return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: 0, rows: STAGED, staged: true };
   const most = rows.find((own) => own >= count) ?? rows[rows.length - 1];
   return { lanes, outputs, threads, handRound, rows: most, staged: false };
 }
@@ -61,31 +61,41 @@ export type Product = {
 export function writeProduct(product: Product): string {
   if (product.tile.staged) return writeStaged(product);
   const { limit } = product;
-  const { lanes, outputs, rows } = product.tile;
+  const { lanes, outputs } = product.tile;
   const sums = sumsOf(product);
   return `
-  let part = thread % LANES;
+  let part = ${lanes > 1 ? 'thread % LANES' : '0u'};
   let place = thread / LANES;
   let first = group.x * TILE + place;
 ${each(outputs, `  let n# = min(first + #u * PLACES, ${limit - 1}u);\n  let at# = n# * ROW;`)}
-${each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;')}
+${inputs(product.tile)}
 ${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
   let columns = turns(K4);
 ${loop(product)}
 ${lanes > 1 ? finishTogether(product) : finishAlone(product)}`;
 }
 
+/** Whether every thread of a vector loads rows of its own, which then are handed round: a load brings as many rows as there are threads. */
+const ownRows = ({ handRound, rows }: Tile): boolean => handRound > 0 && rows % handRound === 0;
+
+/** Where the rows begin that a thread loads. */
+function inputs(tile: Tile): string {
+  const { rows, handRound } = tile;
+  if (!ownRows(tile)) return each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;');
+  return each(rows / handRound, `  let x# = min(firstRow + #u * ${handRound}u + lane, rowCount - 1u) * K4;`);
+}
+
 function loop(product: Product): string {
-  if (product.tile.handRound) return loopHandingRound(product);
-  return product.format.blocked && product.tile.lanes === 1 ? loopByBlock(product) : loopAlone(product);
+  const { tile, format } = product;
+  if (tile.handRound > 0 && !ownRows(tile)) return loopHandingRound(product);
+  return format.blocked && tile.lanes === 1 ? loopByBlock(product) : loopAlone(product);
 }
 
 function loopAlone(product: Product): string {
   return `
   for (var k = part; k < columns; k += LANES) {
 ${scales(product, 'k')}
-${each(product.tile.rows, '    let v# = x[x# + k];')}
-${addProducts(product)}
+${addColumn(product)}
   }`;
 }
 
@@ -95,13 +105,21 @@ function loopByBlock(product: Product): string {
   for (var start = 0u; start < columns; start += ${BLOCK4}u) {
 ${scales(product, 'start')}
     for (var k = start; k < min(start + ${BLOCK4}u, columns); k++) {
-${each(product.tile.rows, '      let v# = x[x# + k];')}
-${addProducts(product)}
+${addColumn(product)}
     }
   }`;
 }
 
-/** What all threads of a subgroup need of x, each loads for some columns and hands round. They take the same columns, so one lane. */
+/** Column k of all rows and weights. */
+function addColumn(product: Product): string {
+  const { tile } = product;
+  const { rows, handRound } = tile;
+  if (!ownRows(tile)) return addProducts(product, (row) => `x[x${row} + k]`);
+  return `${each(rows / handRound, '    let own# = x[x# + k];')}
+${addProducts(product, (row) => `subgroupBroadcast(own${Math.floor(row / handRound)}, ${row % handRound}u)`)}`;
+}
+
+/** With fewer rows than threads, each loads some columns of all rows and hands them round. They take the same columns, so one lane. */
 function loopHandingRound(product: Product): string {
   const { tile, format } = product;
   // A subgroup has at least as many threads as a block has fours.
@@ -113,8 +131,7 @@ ${scales(product, 'start')}
 ${each(tile.rows, '    let own# = x[x# + mine];')}
     for (var j = 0u; j < min(${stretch}, columns - start); j++) {
       let k = start + j;
-${each(tile.rows, '      let v# = subgroupShuffle(own#, j);')}
-${addProducts(product)}
+${addProducts(product, (row) => `subgroupShuffle(own${row}, j)`)}
     }
   }`;
 }
@@ -125,14 +142,20 @@ function scales({ format, weights, tile, limit }: Product, k: string): string {
   return weights.map((w) => each(tile.outputs, `    let ${w}_scale# = ${scaleAt(w, limit, 'n#', k)};`)).join('\n');
 }
 
-/** Column k of the weights times v. */
-function addProducts(product: Product): string {
+/** Column k of the weights times that of each row: row by row, so that no more than one is held at a time. */
+function addProducts(product: Product, rowFour: (row: number) => string): string {
   const { weights, tile, format } = product;
   const four = (w: string): string => fourAt(format, w, 'at#', 'k', `${w}_scale#`);
-  return `${weights.map((w) => each(tile.outputs, `    let ${w}_# = ${four(w)};`)).join('\n')}
-${sumsOf(product)
-  .map(({ name, w, r, m }) => `    ${name} += dot(${w}_${r}, v${m});`)
-  .join('\n')}`;
+  const sums = sumsOf(product);
+  const row = (m: number): string =>
+    [
+      `    let v${m} = ${rowFour(m)};`,
+      ...sums.filter((sum) => sum.m === m).map(({ name, w, r }) => `    ${name} += dot(${w}_${r}, v${m});`),
+    ].join('\n');
+  return [
+    ...weights.map((w) => each(tile.outputs, `    let ${w}_# = ${four(w)};`)),
+    ...Array.from({ length: tile.rows }, (_, m) => row(m)),
+  ].join('\n');
 }
 
 type Sum = { readonly name: string; readonly w: string; readonly r: number; readonly m: number };

@@ -3,7 +3,9 @@
  * rotary positions, and the write into the cache: k and v go to their slot and position, q to a buffer of its own.
  * Dimension i pairs with i + headDim/2. Source: Su et al. 2021, "RoFormer", eq. 34, with the halves layout of GPT-NeoX.
  */
+import { asPair, keyFormatOf } from '../key-format.ts';
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
+import type { KeyPrecision } from '../../protocol.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { reads, writes } from '../wgsl.ts';
 
@@ -13,6 +15,7 @@ export type HeadsShape = {
   readonly headDim: number;
   /** Positions of a cache slot. */
   readonly capacity: number;
+  readonly keys: KeyPrecision;
 };
 export type RotateShape = HeadsShape & {
   /** eps of the heads' norms, or null where there are none. */
@@ -21,70 +24,66 @@ export type RotateShape = HeadsShape & {
 
 /**
  * Bindings: step, table [positions, headDim / 2] of cos and sin, qkv [rows, (heads + 2 kvHeads) headDim], q [rows, heads
- * headDim], k and v [slots, kvHeads, capacity, headDim], and with norms qNorm and kNorm [headDim]. A thread takes a pair of
- * one head.
+ * headDim], k and v [slots, kvHeads, capacity, headDim], and with norms qNorm and kNorm [headDim]. A thread takes two
+ * neighbouring pairs of one head, since half floats are stored in twos.
  */
 export function rotateKernel(shape: RotateShape, { threads }: Tuning): Kernel {
   const { heads, kvHeads, headDim, capacity, normEps } = shape;
-  const pairs = ((heads + 2 * kvHeads) * headDim) / 2;
-  const norms = normEps === null ? [] : [reads('qNorm', 'f32'), reads('kNorm', 'f32')];
+  const keys = keyFormatOf(shape.keys);
+  const twos = ((heads + 2 * kvHeads) * headDim) / 4;
+  const norms = normEps === null ? [] : [reads('qNorm', 'vec2f'), reads('kNorm', 'vec2f')];
   return kernel(
     `rotate ${heads} + ${kvHeads} heads of ${headDim}`,
     {
       bindings: [
-        STEP,
-        reads('table', 'vec2f'),
-        reads('qkv', 'f32'),
-        writes('q', 'f32'),
-        writes('k', 'f32'),
-        writes('v', 'f32'),
-        ...norms,
+        ...[STEP, reads('table', 'vec4f'), reads('qkv', 'vec2f'), writes('q', 'vec2f')],
+        ...[writes('k', keys.pair), writes('v', keys.pair), ...norms],
       ],
-      counts: { HEADS: heads, KV_HEADS: kvHeads, DIM: headDim, HALF: headDim / 2, CAPACITY: capacity, PAIRS: pairs },
-      numbers: { EPS: normEps ?? 0 },
+      counts: { HEADS: heads, KV_HEADS: kvHeads, D2: headDim / 2, HALF2: headDim / 4, CAPACITY: capacity, TWOS: twos },
+      numbers: { DIM: headDim, EPS: normEps ?? 0 },
       threads,
       functions: STEP_FUNCTIONS,
       main: `
   let index = group.x * ${threads}u + thread;
   let row = group.y;
-  if (index >= PAIRS || row >= stepRows()) { return; }
-  let head = index / HALF;
-  let i = index % HALF;
-  let at = row * 2u * PAIRS + head * DIM;
+  if (index >= TWOS || row >= stepRows()) { return; }
+  let head = index / HALF2;
+  let i = index % HALF2;
+  let at = row * 2u * TWOS + head * D2;
   let position = positionOf(row);
   var low = qkv[at + i];
-  var high = qkv[at + HALF + i];
+  var high = qkv[at + HALF2 + i];
   if (head >= HEADS + KV_HEADS) {
-    let to = ((slotOf(row) * KV_HEADS + head - HEADS - KV_HEADS) * CAPACITY + position) * DIM;
-    v[to + i] = low;
-    v[to + HALF + i] = high;
+    let to = ((slotOf(row) * KV_HEADS + head - HEADS - KV_HEADS) * CAPACITY + position) * D2;
+    v[to + i] = ${asPair(keys, 'low')};
+    v[to + HALF2 + i] = ${asPair(keys, 'high')};
     return;
   }
 ${normEps === null ? '' : NORM}
-  let turn = table[position * HALF + i];
-  let first = low * turn.x - high * turn.y;
-  let second = high * turn.x + low * turn.y;
+  let turn = table[position * HALF2 + i];
+  let first = low * turn.xz - high * turn.yw;
+  let second = high * turn.xz + low * turn.yw;
   if (head < HEADS) {
-    let to = (row * HEADS + head) * DIM;
+    let to = (row * HEADS + head) * D2;
     q[to + i] = first;
-    q[to + HALF + i] = second;
+    q[to + HALF2 + i] = second;
   } else {
-    let to = ((slotOf(row) * KV_HEADS + head - HEADS) * CAPACITY + position) * DIM;
-    k[to + i] = first;
-    k[to + HALF + i] = second;
+    let to = ((slotOf(row) * KV_HEADS + head - HEADS) * CAPACITY + position) * D2;
+    k[to + i] = ${asPair(keys, 'first')};
+    k[to + HALF2 + i] = ${asPair(keys, 'second')};
   }`,
     },
-    (rows) => [Math.ceil(pairs / threads), rows],
+    (rows) => [Math.ceil(twos / threads), rows],
   );
 }
 
 /** Every thread adds up its whole head: few numbers, and nothing to wait for. */
 const NORM = `
   var square = 0f;
-  for (var j = 0u; j < turns(DIM); j++) { square += qkv[at + j] * qkv[at + j]; }
-  let scale = inverseSqrt(square / f32(DIM) + EPS);
+  for (var j = 0u; j < turns(D2); j++) { let two = qkv[at + j]; square += dot(two, two); }
+  let scale = inverseSqrt(square / DIM + EPS);
   low *= scale * select(kNorm[i], qNorm[i], head < HEADS);
-  high *= scale * select(kNorm[HALF + i], qNorm[HALF + i], head < HEADS);`;
+  high *= scale * select(kNorm[HALF2 + i], qNorm[HALF2 + i], head < HEADS);`;
 
 export type RotateInputs = {
   readonly rows: readonly StepRow[];
