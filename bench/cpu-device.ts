@@ -49,7 +49,7 @@ const LOADS: Record<CpuDevice, Load> = {
 const ALL_LAYERS = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'];
 
 async function measure(device: CpuDevice, path: string): Promise<CpuMeasurement> {
-  const engine = createEngine({ onToken: () => {}, onProgress: () => {}, onDeviceLost: () => {} });
+  const engine = createEngine({ onToken: () => {}, onProgress: () => {}, onDeviceLost: () => {}, onTuned: () => {} });
   const opened = await engine.open(device === 'cpu' ? 'cpu' : 'wasm');
   if (device === 'wasm-stock') useStockKernels();
   const load = LOADS[device];

@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import type { MemoryLoad, MemoryPlan } from '../protocol.ts';
 import { preferredKeys } from '../webgpu/fast-cache.ts';
+import { Autotuner } from '../webgpu/autotune.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { planMemory } from '../webgpu/memory-plan.ts';
@@ -27,6 +28,15 @@ export function useTrunk(kind: TrunkKind): TrunkKind {
 export function makeTrunk(config: ModelConfig): Trunk {
   const gpu = handWrittenGpu();
   return gpu && fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+}
+
+/** Models loaded from now on are tuned to the open device, as far as that is not `known`; `changed` is told of all that is. */
+export function tuneModels(
+  known: Readonly<Record<string, string>>,
+  changed: (chosen: Readonly<Record<string, string>>) => void,
+): void {
+  const gpu = handWrittenGpu();
+  if (gpu) gpu.autotuner = new Autotuner(gpu, known, changed);
 }
 
 /** What a run on this model will take of the open device, or null where it would not run on hand-written kernels. */

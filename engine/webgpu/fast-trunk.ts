@@ -20,6 +20,7 @@ import { promptWaves, type PromptNode } from './prompt-tree.ts';
 import { cutFor, type Cut } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
 import { TrainingPass } from './training-pass.ts';
+import { tuneDecoding } from './tune-decoding.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Storage buffers of the drawing kernel beside the parts of the head; no other kernel needs more than these and three. */
@@ -47,12 +48,14 @@ export function makeFastTrunk(
 ): Trunk {
   const training = new TrainingPass(gpu, config, cut);
   const prefixes = new PrefixStore(gpu, config, prefixBytes);
-  const ground: Ground = { gpu, config, tuning, packs: new Packs(gpu, config), prefixes };
+  const measured = gpu.autotuner?.applied(tuning) ?? tuning;
+  const ground: Ground = { gpu, config, tuning: measured, packs: new Packs(gpu, config), prefixes };
   return {
     config,
     drawing: config.vocab > ID_MAX ? null : drawing(gpu, config),
     mixes: true,
     packs: true,
+    halves: gpu.device.features.has('shader-f16'),
     keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
@@ -63,6 +66,7 @@ export function makeFastTrunk(
         return tf.reshape(training.states(batch, all, using), [batch.batch, batch.length, config.hidden]);
       }),
     forwardAt: (batch, rows, using) => training.states(batch, rows, using),
+    tune: (using, slots) => tuneDecoding(ground, using, slots),
     dispose: () => {
       training.dispose();
       ground.packs.dispose();

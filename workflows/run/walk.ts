@@ -327,7 +327,7 @@ export class Walk {
   private ask(node: GraphNode, role: RoleNode, gathered: Gathered): boolean {
     if (this.roles.begin(node, role, gathered, this.visit(role.id))) return false;
     const { parents: records } = whole(gathered);
-    const nothing = node.outputs.map(({ name }) => [name, { value: [], records, items: [] }] as const);
+    const nothing = node.outputs.map(({ name }): [string, Carried] => [name, { value: [], records, items: [] }]);
     this.edges.put(node, Object.fromEntries(nothing));
     return true;
   }
