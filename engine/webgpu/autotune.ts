@@ -18,7 +18,8 @@ const CLEARLY = 0.9;
 const ROUNDS = 5;
 /** What a turn of the usual cut lasts: long beside what telling the host of its end takes. Others make as many calls. */
 const TURN_MS = { gpu: 2, software: 10 };
-const LEAST_CALLS = 4;
+/** Calls that their number is taken from. */
+const SOME_CALLS = 4;
 const MOST_CALLS = 64;
 
 const written = ({ rows, outputs }: ProductCut): string => `${rows}x${outputs}`;
@@ -84,8 +85,8 @@ export class Autotuner {
     const started = performance.now();
     for (const cut of cuts.slice(1)) await this.#time(steps[steps.push(stepOf(cut)) - 1], rows, 1); // compiles
     const turnMs = this.#gpu.software ? TURN_MS.software : TURN_MS.gpu;
-    const once = (await this.#time(steps[0], rows, LEAST_CALLS)) / LEAST_CALLS;
-    const calls = Math.max(LEAST_CALLS, Math.min(MOST_CALLS, Math.round(turnMs / Math.max(once, 1e-3))));
+    const once = (await this.#time(steps[0], rows, SOME_CALLS)) / SOME_CALLS;
+    const calls = Math.max(1, Math.min(MOST_CALLS, Math.round(turnMs / Math.max(once, 1e-3))));
     const rounds: number[][] = [];
     while (rounds.length < ROUNDS) {
       const times: number[] = [];
