@@ -92,6 +92,9 @@ export type WeightPrecision = 'f32' | 'f16' | 'q8' | 'q4';
 /** How exact the keys and values are that sampling keeps. */
 export type KeyPrecision = 'f32' | 'f16';
 
+/** How exact what flows between the kernels of sampling is. */
+export type ActivationPrecision = 'f32' | 'f16';
+
 export type PolicySpec = {
   readonly policy: string;
   readonly model: string;
@@ -103,6 +106,8 @@ export type PolicySpec = {
   readonly rollout?: WeightPrecision;
   /** What the device prefers for such weights when absent. 'f16' needs a device with hand-written kernels. */
   readonly keys?: KeyPrecision;
+  /** 'f32' when absent. 'f16' needs, besides, a device that computes with half floats. */
+  readonly activations?: ActivationPrecision;
 };
 
 export type PolicyInfo = {

@@ -277,6 +277,35 @@ export async function rewire(page: Page, exported: Exporting): Promise<void> {
   await cast.getByRole('button', { name: words.cast.title, exact: true }).click();
 }
 
+/** A note is written, moved with the mouse and with a key, and taken away; nothing that runs knows of it. */
+export async function takeANote(page: Page, exported: Exporting): Promise<void> {
+  const notes = async (): Promise<{ text: string; x: number; y: number }[]> =>
+    ((await exported(page)) as Exported & { notes?: { text: string; x: number; y: number }[] }).notes ?? [];
+  await page.getByRole('treeitem').first().focus();
+  await page.keyboard.press('a');
+  await pick(page, text.note.name);
+  await expect(page.getByRole('textbox', { name: text.note.name })).toBeFocused();
+  await page.keyboard.type('Two searches are enough.');
+  const [before] = await notes();
+  expect(before.text).toBe('Two searches are enough.');
+  const grip = canvas(page).getByRole('button', { name: text.note.move });
+  await canvas(page).evaluate((element) => element.scrollIntoView({ block: 'center' }));
+  const from = await middle(grip);
+  await page.mouse.move(from.x, from.y);
+  await page.mouse.down();
+  await page.mouse.move(from.x + 40, from.y - 10, { steps: 3 });
+  await page.mouse.up();
+  const [moved] = await notes();
+  expect(moved.x).toBeGreaterThan(before.x + 20);
+  await grip.focus();
+  await page.keyboard.press('ArrowDown');
+  expect((await notes())[0]).toMatchObject({ x: moved.x, y: moved.y + 12 });
+  await expectAccessible(page, 'Team, with a note');
+  await canvas(page).getByRole('button', { name: text.note.remove }).click();
+  expect(await notes()).toEqual([]);
+  await noProblems(page);
+}
+
 /** A copy of the team is saved, and deleted for good after a question; the team itself stays. */
 export async function copyAndDelete(page: Page): Promise<void> {
   const heading = page.getByRole('heading', { level: 1 });

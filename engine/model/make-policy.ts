@@ -95,8 +95,13 @@ export class BasePolicy implements Policy {
   }
 
   #rolledOut(using: ForwardWeights): ForwardWeights {
-    const { rollout, keys } = this.spec;
-    return { ...using, ...(rollout === undefined ? {} : { rollout }), ...(keys === undefined ? {} : { keys }) };
+    const { rollout, keys, activations } = this.spec;
+    return {
+      ...using,
+      ...(rollout === undefined ? {} : { rollout }),
+      ...(keys === undefined ? {} : { keys }),
+      ...(activations === undefined ? {} : { activations }),
+    };
   }
 
   #current(): Record<string, tf.Tensor> {
@@ -108,7 +113,7 @@ export class BasePolicy implements Policy {
   }
 }
 
-function checkRollout({ policy, rollout = 'f32', keys = 'f32' }: PolicySpec, trunk: Trunk): void {
+function checkRollout({ policy, rollout = 'f32', keys = 'f32', activations = 'f32' }: PolicySpec, trunk: Trunk): void {
   if (!['f32', 'f16', 'q8', 'q4'].includes(rollout))
     throw new UserError(`There are no ${String(rollout)} weights; use f32, f16, q8 or q4`);
   if (rollout !== 'f32' && !trunk.packs)
@@ -119,6 +124,12 @@ function checkRollout({ policy, rollout = 'f32', keys = 'f32' }: PolicySpec, tru
   if (keys !== 'f32' && !trunk.packs)
     throw new UserError(
       `The policy ${policy} is to keep ${keys} keys, which takes WebGPU and a model its kernels fit; choose the device webgpu, or keys f32`,
+    );
+  if (!['f32', 'f16'].includes(activations))
+    throw new UserError(`There are no ${String(activations)} activations; use f32 or f16`);
+  if (activations !== 'f32' && !trunk.halves)
+    throw new UserError(
+      `The policy ${policy} is to pass on ${activations} activations, which takes WebGPU with the feature shader-f16; use activations f32`,
     );
 }
 

@@ -33,6 +33,7 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
     drawing: null,
     mixes: false,
     packs: false,
+    halves: false,
     keyBytes: () => 4,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using, slots) => prefill(config, rope, asOurs(cache), prompts, using, slots),

@@ -5,7 +5,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
-import type { KeyPrecision, WeightPrecision } from '../protocol.ts';
+import type { ActivationPrecision, KeyPrecision, WeightPrecision } from '../protocol.ts';
 import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
 /**
@@ -38,6 +38,8 @@ export type ForwardWeights = {
   readonly rollout?: WeightPrecision;
   /** How exact the keys and values of a cache are; when absent, what the trunk prefers. */
   readonly keys?: KeyPrecision;
+  /** How exact what flows through a cache's steps is; 'f32' when absent. */
+  readonly activations?: ActivationPrecision;
 };
 
 /** Preallocated keys and values of `slots` sequences, `capacity` positions each. A slot runs with what its prompt ran with. */
@@ -69,6 +71,8 @@ export interface Trunk {
   readonly mixes: boolean;
   /** Whether caches may run on weights less exact than float32. */
   readonly packs: boolean;
+  /** Whether their steps may pass on half floats. */
+  readonly halves: boolean;
   /** Bytes of one number of a cache whose slots run with this. */
   keyBytes(using: ForwardWeights): 2 | 4;
   /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes, and tells how exact keys are to be. */

@@ -153,7 +153,6 @@ const forKeys = (budget: Budget, bytes: number): Budget => ({ ...budget, cacheBy
 
 /** Whether sequences that run with `b` may share a cache with one that runs with `a`. */
 function sitTogether(trunk: Trunk, a: ForwardWeights, b: ForwardWeights): boolean {
-  return (
-    a.weights === b.weights && a.rollout === b.rollout && a.keys === b.keys && (trunk.mixes || a.adapter === b.adapter)
-  );
+  const alike = (['weights', 'rollout', 'keys', 'activations'] as const).every((part) => a[part] === b[part]);
+  return alike && (trunk.mixes || a.adapter === b.adapter);
 }

@@ -10,7 +10,7 @@ import { ropeFrequencies } from '../formats/config.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
 import { copyPlan, decoderPlan, drawPlan, packAdapters, truncatedDrawPlan } from './decoder-plan.ts';
 import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
-import type { KeyPrecision } from '../protocol.ts';
+import type { ActivationPrecision, KeyPrecision } from '../protocol.ts';
 import type { Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
@@ -59,6 +59,7 @@ export class FastCache implements Cache {
   places: Int32Array;
   readonly capacity: number;
   readonly keys: KeyPrecision;
+  readonly activations: ActivationPrecision;
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
   readonly #tuning: Tuning;
@@ -80,6 +81,7 @@ export class FastCache implements Cache {
     voices: readonly ForwardWeights[] = [],
   ) {
     this.keys = preferredKeys(gpu, voices[0]);
+    this.activations = voices[0]?.activations ?? 'f32';
     const bytes = slots * config.kvHeads * capacity * config.headDim * keyFormatOf(this.keys).bytes;
     if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
       throw new OutOfMemory(bytes, 'one layer of the key-value cache');
@@ -90,7 +92,7 @@ export class FastCache implements Cache {
     this.#voices = Array.from({ length: slots }, () => null);
     this.#gpu = gpu;
     this.#config = config;
-    this.#tuning = tuning;
+    this.#tuning = { ...tuning, activations: this.activations };
     this.#packs = packs;
     for (const { adapter } of voices) this.#numberOf(adapter);
     this.#layers = Array.from({ length: config.layers }, () => ({
@@ -104,6 +106,8 @@ export class FastCache implements Cache {
   runWith(slots: Int32Array, using: ForwardWeights): void {
     if (using.keys !== undefined && using.keys !== this.keys)
       throw new Error(`${using.keys} keys in a cache of ${this.keys}`);
+    if ((using.activations ?? 'f32') !== this.activations)
+      throw new Error(`${using.activations} activations in a cache of ${this.activations}`);
     const packed = this.#packs.of(using);
     if (this.#weights && this.#weights.packed !== packed) throw new Error('a cache whose slots run on other weights');
     this.#weights ??= { own: using.weights, packed };
@@ -129,7 +133,12 @@ export class FastCache implements Cache {
     this.#forget();
     const adapters = packAdapters(this.#gpu, this.#config, this.#adapters);
     const most = Math.max(rows, this.#opened);
-    const size = { slots: this.#opened, capacity: this.capacity, span: this.#tuning.span };
+    const size = {
+      slots: this.#opened,
+      capacity: this.capacity,
+      span: this.#tuning.span,
+      activations: this.#tuning.activations,
+    };
     const workspace = openWorkspace(this.#gpu, this.#config, most, size, adapters.widths);
     this.#compiled = { adapters, workspace, plans: new Map() };
     return workspace;
@@ -223,7 +232,12 @@ export function cacheMemory(
   const none = { qkv: 0, o: 0, gated: 0, down: 0 };
   return {
     keysAndValues: 2 * keyFormatOf(keys).bytes * config.layers * slots * config.kvHeads * capacity * config.headDim,
-    workspace: workspaceBytes(config, Math.max(slots, PASS_ROWS), { slots, capacity, span: KEY_SPAN }, none),
+    workspace: workspaceBytes(
+      config,
+      Math.max(slots, PASS_ROWS),
+      { slots, capacity, span: KEY_SPAN, activations: 'f32' },
+      none,
+    ),
   };
 }
 

@@ -55,6 +55,7 @@ export function makeFastTrunk(
     drawing: config.vocab > ID_MAX ? null : drawing(gpu, config),
     mixes: true,
     packs: true,
+    halves: gpu.device.features.has('shader-f16'),
     keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),

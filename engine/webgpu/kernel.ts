@@ -2,6 +2,7 @@
  * A kernel: one WGSL program for fixed widths and any number of rows. Rows are tokens; their number, and what else changes
  * from step to step, stands in the step buffer, so that neither pipelines nor bind groups ever depend on it.
  */
+import type { ActivationPrecision } from '../protocol.ts';
 import type { WeightFormat } from './weight-format.ts';
 import { writeShader, type Binding, type Shader } from './wgsl.ts';
 
@@ -39,6 +40,8 @@ export type Tuning = {
   readonly span: number | null;
   /** How a product of so many rows was measured to run fastest here, where it was. */
   readonly measured?: (product: ProductShape, rows: number) => ProductCut | null;
+  /** How exact what one kernel leaves for the next is. */
+  readonly activations: ActivationPrecision;
 };
 
 /** How fast a product is depends on this much of it. */
@@ -84,11 +87,11 @@ export const KEY_SPAN = 256;
 
 export const GPU_TUNING: Tuning = {
   ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: 0 },
-  ...{ stages: true, span: KEY_SPAN },
+  ...{ stages: true, span: KEY_SPAN, activations: 'f32' },
 };
 export const SOFTWARE_TUNING: Tuning = {
   ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: 0 },
-  ...{ stages: false, span: null },
+  ...{ stages: false, span: null, activations: 'f32' },
 };
 /** Thirty-two rows by four outputs are as many sums as a processor's instruction cache has room for with their loads. */
 export const vectorTuning = (vector: number): Tuning => ({

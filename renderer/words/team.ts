@@ -269,6 +269,7 @@ export const teamWords = {
         memory: 'What the whole team remembers',
         team: 'Runs the team that a role has written',
         output: 'The team’s answer',
+        note: 'A remark on the canvas, for people alone',
         again: 'Another node of the same role',
         workflow: 'A group of this team, once more',
       },
@@ -328,6 +329,12 @@ export const teamWords = {
         'fit-selection': 'Show it large',
       },
       noClipboard: 'This page may not use the clipboard here; press the keys instead.',
+    },
+    note: {
+      name: 'Note',
+      hint: 'A remark, for people alone',
+      move: 'Move the note',
+      remove: 'Delete the note',
     },
     panels: { left: 'Width of the outline', right: 'Width of the inspector', cast: 'Height of the cast board' },
     group: {

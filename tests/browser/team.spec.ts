@@ -9,6 +9,7 @@ import {
   killedInMidEdit,
   openTeam,
   rewire,
+  takeANote,
   workInAGroup,
 } from '../drawing-steps.ts';
 import { expectAccessible } from '../e2e-steps.ts';
@@ -60,6 +61,7 @@ test('wires take nodes and go elsewhere, problems lead to their place, and a cas
   address,
 }) => {
   const problems = await open(page, address);
+  await takeANote(page, exportedByPage);
   await rewire(page, exportedByPage);
   await page.getByRole('button', { name: text.discard }).click();
   await copyAndDelete(page);

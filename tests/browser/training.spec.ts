@@ -104,7 +104,7 @@ test('a run is branched from a checkpoint with another cast, and both are compar
     await shown.getByRole('button', { name: text.describe.save }).click();
     await expect(page.getByRole('heading', { name: 'QD-Answer, wide clip', level: 1 })).toBeVisible();
     await page.reload();
-    await expect(page.getByText('The clip is 0.3 here.')).toBeVisible();
+    await expect(page.getByText('The clip is 0.3 here.', { exact: true })).toBeVisible();
   });
 
   await test.step('branch', async () => {

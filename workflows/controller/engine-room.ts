@@ -107,6 +107,7 @@ export function openEngineRoom(host: Host, events: Omit<EngineEvents, 'onTuned'>
           seed: (seed + i) >>> 0,
           ...(choice.weights === undefined ? {} : { rollout: choice.weights }),
           ...(choice.keys === undefined ? {} : { keys: choice.keys }),
+          ...(choice.activations === undefined ? {} : { activations: choice.activations }),
         });
         seated.set(nameOf(policy), choice.model);
       }

@@ -64,7 +64,7 @@ export type Product = {
 };
 
 /**
- * Multiplies x [rows, K], of vec4f, with the weights. The workgroup is tile `group.x` of the outputs and takes rows from
+ * Multiplies x [rows, K], four to an element, with the weights. The workgroup is tile `group.x` of the outputs and takes rows from
  * `firstRow` on, of `rowCount`. Beyond the end the last row is computed again, to be thrown away.
  */
 export function writeProduct(product: Product): string {
@@ -123,8 +123,8 @@ ${addColumn(product)}
 function addColumn(product: Product): string {
   const { tile } = product;
   const { rows, handRound } = tile;
-  if (!ownRows(tile)) return addProducts(product, (row) => `x[x${row} + k]`);
-  return `${each(rows / handRound, '    let own# = x[x# + k];')}
+  if (!ownRows(tile)) return addProducts(product, (row) => `vec4f(x[x${row} + k])`);
+  return `${each(rows / handRound, '    let own# = vec4f(x[x# + k]);')}
 ${addProducts(product, (row) => `subgroupBroadcast(own${Math.floor(row / handRound)}, ${row % handRound}u)`)}`;
 }
 
@@ -137,7 +137,7 @@ function loopHandingRound(product: Product): string {
   for (var start = 0u; start < columns; start += ${stretch}) {
     let mine = min(start + lane, K4 - 1u);
 ${scales(product, 'start')}
-${each(tile.rows, '    let own# = x[x# + mine];')}
+${each(tile.rows, '    let own# = vec4f(x[x# + mine]);')}
     for (var j = 0u; j < min(${stretch}, columns - start); j++) {
       let k = start + j;
 ${addProducts(product, (row) => `subgroupShuffle(own${row}, j)`)}
