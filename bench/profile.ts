@@ -3,6 +3,7 @@
  * That is slower than the passes it replaces, so nothing is timed by the clock meanwhile.
  */
 import type { Gpu } from '../engine/webgpu/gpu.ts';
+import { encodeTexelLoad } from '../engine/webgpu/texels.ts';
 import { rounded, type Bench } from './suite.ts';
 
 export type KernelTime = { readonly kernel: string; readonly calls: number; readonly ms: number };
@@ -38,7 +39,8 @@ function stamped(device: GPUDevice, steps: Parameters<Gpu['run']>[0], rows: numb
   const resolved = device.createBuffer({ size, usage: GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC });
   const read = device.createBuffer({ size, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
   const encoder = device.createCommandEncoder();
-  for (const [i, { kernel, pipeline, group }] of steps.entries()) {
+  for (const [i, { kernel, pipeline, group, loads = [] }] of steps.entries()) {
+    for (const load of loads) encodeTexelLoad(encoder, load);
     const timestampWrites = { querySet, beginningOfPassWriteIndex: 2 * i, endOfPassWriteIndex: 2 * i + 1 };
     const pass = encoder.beginComputePass({ timestampWrites });
     pass.setPipeline(pipeline);

@@ -18,6 +18,7 @@ import { makePolicy, type BasePolicy } from '../engine/model/make-policy.ts';
 import type { Weights } from '../engine/model/trunk.ts';
 import type { PolicySpec, TrainMethod } from '../engine/protocol.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
+import { cutFor } from '../engine/webgpu/sized-kernel.ts';
 import { trainingBytes } from '../engine/webgpu/training-memory.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
 import { profiled, sayProfile } from './profile.ts';
@@ -71,6 +72,7 @@ export async function benchTrain(bench: Bench, { models, methods, tokens, profil
       const rows = examples.length * EXAMPLE;
       const planned = trainingBytes(config, {
         ...{ rows, asked: (rows * RESPONSE_SHARE) | 0, trained: trainedBy(METHODS[method], config) },
+        texels: cutFor(activeGpu()).handRound > 0,
       });
       memory.push({ model: name, method, planned });
       bench.say(`${name}  ${method}  memory planned: ${(planned.total / 2 ** 20).toFixed(0)} MiB`);

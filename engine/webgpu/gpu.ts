@@ -5,7 +5,10 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { isSoftware } from '../device/adapter.ts';
+import type { Autotuner } from './autotune.ts';
 import type { Kernel } from './kernel.ts';
+import { encodeTexelLoad, type TexelLoad } from './texels.ts';
+import type { Binding } from './wgsl.ts';
 
 /** What we use of tfjs's backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
 type GuestBackend = {
@@ -25,8 +28,13 @@ type GuestBackend = {
   };
 };
 
-/** A dispatch with everything bound. */
-export type Step = { readonly kernel: Kernel; readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup };
+/** A dispatch with everything bound, and what must be in its textures before it. */
+export type Step = {
+  readonly kernel: Kernel;
+  readonly pipeline: GPUComputePipeline;
+  readonly group: GPUBindGroup;
+  readonly loads?: readonly TexelLoad[];
+};
 
 /** What stands behind a binding: a whole buffer, or a part that starts at a multiple of 256 bytes. */
 export type Bound = GPUBuffer | GPUBufferBinding;
@@ -37,6 +45,8 @@ export class Gpu {
   readonly software: boolean;
   readonly #backend: GuestBackend;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
+  /** Measures products and remembers; null where nothing is to be measured. */
+  autotuner: Autotuner | null = null;
   /** Dispatches and submissions so far. */
   dispatches = 0;
   submits = 0;
@@ -111,14 +121,11 @@ export class Gpu {
   }
 
   /** `buffers` in the order of the kernel's bindings. */
-  bind(kernel: Kernel, buffers: readonly Bound[]): Step {
+  bind(kernel: Kernel, buffers: readonly (Bound | GPUTexture)[]): Step {
     if (buffers.length !== kernel.bindings.length)
       throw new Error(`${kernel.name}: ${buffers.length} buffers for ${kernel.bindings.length} bindings`);
     const pipeline = this.#pipeline(kernel);
-    const entries = buffers.map((bound, binding) => ({
-      binding,
-      resource: 'buffer' in bound ? bound : { buffer: bound },
-    }));
+    const entries = buffers.map((bound, binding) => ({ binding, resource: resourceOf(bound) }));
     return {
       kernel,
       pipeline,
@@ -127,14 +134,19 @@ export class Gpu {
   }
 
   /**
-   * One encoder, one pass, one submission: copies in, all steps over `rows` rows, copies out.
+   * One encoder, one submission, and one pass unless steps load texels: copies in, all steps over `rows` rows, copies out.
    */
   run(steps: readonly Step[], rows: number, around: { before?: readonly Copy[]; after?: readonly Copy[] } = {}): void {
     this.#flushGuest();
     const encoder = this.device.createCommandEncoder();
     for (const copy of around.before ?? []) encodeCopy(encoder, copy);
-    const pass = encoder.beginComputePass();
-    for (const { kernel, pipeline, group } of steps) {
+    let pass = encoder.beginComputePass();
+    for (const { kernel, pipeline, group, loads = [] } of steps) {
+      if (loads.length > 0) {
+        pass.end();
+        for (const load of loads) encodeTexelLoad(encoder, load);
+        pass = encoder.beginComputePass();
+      }
       pass.setPipeline(pipeline);
       pass.setBindGroup(0, group);
       pass.dispatchWorkgroups(...kernel.grid(rows));
@@ -157,11 +169,7 @@ export class Gpu {
     if (known) return known;
     const { device } = this;
     const layout = device.createBindGroupLayout({
-      entries: kernel.bindings.map(({ access }, binding) => ({
-        binding,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
-      })),
+      entries: kernel.bindings.map((of, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, ...layoutOf(of) })),
     });
     const pipeline = device.createComputePipeline({
       label: kernel.name,
@@ -171,6 +179,16 @@ export class Gpu {
     this.#pipelines.set(kernel.source, pipeline);
     return pipeline;
   }
+}
+
+function resourceOf(bound: Bound | GPUTexture): GPUBindingResource {
+  if ('createView' in bound) return bound.createView();
+  return 'buffer' in bound ? bound : { buffer: bound };
+}
+
+function layoutOf({ access }: Binding): Pick<GPUBindGroupLayoutEntry, 'buffer' | 'texture'> {
+  if (access === 'texels') return { texture: { sampleType: 'unfilterable-float' } };
+  return { buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } };
 }
 
 /** `bytes` from one buffer to another, from their starts unless told otherwise. */

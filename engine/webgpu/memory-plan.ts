@@ -11,12 +11,12 @@ import { packedBytes } from './packed-weights.ts';
 import { PREFIX_BYTES } from './prefix-store.ts';
 import { trainingBytes } from './training-memory.ts';
 
-/** maxBinding: what the device lets one binding be. */
-export function planMemory(config: ModelConfig, load: MemoryLoad, maxBinding: number): MemoryPlan {
+/** maxBinding: what the device lets one binding be; texels: whether products read their operands from textures. */
+export function planMemory(config: ModelConfig, load: MemoryLoad, maxBinding: number, texels = false): MemoryPlan {
   const sizes = load.policies.map((method) => trainedBy(method, config));
   const largest = Math.max(0, ...sizes);
   const partsWith = (rows: number): MemoryPlan['parts'] => {
-    const { weights, ...training } = trainingBytes(config, { rows, asked: rows, trained: largest });
+    const { weights, ...training } = trainingBytes(config, { rows, asked: rows, trained: largest, texels });
     // The one that learns is counted with its gradients; of the others there are weights and two moments.
     const others = 12 * (sizes.reduce((sum, size) => sum + size, 0) - largest);
     const always = {

@@ -22,7 +22,12 @@ export function recordProduct(
   mode: ProductMode = 'replace',
   addend: Bound | null = null,
 ): void {
-  recorder.add(kernels[orientation], productItems(m, n, cut), { m, n, k, alpha, mode: PRODUCT_MODE[mode] }, [
-    ...[a, b, addend, c],
+  const kernel = kernels[orientation];
+  const texels = (of: string): boolean =>
+    kernel.bindings.some(({ name, access }) => name === of && access === 'texels');
+  recorder.add(kernel, productItems(m, n, cut), { m, n, k, alpha, mode: PRODUCT_MODE[mode] }, [
+    texels('a') ? { from: a, numbers: m * k } : a,
+    texels('b') ? { from: b, numbers: n * k } : b,
+    ...[addend, c],
   ]);
 }

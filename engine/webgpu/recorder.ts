@@ -6,37 +6,50 @@
 import * as tf from '@tensorflow/tfjs';
 import type { Bound, Gpu, Step } from './gpu.ts';
 import { callWords, type SizedKernel } from './sized-kernel.ts';
+import { Texels, type TexelLoad } from './texels.ts';
 
 /** Offsets of bindings are multiples of this many words. */
 const SLOT_WORDS = 64;
 const SLOTS = 256;
 
+/** What a call reads as texels: so many numbers of a buffer. */
+export type TexelSource = Pick<TexelLoad, 'from' | 'numbers'>;
+
 export class Recorder {
   readonly #gpu: Gpu;
   readonly #dims: tf.Tensor1D;
   readonly #words = new Uint32Array(SLOTS * SLOT_WORDS);
+  readonly #texels: Texels;
   #steps: Step[] = [];
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu;
+    this.#texels = new Texels(gpu.device);
     this.#dims = tf.keep(gpu.allocate<tf.Tensor1D>([SLOTS * SLOT_WORDS], 'int32'));
   }
 
-  /** `buffers` in the order of the kernel's bindings after its sizes; null where a call reads nothing. */
+  /** `buffers` in the order of the kernel's bindings after its sizes; null where a call reads nothing, and never for texels. */
   add(
     kernel: SizedKernel,
     count: number,
     sizes: Readonly<Record<string, number>>,
-    buffers: readonly (Bound | null)[],
+    buffers: readonly (Bound | TexelSource | null)[],
   ): void {
     if (count === 0) return;
     if (this.#steps.length === SLOTS) this.submit();
     const slot = this.#steps.length * SLOT_WORDS;
     this.#words.set(callWords(kernel, count, sizes), slot);
     const dims = { buffer: this.#gpu.bufferOf(this.#dims), offset: slot * 4, size: SLOT_WORDS * 4 };
-    const step = this.#gpu.bind(kernel, [dims, ...buffers.map((buffer) => buffer ?? dims)]);
+    const loads: TexelLoad[] = [];
+    const bound = buffers.map((buffer, i) => {
+      if (!buffer || !('numbers' in buffer)) return buffer ?? dims;
+      const to = this.#texels.of(kernel.bindings[i + 1].name, buffer.numbers);
+      loads.push({ ...buffer, to });
+      return to;
+    });
+    const step = this.#gpu.bind(kernel, [dims, ...bound]);
     const grid = kernel.grid(count);
-    this.#steps.push({ ...step, kernel: { ...kernel, grid: () => grid } });
+    this.#steps.push({ ...step, kernel: { ...kernel, grid: () => grid }, loads });
   }
 
   submit(): void {
@@ -44,14 +57,17 @@ export class Recorder {
     this.#gpu.write(this.#gpu.bufferOf(this.#dims), this.#words.subarray(0, this.#steps.length * SLOT_WORDS));
     this.#gpu.run(this.#steps, 0);
     this.#steps = [];
+    this.#texels.settle();
   }
 
   /** Forgets what was not submitted, as after an error. */
   drop(): void {
     this.#steps = [];
+    this.#texels.settle();
   }
 
   dispose(): void {
     this.#dims.dispose();
+    this.#texels.dispose();
   }
 }

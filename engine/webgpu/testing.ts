@@ -64,7 +64,12 @@ export async function runSized(
       ? tf.tensor1d(values)
       : tf.tensor1d(new Int32Array(values.buffer.slice(0)), 'int32');
   });
-  recorder.add(kernel, count, sizes, tensors.map((tensor) => tensor && gpu.bufferOf(tensor))); // prettier-ignore
+  const buffers = tensors.map((tensor, i) => {
+    if (!tensor) return null;
+    const from = gpu.bufferOf(tensor);
+    return kernel.bindings[i + 1].access === 'texels' ? { from, numbers: tensor.size } : from;
+  });
+  recorder.add(kernel, count, sizes, buffers);
   recorder.submit();
   const out: Record<string, Float32Array> = {};
   for (const [i, { name, access }] of kernel.bindings.slice(1).entries())

@@ -17,6 +17,14 @@ describe('the memory plan of a training step', () => {
     expect(total).toBeLessThan(4 * 2 ** 30);
   });
 
+  it('fits the same where products read their operands from textures', () => {
+    const load = { rows: 4096, asked: 2048, trained: LORA_16 };
+    const { total, texels } = trainingBytes(QWEN, { ...load, texels: true });
+    expect(texels).toBeGreaterThan(2 * 4 * 4096 * 4864);
+    expect(total).toBe(trainingBytes(QWEN, load).total + texels);
+    expect(total).toBeLessThan(4 * 2 ** 30);
+  });
+
   it('adds up, and grows with every row', () => {
     const small = trainingBytes(QWEN, { rows: 256, asked: 128, trained: LORA_16 });
     const large = trainingBytes(QWEN, { rows: 512, asked: 128, trained: LORA_16 });

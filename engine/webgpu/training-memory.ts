@@ -13,6 +13,8 @@ export type TrainingLoad = {
   readonly asked: number;
   /** Trainable parameters. */
   readonly trained: number;
+  /** Whether the operands of products lie in textures, too. */
+  readonly texels?: boolean;
 };
 
 export type TrainingBytes = {
@@ -25,10 +27,14 @@ export type TrainingBytes = {
   readonly working: number;
   readonly scores: number;
   readonly head: number;
+  readonly texels: number;
   readonly total: number;
 };
 
-export function trainingBytes(config: ModelConfig, { rows, asked, trained }: TrainingLoad): TrainingBytes {
+export function trainingBytes(
+  config: ModelConfig,
+  { rows, asked, trained, texels = false }: TrainingLoad,
+): TrainingBytes {
   const { hidden, intermediate, heads, kvHeads, headDim, layers, vocab } = config;
   const parameters = [...parameterShapes(config).values()].reduce(
     (sum, shape) => sum + shape.reduce((a, b) => a * b),
@@ -36,6 +42,9 @@ export function trainingBytes(config: ModelConfig, { rows, asked, trained }: Tra
   );
   const whole = keptBytes(config, rows);
   const inputs = 4 * layers * rows * hidden;
+  const logits = Math.min(STRETCH_NUMBERS, asked * vocab);
+  // Two operands of the layers' largest product, and two of the head's.
+  const operands = 2 * intermediate * Math.max(rows, hidden) + logits + (logits / asked) * hidden;
   const parts = {
     weights: 4 * parameters,
     // A gradient lies once by name and once in the flat order before it is added to the sum.
@@ -44,6 +53,7 @@ export function trainingBytes(config: ModelConfig, { rows, asked, trained }: Tra
     working: 4 * rows * (2 * intermediate + 4 * hidden + 4 * heads * headDim + 4 * kvHeads * headDim),
     scores: 3 * 4 * CHUNK_NUMBERS,
     head: 4 * (Math.min(STRETCH_NUMBERS, 2 * asked * vocab) + 4 * asked * hidden),
+    texels: texels ? 4 * operands : 0,
   };
   return { ...parts, total: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
 }

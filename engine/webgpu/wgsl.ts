@@ -4,9 +4,16 @@
  * (`thread`), and one bind group whose entries stand in the order given.
  */
 
-export type Element = 'f32' | 'vec2f' | 'vec4f' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
+import { TEXELS_ACROSS } from './texels.ts';
 
-export type Binding = { readonly name: string; readonly element: Element; readonly access: 'read' | 'read_write' };
+export type Element = 'f32' | 'vec2f' | 'vec4f' | 'f16' | 'vec2h' | 'vec4h' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
+
+/** Of `texels`, which lie in a texture, a shader reads four numbers at a time. */
+export type Binding = {
+  readonly name: string;
+  readonly element: Element;
+  readonly access: 'read' | 'read_write' | 'texels';
+};
 
 export type Shader = {
   readonly bindings: readonly Binding[];
@@ -26,15 +33,19 @@ export type Shader = {
 
 export const reads = (name: string, element: Element): Binding => ({ name, element, access: 'read' });
 export const writes = (name: string, element: Element): Binding => ({ name, element, access: 'read_write' });
+export const texels = (name: string): Binding => ({ name, element: 'vec4f', access: 'texels' });
+
+/** The expression for four numbers of a binding of vec4f. */
+export const fourOf = ({ name, access }: Binding, at: string): string =>
+  access === 'texels' ? `${name}_at(${at})` : `${name}[${at}]`;
 
 export function writeShader(shader: Shader): string {
   const entries = (record: Readonly<Record<string, number>> = {}): [string, number][] => Object.entries(record);
   const lanes = ', @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32';
   return [
+    ...(shader.bindings.some(({ element }) => /^f16$|h$/.test(element)) ? ['enable f16;'] : []),
     ...(shader.subgroups ? ['enable subgroups;'] : []),
-    ...shader.bindings.map(
-      ({ name, element, access }, i) => `@group(0) @binding(${i}) var<storage, ${access}> ${name}: array<${element}>;`,
-    ),
+    ...shader.bindings.map((binding, i) => `@group(0) @binding(${i}) ${declared(binding)}`),
     ...entries(shader.counts).map(([name, value]) => `const ${name} = ${whole(name, value)}u;`),
     ...entries(shader.numbers).map(([name, value]) => `const ${name} = ${real(name, value)}f;`),
     ...entries(shader.shared).map(([name, length]) => `var<workgroup> ${name}: array<f32, ${length}>;`),
@@ -44,6 +55,12 @@ export function writeShader(shader: Shader): string {
     shader.main,
     '}',
   ].join('\n');
+}
+
+function declared({ name, element, access }: Binding): string {
+  if (access !== 'texels') return `var<storage, ${access}> ${name}: array<${element}>;`;
+  const place = `vec2u(i % ${TEXELS_ACROSS}u, i / ${TEXELS_ACROSS}u)`;
+  return `var ${name}: texture_2d<f32>;\nfn ${name}_at(i: u32) -> vec4f { return textureLoad(${name}, ${place}, 0); }`;
 }
 
 /** The same line for every index, the index standing for `#`. */

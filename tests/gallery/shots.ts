@@ -148,6 +148,15 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: async (page) => {
       await press(page, words.team.discard);
       await go(page, 'training');
+      await page.getByText('"totalSteps"').waitFor();
+    },
+  },
+  {
+    name: 'training-settings',
+    about: 'Training: every setting there is',
+    set: async (page) => {
+      await page.getByText(words.training.more.ppo(25, 0)).click();
+      await page.getByLabel(words.settings.roleGradients.label).scrollIntoViewIfNeeded();
     },
   },
   {
@@ -166,6 +175,25 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: async (page) => {
       await press(page, words.training.pause);
       await page.getByText(words.training.paused).waitFor({ timeout: 120_000 });
+    },
+  },
+  {
+    name: 'training-branch',
+    about: 'Training: a branch with another cast, each policy with weights of its own choice',
+    set: async (page) => {
+      await press(page, words.training.branch);
+      await page.getByRole('dialog').getByLabel(words.training.fields.cast).selectOption('separate');
+    },
+  },
+  {
+    name: 'training-steps',
+    about: 'Training: some steps alone',
+    set: async (page) => {
+      await closed(page);
+      const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.reward) });
+      await chart.focus();
+      await page.keyboard.press('End');
+      await page.keyboard.press('+');
     },
   },
   { name: 'traces', about: 'Traces: one answer, step by step, token by token', set: firstTrace },

@@ -5,7 +5,7 @@
  * dear, gives every thread sums of its own, and where it has vectors they load what their threads share once. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
  */
 import { sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
-import { each, reads, writes } from '../wgsl.ts';
+import { each, fourOf, reads, texels, writes } from '../wgsl.ts';
 
 export type Orientation = 'nn' | 'nt' | 'tn';
 export const PRODUCT_MODE = { replace: 0, add: 1, plusMatrix: 2, plusRow: 3 } as const;
@@ -21,6 +21,8 @@ const DEPTH = 16;
 const TEAM = 256;
 /** Padded, so that the transposing writes of neighbours fall into different banks. */
 const STRIDE = TILE + 4;
+/** The operands where numbers are handed round. */
+const [A, B] = [texels('a'), texels('b')];
 
 /**
  * Sizes m, n, k, mode, alpha; the count is `productItems`. Bindings: a ([m, k], in "tn" [k, m]), b ([k, n], in "nt" [n, k]),
@@ -39,7 +41,7 @@ export function productKernel(orientation: Orientation, { team, threads, handRou
     });
   if (handRound > 0)
     return sizedKernel(`product ${orientation}, handed round`, {
-      ...shape,
+      ...{ ...shape, bindings: [A, B, ...shape.bindings.slice(2)] },
       ...{ threads: handRound, perGroup: 1, subgroups: true, main: roundMain(orientation, handRound) },
     });
   const main = aloneMain(orientation, threads);
@@ -148,7 +150,7 @@ ${each(ROUND_ROWS, '  let a# = min(row + #u, m - 1u) * k4;')}`;
 const takeTurns = (every: string): string => `
   for (var start = 0u; start < k4; start += lanes) {
     let mine = min(start + lane, k4 - 1u);
-${each(ROUND_ROWS, '    let own# = a[a# + mine];')}
+${each(ROUND_ROWS, `    let own# = ${fourOf(A, 'a# + mine')};`)}
     for (var j = 0u; j < min(lanes, k4 - start); j++) {
 ${every}
     }
@@ -162,7 +164,7 @@ function addDot(sum: string, a: string, b: string): string {
 const ROUND_LOOP: Readonly<Record<Orientation, string>> = {
   nt: `${OWN_ROWS}
 ${each(COLUMNS, '  let b# = min(column + #u, n - 1u) * k4;')}
-${takeTurns(`${each(COLUMNS, '      let w# = b[b# + start + j];')}
+${takeTurns(`${each(COLUMNS, `      let w# = ${fourOf(B, 'b# + start + j')};`)}
 ${each(
   ROUND_ROWS,
   `      { let x = subgroupShuffle(own#, j); s# = vec4f(${[0, 1, 2, 3].map((c) => addDot(`s#.${'xyzw'[c]}`, 'x', `w${c}`)).join(', ')}); }`,
@@ -171,7 +173,7 @@ ${each(
   let n4 = n / 4u;
   let b0 = min(column / 4u, n4 - 1u);
 ${takeTurns(`      let at = 4u * (start + j) * n4 + b0;
-${each(4, '      let w# = b[at + #u * n4];')}
+${each(4, `      let w# = ${fourOf(B, 'at + #u * n4')};`)}
 ${each(
   ROUND_ROWS,
   '      { let x = subgroupShuffle(own#, j); s# = fma(vec4f(x.w), w3, fma(vec4f(x.z), w2, fma(vec4f(x.y), w1, fma(vec4f(x.x), w0, s#)))); }',
@@ -183,9 +185,9 @@ ${each(
 ${each(ROUND_ROWS / 4, '  let a# = min(row / 4u + #u, m4 - 1u);')}
   for (var start = 0u; start < k; start += lanes) {
     let mine = min(start + lane, k - 1u) * m4;
-${each(ROUND_ROWS / 4, '    let own# = a[mine + a#];')}
+${each(ROUND_ROWS / 4, `    let own# = ${fourOf(A, 'mine + a#')};`)}
     for (var j = 0u; j < min(lanes, k - start); j++) {
-      let w = b[(start + j) * n4 + b0];
+      let w = ${fourOf(B, '(start + j) * n4 + b0')};
 ${each(ROUND_ROWS / 4, '      let x# = subgroupShuffle(own#, j);')}
 ${Array.from({ length: ROUND_ROWS }, (_, i) => `      s${i} = fma(vec4f(x${Math.floor(i / 4)}.${'xyzw'[i % 4]}), w, s${i});`).join('\n')}
     }
