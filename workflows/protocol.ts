@@ -8,6 +8,7 @@ import type {
   DeviceReport,
   FileSet,
   ModelInfo,
+  ActivationPrecision,
   KeyPrecision,
   WeightPrecision,
 } from '../engine/protocol.ts';
@@ -55,8 +56,9 @@ export type TrainRequest = {
   cast: string | Cast;
   /** How exact the weights are that every policy samples with, in place of the cast's own. */
   weights?: WeightPrecision;
-  /** Likewise the keys and values. */
+  /** Likewise the keys and values, and what flows between the kernels. */
   keys?: KeyPrecision;
+  activations?: ActivationPrecision;
   /** What it may take of the device's memory; without, whatever there is. */
   memoryGiB?: number;
   seed: number;

@@ -8,7 +8,7 @@ import { passing, testMatrixOf } from './test-matrix.ts';
 import { differences, sameQuestion } from './compare.ts';
 import { laneOf, lanesOf, placesInView, STEP } from './lanes.ts';
 import { scrubberMarks, stepFrom } from './stepping.ts';
-import { CARDS_MAX, detailOf, levelRings, partOf, ring, shownAround, traceScene } from './trace-scene.ts';
+import { CARDS_MAX, detailOf, lastSpoken, levelRings, partsOf, ring, shownAround, traceScene } from './trace-scene.ts';
 
 function record(
   node: string,
@@ -210,17 +210,21 @@ describe('a long trace', () => {
       const { from, to } = shownAround(2_000, at);
       expect([to - from, at >= from && at < to]).toEqual([CARDS_MAX, true]);
     }
-    expect(shownAround(2_000, 1_000)).toEqual(shownAround(2_000, 1_030));
-    const part = partOf(traceScene(long), shownAround(2_000, 1_000));
+    const parts = partsOf(traceScene(long));
+    const part = parts(shownAround(2_000, 1_000));
     expect([part.cards.length, part.wires.length]).toEqual([CARDS_MAX, CARDS_MAX - 1]);
-    const later = partOf(traceScene(long), shownAround(2_000, 1_040));
-    const both = later.cards.filter(({ id }) => part.places[id]);
-    expect(both).toHaveLength(CARDS_MAX - 40);
-    for (const { id } of both) expect(later.places[id]).toEqual(part.places[id]);
+    const later = parts(shownAround(2_000, 1_040));
+    expect(later.cards.filter((one) => part.cards.includes(one))).toHaveLength(CARDS_MAX - 40);
+    expect(later.places).toBe(part.places);
     const [first, second, third] = part.cards.map(({ id }) => part.places[id]);
-    expect(Object.keys(part.places)).toHaveLength(CARDS_MAX);
-    expect([second.x > first.x, third.x > second.x, new Set(Object.values(part.places).map(({ y }) => y)).size]).toEqual([true, true, 3]); // prettier-ignore
-    expect(partOf(traceScene(trace), { from: 0, to: 1 }).cards).toHaveLength(3);
+    expect([second.x > first.x, third.x > second.x, new Set(part.cards.map(({ id }) => part.places[id].y)).size]).toEqual([true, true, 3]); // prettier-ignore
+    expect(partsOf(traceScene(trace))({ from: 0, to: 1 }).cards).toHaveLength(3);
+  });
+
+  it('keeps the last tokens at hand where a record has none', () => {
+    const tokens = { promptIds: [], ids: [1], pieces: ['x'], logprobs: [0], entropy: [0] };
+    const records = long.records.slice(0, 4).map((one, at) => (at === 1 ? { ...one, tokens } : one));
+    expect([0, 1, 3].map((at) => lastSpoken(records, at)?.id)).toEqual([undefined, 'writer#1', 'writer#1']);
   });
 
   it('has a lane for each role, tools and the rest, and shows those in view', () => {

@@ -95,7 +95,7 @@ export const tracesWords = {
       tags: 'tags, separated by commas',
       trace: 'this trace',
     },
-    saveAs: 'Save as',
+    saveAs: 'Save as…',
     markdown: 'Markdown',
     html: 'HTML page',
     score: 'Score',

@@ -57,7 +57,7 @@ async function goldenReal(
 ): Promise<void> {
   const names = ['config.json', 'generation_config.json', 'model.safetensors', ...TOKENIZER];
   const base = await loadModel(await fetched(address, names));
-  await checkReal(tf, base, cases, { rollout: 'f32', keys: 'f32', tokens }, checks);
+  await checkReal(tf, base, cases, { rollout: 'f32', keys: 'f32', activations: 'f32', tokens }, checks);
   base.dispose();
 }
 

@@ -5,7 +5,7 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { ForwardWeights, TokenBatch } from '../../engine/model/trunk.ts';
-import type { Generation, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
+import type { ActivationPrecision, Generation, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
 import { generate } from '../../engine/rollout/generate.ts';
 import { largestError, type Checks } from './report.ts';
 import { checkRounded } from './rounded.ts';
@@ -35,6 +35,7 @@ export type RealFixture = { readonly model: string; readonly cases: readonly Rea
 export type SampledWith = {
   readonly rollout: WeightPrecision;
   readonly keys: KeyPrecision;
+  readonly activations: ActivationPrecision;
   /** How much of the greedy continuations is looked at, where that is slow. */
   readonly tokens?: number;
 };
@@ -47,8 +48,8 @@ export async function checkReal(
   checks: Checks,
 ): Promise<void> {
   checkTokens(base, cases, checks);
-  const { rollout, keys, tokens = Infinity } = sampled;
-  const using: ForwardWeights = { weights: base.weights, adapter: null, rollout, keys };
+  const { rollout, keys, activations, tokens = Infinity } = sampled;
+  const using: ForwardWeights = { weights: base.weights, adapter: null, rollout, keys, activations };
   let promptError = 0;
   for (const { prompt_ids, prompt_logprobs } of cases)
     promptError = worse(promptError, largestError(await promptLogprobs(tf, base, using, prompt_ids), prompt_logprobs));
@@ -58,10 +59,12 @@ export async function checkReal(
   if (saysWhatTheModelSays(base, rollout))
     checkContinuations(answers, cases, Math.min(tokens, isExact(sampled) ? Infinity : EQUAL_TOKENS), checks);
   // What is compared differs by the weights alone.
-  if (rollout !== 'f32' && keys === 'f32') await checkRounded(tf, base, answers, rollout, checks);
+  if (rollout !== 'f32' && keys === 'f32' && activations === 'f32')
+    await checkRounded(tf, base, answers, rollout, checks);
 }
 
-const isExact = ({ rollout, keys }: SampledWith): boolean => rollout === 'f32' && keys === 'f32';
+const isExact = ({ rollout, keys, activations }: SampledWith): boolean =>
+  [rollout, keys, activations].every((kind) => kind === 'f32');
 
 /** Half floats and bytes keep a model's greedy text; half bytes only where its own file holds no more. */
 function saysWhatTheModelSays({ source }: BaseModel, rollout: WeightPrecision): boolean {
@@ -132,7 +135,7 @@ async function checkNext(
   checks.measured(
     "next token's ten likeliest",
     cases.reduce((worst, one, i) => worse(worst, topError(row(i), one)), 0),
-    using.rollout === 'f16' || using.keys === 'f16' ? HALF_ALLOWED : ALLOWED,
+    using.rollout === 'f32' && using.keys === 'f32' && using.activations === 'f32' ? ALLOWED : HALF_ALLOWED,
   );
   hidden.dispose();
   cache.dispose();
