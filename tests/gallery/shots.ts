@@ -169,6 +169,7 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
       const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.reward) });
       await chart.focus();
       await page.keyboard.press('End');
+      for (let back = 0; back < 6; back++) await page.keyboard.press('ArrowLeft');
       await page.keyboard.press('+');
     },
   },
