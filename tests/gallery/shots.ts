@@ -186,7 +186,14 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: (page) => page.goto(`${page.url().split('#')[0]}#/training?compare=`),
   },
   { name: 'home-runs', about: 'Home, with a run to go on with', set: (page) => go(page, 'home') },
-  { name: 'models', about: 'Models: what is here and what fits', set: (page) => go(page, 'models') },
+  {
+    name: 'models',
+    about: 'Models: what is here and what fits',
+    set: async (page) => {
+      await go(page, 'models');
+      await page.getByText(words.models.devices.looking).waitFor({ state: 'detached', timeout: 60_000 });
+    },
+  },
   { name: 'models-chat', about: 'Models: trying one out', set: chat },
   { name: 'refused', about: 'A file from a newer Troupe is refused in a sentence', set: dropDamaged },
 ];
