@@ -5,6 +5,7 @@
  * second.
  */
 import { vectorOf, type Grid, type Kernel } from './kernel.ts';
+import { chosenUnit, type MatrixUnit } from './matrix-unit.ts';
 import { reads, writeShader, type Shader } from './wgsl.ts';
 
 export type SizedKernel = Kernel & {
@@ -27,6 +28,8 @@ export type Cut = {
   readonly team: number;
   /** Threads of a product's workgroup that load the numbers all of them need in turns and hand them round; 0: each loads its own. */
   readonly handRound: number;
+  /** What multiplies the tiles of products; null: threads do. */
+  readonly matrix: MatrixUnit | null;
 };
 
 /**
@@ -34,7 +37,7 @@ export type Cut = {
  * vector of threads shares is best loaded once; a GPU wants neighbours to read neighbouring numbers.
  */
 export function cutFor({ software, device }: { readonly software: boolean; readonly device: GPUDevice }): Cut {
-  return software ? (vectorCut(device) ?? SOFTWARE_CUT) : GPU_CUT;
+  return software ? (vectorCut(device) ?? SOFTWARE_CUT) : { ...GPU_CUT, matrix: chosenUnit(device) };
 }
 
 /** For adapters whose subgroups have one size, which is then a product's workgroup; else null. */
@@ -43,8 +46,8 @@ export function vectorCut(device: Pick<GPUDevice, 'features' | 'adapterInfo'>): 
   return vector > 0 ? { ...SOFTWARE_CUT, handRound: vector } : null;
 }
 
-export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0 };
-export const GPU_CUT: Cut = { threads: 64, team: 64, handRound: 0 };
+export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0, matrix: null };
+export const GPU_CUT: Cut = { threads: 64, team: 64, handRound: 0, matrix: null };
 
 const MAX_GROUPS = 65535;
 /** The number of items, and workgroups in the first dimension. */
