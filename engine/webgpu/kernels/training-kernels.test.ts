@@ -127,6 +127,35 @@ describe.skipIf(noVectors)(`products on matrix units, played ${noVectors ?? ''}`
   );
 });
 
+const noSubgroups =
+  absent ?? (typeof adapter !== 'string' && adapter.adapter.features.has('subgroups') ? null : 'skipped: no subgroups');
+
+describe.skipIf(noSubgroups)(`rows reduced by subgroups ${noSubgroups ?? ''}`, () => {
+  const cut = { ...GPU_CUT, subgroups: true };
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice('webgpu');
+  });
+  afterAll(() => device.close());
+
+  it.each([1, 41])('sums: the norm of %i rows', async (rows) => {
+    const x = { x: someNumbers(rows * 300, 1), weight: someNumbers(300, 2) };
+    const outputs = { y: new Float32Array(rows * 300), scale: new Float32Array(rows) };
+    const got = await runSized(normRowsKernel(1e-3, cut), rows, { c4: 75 }, { ...x, ...outputs });
+    expect(largestDifference(got.y, normRowsReference(1e-3, x).y)).toBeLessThan(1e-5);
+  });
+
+  it('maxima: scores of given tokens', async () => {
+    const [rows, vocab] = [5, 132];
+    const [ids, z] = [Uint32Array.of(0, 131, 63, 64, 7), someNumbers(5 * 132, 1, 4)];
+    const inputs = { ids, z, carried: someNumbers(rows * 4, 3) };
+    const { carried } = await runSized(carryLogitsKernel(cut), rows, { first: 0, width: vocab }, inputs);
+    const scores = new Float32Array(rows * 2);
+    const got = await runSized(scoreLogitsKernel(cut), rows, {}, { carried, scores });
+    expect(largestDifference(got.scores, scoreLogitsReference({ z, ids, vocab }))).toBeLessThan(1e-4);
+  });
+});
+
 describe.skipIf(absent).each(['gpu', 'software'] as const)(`training kernels cut for %s ${absent ?? ''}`, (name) => {
   const cut = CUTS[name];
   let device: Device;
