@@ -7,7 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { Device } from '../engine/device/open.ts';
 import { UserError } from '../engine/errors.ts';
 import type { ModelConfig } from '../engine/formats/config.ts';
-import { makeTrunk, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
+import { makeTrunk, tuneModels, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
 import type { ForwardWeights, TokenBatch, Trunk } from '../engine/model/trunk.ts';
 import type { WeightPrecision } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
@@ -63,6 +63,9 @@ export async function benchDecode(bench: Bench, options: DecodeOptions): Promise
   const shapes = options.models.map((name) => ({ name, config: shapeNamed(name) }));
   for (const { config } of shapes) checkContexts(options.contexts, config);
   const roof = await roofOf(bench);
+  // As an engine does.
+  let tuned: Readonly<Record<string, string>> = {};
+  tuneModels({}, (chosen) => (tuned = chosen));
   const rates: Rate[] = [];
   const torch: (TorchRates | null)[] = [];
   let dispatches = 0;
@@ -74,7 +77,7 @@ export async function benchDecode(bench: Bench, options: DecodeOptions): Promise
     torch.push(await torchBeside(bench, torchLoad(config, options)));
   }
   await keepResults(bench, 'decode', {
-    ...{ roof, decoded: DECODED, rates, torch, dispatchesPerToken: dispatches },
+    ...{ roof, decoded: DECODED, rates, torch, dispatchesPerToken: dispatches, tuned },
     memory: shapes.map(({ name, config }) => ({ model: name, ...memoryOf(config, options) })),
   });
   const [b1, b32] = [ratio(rates, 1), ratio(rates, 32)];

@@ -7,7 +7,7 @@ import type { DeviceChoice, FileSet } from '../engine/protocol.ts';
 import { startNodeEngine } from '../engine/start.node.ts';
 import { openNodeDownloads } from '../workflows/download/downloads.node.ts';
 import type { Host } from '../workflows/controller/host.ts';
-import { rememberedDevice } from '../workflows/workspace/remembered.ts';
+import { rememberedDevice, rememberedTunings } from '../workflows/workspace/remembered.ts';
 import '../workflows/tools/sandbox/register.node.ts';
 import { openNodeStore } from '../workflows/workspace/store.node.ts';
 import { terminalOutside } from './outside.ts';
@@ -27,6 +27,7 @@ export async function terminalHost(workspace: string, device: DeviceChoice): Pro
       fromPath: modelAt,
     },
     remembered: rememberedDevice(store),
+    ...(process.env.TROUPE_TUNE === 'off' ? {} : { tunings: rememberedTunings(store) }),
     readFile: readUserFile,
     downloads: (onDownload) =>
       openNodeDownloads({

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { existsSync } from 'node:fs';
 import { InvalidArgumentError } from 'commander';
 import { UserError } from '../engine/errors.ts';
-import type { KeyPrecision, WeightPrecision } from '../engine/protocol.ts';
+import type { ActivationPrecision, KeyPrecision, WeightPrecision } from '../engine/protocol.ts';
 import type { Controller } from '../workflows/controller.ts';
 import type { BranchRequest, TrainRequest } from '../workflows/protocol.ts';
 import type { Cast, Method } from '../workflows/schema/cast.ts';
@@ -20,6 +20,7 @@ export type TrainOptions = Common & {
   cast: string;
   weights?: string;
   keys?: string;
+  activations?: string;
   memory?: number;
   steps?: number;
   queries?: number;
@@ -82,6 +83,7 @@ export async function begin(controller: Controller, workflow: string, options: T
     ...(method === undefined ? {} : { method }),
     ...(options.weights === undefined ? {} : { weights: options.weights as WeightPrecision }),
     ...(options.keys === undefined ? {} : { keys: options.keys as KeyPrecision }),
+    ...(options.activations === undefined ? {} : { activations: options.activations as ActivationPrecision }),
     ...(options.memory === undefined ? {} : { memoryGiB: options.memory }),
     ...searchOf(options),
     ...(options.allowWeb === true ? { web: true } : {}),
@@ -95,7 +97,7 @@ export async function begin(controller: Controller, workflow: string, options: T
 export type Chosen = (option: string) => boolean;
 
 /** What a branch takes over as it is, since its score would otherwise mean something else. */
-const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'keys', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
+const takenOver = ['task', 'corpus', 'model', 'method', 'rank', 'alpha', 'weights', 'keys', 'activations', 'memory', 'branch', 'passages', 'words', 'taskSet', 'map', 'allowWeb', 'resume']; // prettier-ignore
 
 export async function branch(
   controller: Controller,

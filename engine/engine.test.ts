@@ -37,6 +37,7 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
       onDeviceLost: ({ reason }) => {
         throw new Error(reason);
       },
+      onTuned() {},
     });
     expect((await host.engine.open('wasm')).kind).toBe('wasm');
     await host.engine.loadModel('tiny', await filesAt(TINY), 'loading');

@@ -10,7 +10,7 @@ import { Calls } from './calls.ts';
 import { loadBaseModel, type BaseModel } from './model/base-model.ts';
 import { exportPolicy, importPolicy } from './model/checkpoint.ts';
 import { makePolicy, type BasePolicy } from './model/make-policy.ts';
-import { planFor } from './model/choose-trunk.ts';
+import { planFor, tuneModels } from './model/choose-trunk.ts';
 import { estimateMemory, tokensThatFit } from './model/memory.ts';
 import { checkIds, encodeExample, encodePrompt } from './prompts.ts';
 import type {
@@ -39,7 +39,7 @@ type Records = Map<string, KeptRecord>;
 export function createEngine(events: EngineEvents): EngineApi {
   const state = new EngineState(events);
   return {
-    open: (choice, remembered) => state.calls.exclusive(() => state.open(choice, remembered)),
+    open: (choice, remembered, tunings) => state.calls.exclusive(() => state.open(choice, remembered, tunings)),
     devices: (measure) => state.calls.exclusive(() => state.devices(measure)),
     inspect: async (files) => modelInfo(await openModel(files)),
     plan: async (files, load) => planFor((await openModel(files)).config, load),
@@ -97,6 +97,7 @@ class EngineState {
   async open(
     choice: Parameters<EngineApi['open']>[0],
     remembered: Parameters<EngineApi['open']>[1],
+    tunings: Parameters<EngineApi['open']>[2],
   ): ReturnType<EngineApi['open']> {
     if (this.#device)
       throw new UserError(`A device is open already: ${this.#device.info.name}; close the engine to choose another`);
@@ -105,6 +106,9 @@ class EngineState {
       this.#abandon();
       this.#events.onDeviceLost({ reason });
     });
+    const { kind, name } = this.#device.info;
+    if (tunings && kind === 'webgpu')
+      tuneModels(tunings[name] ?? {}, (chosen) => this.#events.onTuned({ tunings: { ...tunings, [name]: chosen } }));
     return this.#device.info;
   }
 

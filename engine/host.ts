@@ -10,7 +10,8 @@ export function hostEngine(wire: Wire): void {
       onToken: (event) => void client.onToken(event),
       onProgress: (event) => void client.onProgress(event),
       onDeviceLost: (event) => void client.onDeviceLost(event),
+      onTuned: (event) => void client.onTuned(event),
     }),
-    ['onToken', 'onProgress', 'onDeviceLost'],
+    ['onToken', 'onProgress', 'onDeviceLost', 'onTuned'],
   );
 }

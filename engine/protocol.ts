@@ -92,6 +92,9 @@ export type WeightPrecision = 'f32' | 'f16' | 'q8' | 'q4';
 /** How exact the keys and values are that sampling keeps. */
 export type KeyPrecision = 'f32' | 'f16';
 
+/** How exact what flows between the kernels of sampling is. */
+export type ActivationPrecision = 'f32' | 'f16';
+
 export type PolicySpec = {
   readonly policy: string;
   readonly model: string;
@@ -103,6 +106,8 @@ export type PolicySpec = {
   readonly rollout?: WeightPrecision;
   /** What the device prefers for such weights when absent. 'f16' needs a device with hand-written kernels. */
   readonly keys?: KeyPrecision;
+  /** 'f32' when absent. 'f16' needs, besides, a device that computes with half floats. */
+  readonly activations?: ActivationPrecision;
 };
 
 export type PolicyInfo = {
@@ -295,12 +300,18 @@ export type MemoryPlan = {
   readonly tokenBudget: number | null;
 };
 
+/** How products were measured to run fastest: by adapter, then by product. Whoever keeps them need not know more. */
+export type Tunings = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 // ---- the engine ----------------------------------------------------------------------------------------------
 
 /** What a client may call. Every call rejects with a `UserError` sentence for bad input. Long ones take a `call` id that `cancel` ends. */
 export type EngineApi = {
-  /** Opens the device; once per engine. `remembered` is an earlier probe's result for `auto`. */
-  open(choice: DeviceChoice, remembered?: DeviceKind): Promise<DeviceInfo>;
+  /**
+   * Opens the device; once per engine. `remembered` is an earlier probe's result for `auto`. With `tunings`, what was told of
+   * before, a GPU is tuned to each model that is sampled; without, it runs as it is cut by default.
+   */
+  open(choice: DeviceChoice, remembered?: DeviceKind, tunings?: Tunings): Promise<DeviceInfo>;
   /** Every device this place could open, with a short measurement where `measure` is set. */
   devices(measure: boolean): Promise<DeviceReport[]>;
 
@@ -358,4 +369,6 @@ export type EngineEvents = {
   onProgress(event: { call: string; phase: string; done: number; total: number }): void;
   /** The device went away; the engine must be opened again and its models loaded again. */
   onDeviceLost(event: { reason: string }): void;
+  /** Something was measured; these are to be kept, and handed in when the device is opened again. */
+  onTuned(event: { tunings: Tunings }): void;
 };

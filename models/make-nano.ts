@@ -186,7 +186,7 @@ async function keep(folder: string, files: readonly FileOut[]): Promise<void> {
 }
 
 async function main(): Promise<void> {
-  const { engine, close } = await startNodeEngine({ onToken() {}, onProgress() {}, onDeviceLost() {} });
+  const { engine, close } = await startNodeEngine({ onToken() {}, onProgress() {}, onDeviceLost() {}, onTuned() {} });
   const device = await engine.open(options.device as DeviceChoice);
   console.log(`nano, seed ${seed}, on ${device.name}`);
   let files: FileOut[] = [];

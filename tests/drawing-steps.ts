@@ -277,6 +277,55 @@ export async function rewire(page: Page, exported: Exporting): Promise<void> {
   await cast.getByRole('button', { name: words.cast.title, exact: true }).click();
 }
 
+/** A note is written, moved with the mouse and with a key, and taken away; nothing that runs knows of it. */
+export async function takeANote(page: Page, exported: Exporting): Promise<void> {
+  const notes = async (): Promise<{ text: string; x: number; y: number }[]> =>
+    ((await exported(page)) as Exported & { notes?: { text: string; x: number; y: number }[] }).notes ?? [];
+  await page.getByRole('treeitem').first().focus();
+  await page.keyboard.press('a');
+  await pick(page, text.note.name);
+  await expect(page.getByRole('textbox', { name: text.note.name })).toBeFocused();
+  await page.keyboard.type('Two searches are enough.');
+  const [before] = await notes();
+  expect(before.text).toBe('Two searches are enough.');
+  const grip = canvas(page).getByRole('button', { name: text.note.move });
+  await canvas(page).evaluate((element) => element.scrollIntoView({ block: 'center' }));
+  const from = await middle(grip);
+  await page.mouse.move(from.x, from.y);
+  await page.mouse.down();
+  await page.mouse.move(from.x + 40, from.y - 10, { steps: 3 });
+  await page.mouse.up();
+  const [moved] = await notes();
+  expect(moved.x).toBeGreaterThan(before.x + 20);
+  await grip.focus();
+  await page.keyboard.press('ArrowDown');
+  expect((await notes())[0]).toMatchObject({ x: moved.x, y: moved.y + 12 });
+  await expectAccessible(page, 'Team, with a note');
+  await canvas(page).getByRole('button', { name: text.note.remove }).click();
+  expect(await notes()).toEqual([]);
+  await noProblems(page);
+}
+
+/** A copy of the team is saved, and deleted for good after a question; the team itself stays. */
+export async function copyAndDelete(page: Page): Promise<void> {
+  const heading = page.getByRole('heading', { level: 1 });
+  const before = await heading.innerText();
+  await page.getByRole('button', { name: text.duplicateTeam }).click();
+  const copied = text.copyTitle('QD-Answer');
+  await expect(heading).toContainText(copied);
+  await page.getByRole('button', { name: text.save, exact: true }).click();
+  await expect(page.getByText(text.saved(copied))).toBeVisible();
+  await page.getByRole('button', { name: text.removeTeam }).click();
+  const dialog = page.getByRole('dialog', { name: text.removeTeam });
+  await expectAccessible(page, 'Team, before it is deleted');
+  await dialog.getByRole('button', { name: text.removeTeam }).click();
+  await expect(page.getByText(text.removed(copied))).toBeVisible();
+  await expect(heading).toHaveText(before);
+  const teams = page.getByRole('combobox', { name: text.choose, exact: true }).getByRole('option');
+  expect(await teams.allInnerTexts()).not.toContain(copied);
+  await expect(page.getByRole('button', { name: text.removeTeam })).toHaveCount(0);
+}
+
 /** With the keyboard alone; then at least fifty edits of every sort, each undone and redone. */
 export async function drawWithTheKeyboard(page: Page, exported: Exporting): Promise<Drawn> {
   const press = (keys: string): Promise<void> => page.keyboard.press(keys);
@@ -351,7 +400,7 @@ export async function drawWithTheKeyboard(page: Page, exported: Exporting): Prom
 
 type Drawn = { readonly whole: Exported; readonly steps: number };
 
-/** Places, prompts, policies, copies and groups: fifty edits. */
+/** Places, prompts, rewards, policies, copies and groups: fifty edits. */
 async function mixedEdits(page: Page): Promise<void> {
   const press = (keys: string): Promise<void> => page.keyboard.press(keys);
   const select = async (name: string): Promise<void> => {
@@ -368,6 +417,13 @@ async function mixedEdits(page: Page): Promise<void> {
     await inspector.getByLabel(text.user).focus();
     await press('End');
     await page.keyboard.type('.');
+    if (round < 2) {
+      await inspector.getByRole('tab', { name: text.tabs.reward }).focus();
+      await press('Enter');
+      await inspector.getByRole('button', { name: text.rewards.add }).focus();
+      await press('Enter');
+      await expect(inspector.getByRole('button', { name: /^Remove reward / })).toHaveCount(round + 2);
+    }
     await page.getByRole('button', { name: round % 2 ? words.cast.shared : words.cast.separate, exact: true }).focus();
     await press('Enter');
     await select('Role Answerer');

@@ -11,6 +11,7 @@ const controllerCalls: Readonly<Record<keyof ControllerApi, true>> = {
   workflows: true,
   workflow: true,
   saveWorkflow: true,
+  removeWorkflow: true,
   tasks: true,
   models: true,
   addModel: true,

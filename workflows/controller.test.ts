@@ -8,7 +8,7 @@ import { Cancelled } from '../engine/errors.ts';
 import type { EngineApi, EngineEvents, MemoryPlan } from '../engine/protocol.ts';
 import type { Host } from './controller/host.ts';
 import { createController, type Controller } from './controller.ts';
-import type { Job, Turn } from './protocol.ts';
+import type { Job, TextEvent, Turn } from './protocol.ts';
 import { castSchema } from './schema/cast.ts';
 import type { ForkChange } from './schema/trace.ts';
 import {
@@ -126,13 +126,14 @@ describe('jobs', () => {
   let jobs: Job[];
   let notices: string[];
   let turns: Turn[];
+  const told: TextEvent[] = [];
   const ppo = JSON.parse(JSON.stringify(ppoSettings({ parameters: 1_000, method: 'full', totalSteps: 4 })));
   const config = { ...configOf({ steps: 4, ppo }), task: { name: 'toy', path: 'toy.jsonl', options: {} } };
   const open = () =>
     createController(place.host, {
       onJob: (job) => jobs.push(job),
       onStep: () => {},
-      onText: () => {},
+      onText: (event) => told.push(event),
       onTurns: (waiting) => (turns = waiting),
       onDownload: () => {},
       onNotice: ({ text }) => notices.push(text),
@@ -518,8 +519,12 @@ describe('jobs', () => {
     const asked = ask();
     await controller.stopAnswer();
     await expect(asked).rejects.toBeInstanceOf(Cancelled);
+    told.length = 0;
     const done = await ask();
     expect(done).toMatchObject({ status: 'done', id: '1-run-question', step: 1 });
+    // A screen sees each record begin and end.
+    const moved = told.flatMap(({ record, state }) => (state ? [`${record.split('/').at(-1)} ${state}`] : []));
+    expect(moved).toEqual(['start#0 done', 'solve#0 asked', 'solve#0 done', 'end#0 done']);
     expect((await ask()).id).toBe('2-run-question');
     expect((await controller.traces('-questions', {})).rows.map(({ id }) => id)).toEqual([
       '2-run-question',
@@ -534,6 +539,18 @@ describe('jobs', () => {
     await controller.note('-questions', { trace: done.id, text: '', tags: ['kept'] });
     expect((await other.traces('-questions', { tag: 'kept' })).rows.map(({ tags }) => tags)).toEqual([['kept']]);
     await expect(controller.note('nope', { trace: 'x', text: '', tags: [] })).rejects.toThrow('No such run: nope');
+  });
+
+  it('keep teams by name and remove those that were saved, never a template or anything else', async () => {
+    const names = async () => (await controller.workflows()).filter((one) => !one.template).map(({ name }) => name);
+    const mine = { ...workflowSchema.parse(echoWorkflow), name: 'mine' };
+    await controller.saveWorkflow(mine);
+    expect(await names()).toEqual(['mine']);
+    for (const name of ['qd-answer', 'nobody', '../runs/r/run', ''])
+      await expect(controller.removeWorkflow(name)).rejects.toThrow('No saved team of this name can be removed');
+    await controller.removeWorkflow('mine');
+    expect(await names()).toEqual([]);
+    expect((await controller.workflow('qd-answer')).name).toBe('qd-answer');
   });
 
   it('put the turn of a role that a person plays to the screens, and take the first answer or none', async () => {

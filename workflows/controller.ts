@@ -18,7 +18,7 @@ import { askOnce } from './controller/question.ts';
 import { scoreRecord } from './controller/score.ts';
 import { describeRun, runDetail, runSummaries } from './controller/runs.ts';
 import { openTurns } from './controller/turns.ts';
-import { loadWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
+import { loadWorkflow, removeWorkflow, saveWorkflow, withSearch, workflowSummaries } from './controller/workflows.ts';
 import type { BranchRequest, ChatSampling, ControllerApi, ControllerEvents, TrainRequest } from './protocol.ts';
 import { settleRewards } from './rewards/javascript.ts';
 import { webOf } from './run/answering.ts';
@@ -161,6 +161,7 @@ export function createController(host: Host, events: ControllerEvents): Controll
     workflows: () => workflowSummaries(store, damaged),
     workflow: (name) => loadWorkflow(store, name, null, host.readFile),
     saveWorkflow: (workflow) => saveWorkflow(store, workflow),
+    removeWorkflow: (name) => removeWorkflow(store, name),
     tasks: async () => taskSummaries(),
     models: () => listModels(host, room),
     ...host.downloads(events.onDownload),

@@ -16,7 +16,7 @@ import type { ControllerApi, ControllerEvents } from './protocol.ts';
 import type { Outside } from './run/answering.ts';
 import { connectServices, type Services } from './run/services.port.ts';
 import './tools/sandbox/register.web.ts';
-import { rememberedDevice } from './workspace/remembered.ts';
+import { rememberedDevice, rememberedTunings } from './workspace/remembered.ts';
 import { openOpfsStore } from './workspace/store.opfs.ts';
 import { connectStore } from './workspace/store.port.ts';
 import type { Store } from './workspace/store.ts';
@@ -63,6 +63,7 @@ function hostOf(store: Store, downloads: Host['downloads'], services?: Services)
       refOf: (path) => blobOf(store, path),
     },
     remembered: rememberedDevice(store),
+    tunings: rememberedTunings(store),
     screens: true,
     downloads,
     ...(services ? { outside: outsideOf(services), keys: services } : {}),

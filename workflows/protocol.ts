@@ -8,6 +8,7 @@ import type {
   DeviceReport,
   FileSet,
   ModelInfo,
+  ActivationPrecision,
   KeyPrecision,
   WeightPrecision,
 } from '../engine/protocol.ts';
@@ -55,8 +56,9 @@ export type TrainRequest = {
   cast: string | Cast;
   /** How exact the weights are that every policy samples with, in place of the cast's own. */
   weights?: WeightPrecision;
-  /** Likewise the keys and values. */
+  /** Likewise the keys and values, and what flows between the kernels. */
   keys?: KeyPrecision;
+  activations?: ActivationPrecision;
   /** What it may take of the device's memory; without, whatever there is. */
   memoryGiB?: number;
   seed: number;
@@ -188,6 +190,12 @@ export type TraceSummary = {
 /** A row of a list, with what a person put on the trace and, grouped by question, the size of the group it begins. */
 export type TraceRow = TraceSummary & { tags?: string[]; group?: number };
 
+/** Of all that a filter lets through: mean score and reward, and the shares that were illegal and dropped, each in [0, 1]. */
+export type TraceMeans = { score: number; reward: number; illegal: number; dropped: number };
+
+/** A part of a list; `means` is null where the list is empty. */
+export type TracePage = { total: number; rows: TraceRow[]; means: TraceMeans | null };
+
 export type TraceOrder = 'newest' | 'oldest' | 'query' | 'best' | 'worst' | 'most-reward' | 'least-reward' | 'longest';
 
 export type TraceFilter = {
@@ -275,6 +283,8 @@ export type ControllerApi = DownloadApi & {
   workflows(): Promise<WorkflowSummary[]>;
   workflow(name: string): Promise<Workflow>;
   saveWorkflow(workflow: Workflow): Promise<void>;
+  /** Takes a saved team's file away; runs keep the team as they trained it. A template cannot be removed. */
+  removeWorkflow(name: string): Promise<void>;
   tasks(): Promise<TaskSummary[]>;
 
   models(): Promise<ModelEntry[]>;
@@ -305,7 +315,7 @@ export type ControllerApi = DownloadApi & {
   jobs(): Promise<Job[]>;
 
   /** Of a run, or of the questions asked one by one where the run is `-questions`; so with all that follows. */
-  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceRow[] }>;
+  traces(run: string, filter: TraceFilter): Promise<TracePage>;
   trace(run: string, id: string): Promise<Trace>;
   /** Runs a trace on from one of its records, once for each change; all are kept as its forks. */
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;

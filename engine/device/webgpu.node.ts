@@ -19,7 +19,7 @@ async function openDawn(): Promise<GPU | string> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    // Dawn hides half floats on NVIDIA's Vulkan drivers; only matrix units compute with them, and are checked before use.
+    // Dawn hides half floats on NVIDIA's Vulkan drivers. Here a user chooses them, and matrix units are checked before use.
     const gpu = create(['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia']);
     const navigator = { gpu, userAgent: 'node', hardwareConcurrency: 1 };
     Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });

@@ -5,7 +5,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
-import type { KeyPrecision, WeightPrecision } from '../protocol.ts';
+import type { ActivationPrecision, KeyPrecision, WeightPrecision } from '../protocol.ts';
 import type { Draw, RowSampling } from '../rollout/device-sample.ts';
 
 /**
@@ -38,6 +38,8 @@ export type ForwardWeights = {
   readonly rollout?: WeightPrecision;
   /** How exact the keys and values of a cache are; when absent, what the trunk prefers. */
   readonly keys?: KeyPrecision;
+  /** How exact what flows through a cache's steps is; 'f32' when absent. */
+  readonly activations?: ActivationPrecision;
 };
 
 /** Preallocated keys and values of `slots` sequences, `capacity` positions each. A slot runs with what its prompt ran with. */
@@ -67,8 +69,12 @@ export interface Trunk {
   readonly drawing: Drawing | null;
   /** Whether slots of one cache may run with different adapters, all on the same weights. */
   readonly mixes: boolean;
-  /** Whether caches may run on weights less exact than float32. */
-  readonly packs: boolean;
+  /** What less exact weights than float32 caches may run on. */
+  readonly packs: readonly WeightPrecision[];
+  /** Whether their steps may pass on half floats. */
+  readonly halves: boolean;
+  /** Logits by the head of the weights a cache runs with; null where that is the float32 one itself. hidden: [rows, hidden] */
+  readonly logits: ((cache: Cache, hidden: tf.Tensor2D) => tf.Tensor2D) | null;
   /** Bytes of one number of a cache whose slots run with this. */
   keyBytes(using: ForwardWeights): 2 | 4;
   /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes, and tells how exact keys are to be. */
@@ -84,6 +90,8 @@ export interface Trunk {
   forward(batch: TokenBatch, using: ForwardWeights): tf.Tensor3D;
   /** The same for some rows of [batch * length], each at most once: what only other rows need is not computed. // [rows, hidden] */
   forwardAt(batch: TokenBatch, rows: Int32Array, using: ForwardWeights): tf.Tensor2D;
+  /** Measures how steps of so many slots run fastest with this, where the device is to be tuned; what was measured once is not again. */
+  tune?(using: ForwardWeights, slots: number): Promise<void>;
   dispose(): void;
 }
 
@@ -91,3 +99,7 @@ export interface Trunk {
 export function headWeight(config: ModelConfig, weights: Weights): tf.Tensor2D {
   return (config.tied ? weights['model.embed_tokens.weight'] : weights['lm_head.weight']) as tf.Tensor2D;
 }
+
+/** Four bits are too few for the head: every token's chance is its own row's. GGUF files keep it finer too. */
+export const headPrecision = <P extends WeightPrecision>(precision: P): P | 'q8' =>
+  precision === 'q4' ? 'q8' : precision;

@@ -121,6 +121,7 @@ export class Rollout {
     const budget = forKeys(this.#hooks.budget ?? DEFAULT_BUDGET, this.#trunk.keyBytes(first.asker.using));
     const cache = this.#openCache(guests, budget);
     try {
+      await this.#trunk.tune?.(first.asker.using, cache.slots);
       const seats = new Seats(this.#trunk, cache, this.#waiting, admits, budget);
       const decoding = { seats, weights: first.asker.using.weights, ends: this.#ends, ...this.#hooks };
       await (onDevice ? decodeAhead(decoding) : decodeInStep(decoding));
@@ -152,7 +153,6 @@ const forKeys = (budget: Budget, bytes: number): Budget => ({ ...budget, cacheBy
 
 /** Whether sequences that run with `b` may share a cache with one that runs with `a`. */
 function sitTogether(trunk: Trunk, a: ForwardWeights, b: ForwardWeights): boolean {
-  return (
-    a.weights === b.weights && a.rollout === b.rollout && a.keys === b.keys && (trunk.mixes || a.adapter === b.adapter)
-  );
+  const alike = (['weights', 'rollout', 'keys', 'activations'] as const).every((part) => a[part] === b[part]);
+  return alike && (trunk.mixes || a.adapter === b.adapter);
 }

@@ -10,11 +10,10 @@ import { ropeFrequencies } from '../formats/config.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
 import { copyPlan, decoderPlan, drawPlan, packAdapters, truncatedDrawPlan } from './decoder-plan.ts';
 import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
-import type { KeyPrecision } from '../protocol.ts';
+import type { ActivationPrecision, KeyPrecision } from '../protocol.ts';
 import type { Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
-import { tileFor } from './kernels/product-loop.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
 import type { PrefixStore, SlotPlace } from './prefix-store.ts';
 import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
@@ -31,12 +30,15 @@ export type Ground = {
   readonly prefixes: PrefixStore;
 };
 
+/** What products are cut for: the number of rows, doubled up to, as far as that may make a difference. */
+export const planRows = (rows: number): number => Math.min(64, 2 ** Math.ceil(Math.log2(rows)));
+
 /** What stands on one set of weights and adapters. */
 type Compiled = {
   readonly adapters: PackedAdapters;
   readonly workspace: Workspace;
-  /** By how many rows a product takes at once. */
-  readonly plans: Map<number, Plans>;
+  /** By how many rows products are cut for. */
+  readonly plans: Map<Rows, Plans>;
 };
 
 /** Dispatches from token ids to hidden states, from there to drawn tokens, and of keys from slot to slot. */
@@ -57,6 +59,7 @@ export class FastCache implements Cache {
   places: Int32Array;
   readonly capacity: number;
   readonly keys: KeyPrecision;
+  readonly activations: ActivationPrecision;
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
   readonly #tuning: Tuning;
@@ -78,6 +81,7 @@ export class FastCache implements Cache {
     voices: readonly ForwardWeights[] = [],
   ) {
     this.keys = preferredKeys(gpu, voices[0]);
+    this.activations = voices[0]?.activations ?? 'f32';
     const bytes = slots * config.kvHeads * capacity * config.headDim * keyFormatOf(this.keys).bytes;
     if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
       throw new OutOfMemory(bytes, 'one layer of the key-value cache');
@@ -88,7 +92,7 @@ export class FastCache implements Cache {
     this.#voices = Array.from({ length: slots }, () => null);
     this.#gpu = gpu;
     this.#config = config;
-    this.#tuning = tuning;
+    this.#tuning = { ...tuning, activations: this.activations };
     this.#packs = packs;
     for (const { adapter } of voices) this.#numberOf(adapter);
     this.#layers = Array.from({ length: config.layers }, () => ({
@@ -102,6 +106,8 @@ export class FastCache implements Cache {
   runWith(slots: Int32Array, using: ForwardWeights): void {
     if (using.keys !== undefined && using.keys !== this.keys)
       throw new Error(`${using.keys} keys in a cache of ${this.keys}`);
+    if ((using.activations ?? 'f32') !== this.activations)
+      throw new Error(`${using.activations} activations in a cache of ${this.activations}`);
     const packed = this.#packs.of(using);
     if (this.#weights && this.#weights.packed !== packed) throw new Error('a cache whose slots run on other weights');
     this.#weights ??= { own: using.weights, packed };
@@ -127,7 +133,12 @@ export class FastCache implements Cache {
     this.#forget();
     const adapters = packAdapters(this.#gpu, this.#config, this.#adapters);
     const most = Math.max(rows, this.#opened);
-    const size = { slots: this.#opened, capacity: this.capacity, span: this.#tuning.span };
+    const size = {
+      slots: this.#opened,
+      capacity: this.capacity,
+      span: this.#tuning.span,
+      activations: this.#tuning.activations,
+    };
     const workspace = openWorkspace(this.#gpu, this.#config, most, size, adapters.widths);
     this.#compiled = { adapters, workspace, plans: new Map() };
     return workspace;
@@ -145,14 +156,14 @@ export class FastCache implements Cache {
 
   #plansFor(workspace: Workspace, rows: Rows): Plans {
     const { adapters, plans } = this.#compiled!;
-    const { staged, rows: tile } = tileFor(this.#tuning, rows);
-    const known = plans.get(tile);
+    const most = rows === 'prompts' ? rows : planRows(rows);
+    const known = plans.get(most);
     if (known) return known;
     const gpu = this.#gpu;
     const { own: weights, packed } = this.#weights!;
     const inputs: PlanInputs = {
       ...{ gpu, tuning: this.#tuning, config: this.#config, weights, packed, adapters, workspace },
-      rows: staged ? 'prompts' : tile,
+      rows: most,
       capacity: this.capacity,
       keys: this.keys,
       layers: this.#layers.map(({ k, v }) => ({ k: gpu.bufferOf(k), v: gpu.bufferOf(v) })),
@@ -165,7 +176,7 @@ export class FastCache implements Cache {
       drawTruncated: () => truncatedDrawPlan(inputs),
       copy: () => copyPlan(inputs),
     });
-    plans.set(tile, made);
+    plans.set(most, made);
     return made;
   }
 
@@ -221,7 +232,12 @@ export function cacheMemory(
   const none = { qkv: 0, o: 0, gated: 0, down: 0 };
   return {
     keysAndValues: 2 * keyFormatOf(keys).bytes * config.layers * slots * config.kvHeads * capacity * config.headDim,
-    workspace: workspaceBytes(config, Math.max(slots, PASS_ROWS), { slots, capacity, span: KEY_SPAN }, none),
+    workspace: workspaceBytes(
+      config,
+      Math.max(slots, PASS_ROWS),
+      { slots, capacity, span: KEY_SPAN, activations: 'f32' },
+      none,
+    ),
   };
 }
 

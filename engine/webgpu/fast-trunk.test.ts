@@ -131,13 +131,19 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     trunk.dispose();
   });
 
-  it('keeps keys as half floats if asked, not far from the exact ones', { timeout: 300_000 }, async () => {
-    const wanted = await walk(plain, { weights, adapter: null });
-    const got = await walk(fast, { weights, adapter: null, keys: 'f16' });
-    const worst = wanted.map((states, i) => largestDifference(got[i], states));
-    for (const one of worst) expect(one).toBeLessThan(2e-2);
-    expect(Math.max(...worst)).toBeGreaterThan(1e-5);
-  });
+  it.each([{ keys: 'f16' }, { activations: 'f16' }, { keys: 'f16', activations: 'f16', rollout: 'f16' }] as const)(
+    'samples with half floats if asked, not far from the exact ones: %j',
+    { timeout: 300_000 },
+    async (how) => {
+      if (how.activations === 'f16' && !fast.halves) return;
+      const adapter = someAdapter();
+      const wanted = await walk(plain, { weights, adapter });
+      const got = await walk(fast, { weights, adapter, ...how });
+      const worst = wanted.map((states, i) => largestDifference(got[i], states));
+      for (const one of worst) expect(one).toBeLessThan(2e-2);
+      expect(Math.max(...worst)).toBeGreaterThan(1e-5);
+    },
+  );
 
   /** What the trunk's linear layers read after packing. */
   async function asPacked(precision: 'f16' | 'q8' | 'q4'): Promise<Record<string, tf.Tensor>> {

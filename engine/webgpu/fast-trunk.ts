@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
+import { promptOf } from '../model/row-layout.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
@@ -20,6 +21,7 @@ import { promptWaves, type PromptNode } from './prompt-tree.ts';
 import { cutFor, type Cut } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
 import { TrainingPass } from './training-pass.ts';
+import { tuneDecoding } from './tune-decoding.ts';
 import type { Workspace } from './workspace.ts';
 
 /** Storage buffers of the drawing kernel beside the parts of the head; no other kernel needs more than these and three. */
@@ -47,12 +49,15 @@ export function makeFastTrunk(
 ): Trunk {
   const training = new TrainingPass(gpu, config, cut);
   const prefixes = new PrefixStore(gpu, config, prefixBytes);
-  const ground: Ground = { gpu, config, tuning, packs: new Packs(gpu, config), prefixes };
+  const measured = gpu.autotuner?.applied(tuning) ?? tuning;
+  const ground: Ground = { gpu, config, tuning: measured, packs: new Packs(gpu, config), prefixes };
   return {
     config,
     drawing: config.vocab > ID_MAX ? null : drawing(gpu, config),
     mixes: true,
-    packs: true,
+    packs: ['f16', 'q8', 'q4'],
+    halves: gpu.device.features.has('shader-f16'),
+    logits: null,
     keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
@@ -63,6 +68,7 @@ export function makeFastTrunk(
         return tf.reshape(training.states(batch, all, using), [batch.batch, batch.length, config.hidden]);
       }),
     forwardAt: (batch, rows, using) => training.states(batch, rows, using),
+    tune: (using, slots) => tuneDecoding(ground, using, slots),
     dispose: () => {
       training.dispose();
       ground.packs.dispose();
@@ -118,12 +124,6 @@ function prefill(
   gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
   whole.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
   return hidden;
-}
-
-/** Prefix and rest, without padding. */
-function promptOf({ prefix, ids, length, lengths }: TokenBatch, i: number): Int32Array {
-  const rest = ids.subarray(i * length, i * length + lengths[i]);
-  return prefix?.length ? Int32Array.of(...prefix, ...rest) : rest;
 }
 
 function copyBeginnings(gpu: Gpu, cache: FastCache, wave: readonly PromptNode[], slots: Int32Array): void {

@@ -5,6 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { isSoftware } from '../device/adapter.ts';
+import type { Autotuner } from './autotune.ts';
 import type { Kernel } from './kernel.ts';
 import { encodeTexelLoad, type TexelLoad } from './texels.ts';
 import type { Binding } from './wgsl.ts';
@@ -44,6 +45,8 @@ export class Gpu {
   readonly software: boolean;
   readonly #backend: GuestBackend;
   readonly #pipelines = new Map<string, GPUComputePipeline>();
+  /** Measures products and remembers; null where nothing is to be measured. */
+  autotuner: Autotuner | null = null;
   /** Dispatches and submissions so far. */
   dispatches = 0;
   submits = 0;

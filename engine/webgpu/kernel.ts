@@ -2,6 +2,8 @@
  * A kernel: one WGSL program for fixed widths and any number of rows. Rows are tokens; their number, and what else changes
  * from step to step, stands in the step buffer, so that neither pipelines nor bind groups ever depend on it.
  */
+import type { ActivationPrecision } from '../protocol.ts';
+import type { WeightFormat } from './weight-format.ts';
 import { writeShader, type Binding, type Shader } from './wgsl.ts';
 
 export type Grid = readonly [x: number, y: number];
@@ -36,7 +38,25 @@ export type Tuning = {
   readonly stages: boolean;
   /** How many keys of a long sequence a workgroup walks before others take over; null where one walks them all. */
   readonly span: number | null;
+  /** How a product of so many rows was measured to run fastest here, where it was. */
+  readonly measured?: (product: ProductShape, rows: number) => ProductCut | null;
+  /** How exact what one kernel leaves for the next is. */
+  readonly activations: ActivationPrecision;
 };
+
+/** How fast a product is depends on this much of it. */
+export type ProductShape = {
+  readonly format: WeightFormat;
+  readonly columns: number;
+  readonly outputs: number;
+  /** Matrices of that shape that are multiplied at once. */
+  readonly matrices: number;
+  /** Whether a workgroup's outputs may be cut otherwise than usual. */
+  readonly divisible: boolean;
+};
+
+/** Rows and outputs of a product that a thread takes at once. A row's bits do not depend on it. */
+export type ProductCut = { readonly rows: number; readonly outputs: number };
 
 /** Rows of a step: so many, one for each sequence, or those of prompts. A row's bits follow from which of the two it is. */
 export type Rows = number | 'prompts';
@@ -67,14 +87,14 @@ export const KEY_SPAN = 256;
 
 export const GPU_TUNING: Tuning = {
   ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: 0 },
-  ...{ stages: true, span: KEY_SPAN },
+  ...{ stages: true, span: KEY_SPAN, activations: 'f32' },
 };
 export const SOFTWARE_TUNING: Tuning = {
   ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: 0 },
-  ...{ stages: false, span: null },
+  ...{ stages: false, span: null, activations: 'f32' },
 };
 /** Thirty-two rows by four outputs are as many sums as a processor's instruction cache has room for with their loads. */
 export const vectorTuning = (vector: number): Tuning => ({
   ...SOFTWARE_TUNING,
-  ...{ threads: 2 * vector, rows: [1, 8, 32], handRound: vector },
+  ...{ threads: 2 * vector, rows: [1, 8, 16, 32], handRound: vector },
 });

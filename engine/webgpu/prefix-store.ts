@@ -143,7 +143,8 @@ function same(a: ForwardWeights, b: ForwardWeights): boolean {
     a.weights === b.weights &&
     a.adapter === b.adapter &&
     (a.rollout ?? 'f32') === (b.rollout ?? 'f32') &&
-    a.keys === b.keys
+    a.keys === b.keys &&
+    (a.activations ?? 'f32') === (b.activations ?? 'f32')
   );
 }
 

@@ -6,7 +6,7 @@
 
 import { TEXELS_ACROSS } from './texels.ts';
 
-export type Element = 'f32' | 'vec2f' | 'vec4f' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
+export type Element = 'f32' | 'vec2f' | 'vec4f' | 'f16' | 'vec2h' | 'vec4h' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
 
 /** Of `texels`, which lie in a texture, a shader reads four numbers at a time. */
 export type Binding = {
@@ -44,10 +44,13 @@ export const fourOf = ({ name, access }: Binding, at: string): string =>
 export function writeShader(shader: Shader): string {
   const entries = (record: Readonly<Record<string, number>> = {}): [string, number][] => Object.entries(record);
   const { subgroups, enables = [] } = shader;
+  const halves = shader.bindings.some(({ element }) => /^f16$|h$/.test(element));
   const lanes = ', @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32';
   const numbers = ', @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32';
   return [
-    ...[...(subgroups ? ['subgroups'] : []), ...enables].map((name) => `enable ${name};`),
+    ...[...new Set([...(halves ? ['f16'] : []), ...(subgroups ? ['subgroups'] : []), ...enables])].map(
+      (name) => `enable ${name};`,
+    ),
     ...shader.bindings.map((binding, i) => `@group(0) @binding(${i}) ${declared(binding)}`),
     ...entries(shader.counts).map(([name, value]) => `const ${name} = ${whole(name, value)}u;`),
     ...entries(shader.numbers).map(([name, value]) => `const ${name} = ${real(name, value)}f;`),

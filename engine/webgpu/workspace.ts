@@ -5,7 +5,10 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { layOut, type Lifetime } from './arena.ts';
+import type { ActivationPrecision } from '../protocol.ts';
+import { activationOf } from './activation.ts';
 import type { Gpu } from './gpu.ts';
+import type { Tuning } from './kernel.ts';
 import { spanNumbers } from './kernels/attention.ts';
 import { keptNumbers } from './kernels/draw-truncated.ts';
 import { RECORD, runsOf } from './kernels/head-tiles.ts';
@@ -14,8 +17,8 @@ import { stepWords } from './step.ts';
 /** Widths of the low-rank intermediates; 0 where there is no adapter. */
 export type LowRankWidths = { readonly qkv: number; readonly o: number; readonly gated: number; readonly down: number };
 
-/** A cache's slots, the positions of each, and how many of these a workgroup walks at most. */
-export type CacheSize = { readonly slots: number; readonly capacity: number; readonly span: number | null };
+/** A cache's slots, the positions of each, how many of these a workgroup walks at most, and what flows. */
+export type CacheSize = Pick<Tuning, 'span' | 'activations'> & { readonly slots: number; readonly capacity: number };
 
 export type Intermediate =
   'x' | 'normed' | 'qkv' | 'q' | 'attended' | 'gated' | 'lowQkv' | 'lowO' | 'lowGated' | 'lowDown';
@@ -46,7 +49,7 @@ export function openWorkspace(
   low: LowRankWidths,
 ): Workspace {
   const { slots } = size;
-  const arena = layOut(intermediates(config, rows, low));
+  const arena = layOut(intermediates(config, rows, size.activations, low));
   const fixed = Object.values(fixedSizes(config, rows, slots));
   const integers = 2; // the step buffer and the ids
   const fixedTensors = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
@@ -75,7 +78,7 @@ export function openWorkspace(
 /** Bytes of a workspace, before there is one, with all that may be asked for. */
 export function workspaceBytes(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): number {
   const sizes = [...Object.values(fixedSizes(config, rows, size.slots)), ...Object.values(lazySizes(config, size))];
-  return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, low)).bytes;
+  return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, size.activations, low)).bytes;
 }
 
 /** Numbers in what there may be. */
@@ -96,11 +99,16 @@ function fixedSizes(config: ModelConfig, rows: number, slots: number) {
 }
 
 /** Steps of a layer: norm 0, low rank 1, qkv 2, rotate 3, attend 4, low rank 5, o 6, norm 7, low rank 8, gated 9, low rank 10, down 11. */
-function intermediates(config: ModelConfig, rows: number, low: LowRankWidths): Lifetime[] {
+function intermediates(
+  config: ModelConfig,
+  rows: number,
+  activations: ActivationPrecision,
+  low: LowRankWidths,
+): Lifetime[] {
   const { hidden, intermediate, heads, kvHeads, headDim } = config;
   const one = (name: Intermediate, width: number, first: number, last: number): Lifetime => ({
     name,
-    bytes: rows * width * 4,
+    bytes: rows * width * (name === 'x' ? 4 : activationOf(activations).bytes),
     first,
     last,
   });

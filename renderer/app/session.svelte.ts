@@ -3,7 +3,7 @@
  * notices), and keeps these fresh from the controller's events. It draws nothing.
  */
 import { getContext, setContext } from 'svelte';
-import { SvelteMap } from 'svelte/reactivity';
+import { SvelteMap, SvelteSet } from 'svelte/reactivity';
 import { Cancelled } from '../../engine/errors.ts';
 import type { DeviceInfo } from '../../engine/protocol.ts';
 import type {
@@ -61,6 +61,8 @@ export class Session {
   ownKeys = $state.raw<OwnKeys>(recall('keys', isOwnKeys) ?? {});
   readonly keymap = $derived(keymap(this.ownKeys));
   readonly jobs = new SvelteMap<string, Job>();
+  /** Lists that have been read once: before that, an empty one says nothing. */
+  readonly known = new SvelteSet<'workflows' | 'models' | 'runs'>();
   /** Traces of the single questions asked last in this page, by id; all of them are in the workspace. */
   readonly singleTraces = new SvelteMap<string, Trace>();
   /** Weights to ask a team with once it is shown: "RUN@STEP", chosen at a checkpoint. */
@@ -173,16 +175,25 @@ export class Session {
   }
 
   refreshWorkflows(): Promise<unknown> {
-    return this.attempt(async (api) => (this.workflows = await api.workflows()));
+    return this.attempt(async (api) => {
+      this.workflows = await api.workflows();
+      this.known.add('workflows');
+    });
   }
   refreshTasks(): Promise<unknown> {
     return this.attempt(async (api) => (this.tasks = await api.tasks()));
   }
   refreshModels(): Promise<unknown> {
-    return this.attempt(async (api) => (this.models = await api.models()));
+    return this.attempt(async (api) => {
+      this.models = await api.models();
+      this.known.add('models');
+    });
   }
   refreshRuns(): Promise<unknown> {
-    return this.attempt(async (api) => (this.runs = newestFirst(await api.runs())));
+    return this.attempt(async (api) => {
+      this.runs = newestFirst(await api.runs());
+      this.known.add('runs');
+    });
   }
   async refreshJobs(): Promise<void> {
     await this.attempt(async (api) => {

@@ -1,36 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { templateNames, templateWorkflow } from '../../workflows/templates/index.ts';
-import {
-  arrange,
-  backLanes,
-  bends,
-  bestDirection,
-  bounds,
-  curve,
-  laneAround,
-  layOut,
-  runsBack,
-  svgPath,
-  type Point,
-  type SceneCard,
-  type Span,
-} from './scene.ts';
-
-/** Points along a wire as it is drawn: quadratic pieces joined at the middles of its control points. */
-function along(from: Point, to: Point, points: readonly Point[]): Point[] {
-  let start = from;
-  return points.flatMap((control, at) => {
-    const next = points[at + 1];
-    const end = next ? { x: (control.x + next.x) / 2, y: (control.y + next.y) / 2 } : to;
-    const piece = Array.from({ length: 16 }, (_, step) => {
-      const t = step / 16;
-      const mix = (a: number, b: number, c: number): number => (1 - t) ** 2 * a + 2 * t * (1 - t) * b + t ** 2 * c;
-      return { x: mix(start.x, control.x, end.x), y: mix(start.y, control.y, end.y) };
-    });
-    start = end;
-    return piece;
-  });
-}
+import { arrange, bestDirection, bounds, layOut, type SceneCard } from './scene.ts';
 
 function card(id: string): SceneCard {
   return { id, label: id, width: 100, height: 40 };
@@ -57,85 +26,12 @@ describe('scene', () => {
   it('ignores wires to cards that are not there', () => {
     expect(Object.keys(layOut(cards, [...wires, { id: '4', from: 'a', to: 'ghost' }]).places)).toEqual(['a', 'b', 'c']);
   });
-  it('leaves and enters horizontally: control points stand level with the ends', () => {
-    const from = { x: 10, y: 20 };
-    const to = { x: 210, y: 120 };
-    const { weights, distances } = curve(from, to, bends(from, to, 'LR'));
-    const length = Math.hypot(200, 100);
-    const ys = weights.map((weight, i) => from.y + 100 * weight + (200 / length) * distances[i]);
-    expect(ys[0]).toBeCloseTo(20);
-    expect(ys[1]).toBeCloseTo(120);
-    const xs = weights.map((weight, i) => from.x + 200 * weight + (-100 / length) * distances[i]);
-    expect(xs[0]).toBeCloseTo(110);
-    expect(xs[1]).toBeCloseTo(110);
-  });
-  it('keeps a lane free beside the cards a long wire passes', () => {
-    const long = { id: 'long', from: 'a', to: 'c' };
-    const { places, lanes } = layOut(cards, [...wires.slice(0, 2), long]);
-    const [start, end] = lanes.long;
-    expect(Math.abs(start.y - places.b.y)).toBeGreaterThan(20);
-    expect([start.x, end.x]).toEqual([places.b.x - 50, places.b.x + 50]);
-    const path = bends(places.a, places.c, 'LR', lanes.long);
-    expect((path[1].y + path[2].y) / 2).toBe(start.y);
-    expect(lanes['1']).toBeUndefined();
-  });
-  it('leads a wire around a card that was dragged into its way', () => {
-    const places = { a: { x: 0, y: 0 }, b: { x: 200, y: 5 }, c: { x: 400, y: 0 } };
-    const lane = laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, places, ['a', 'c']);
-    expect(lane).toEqual([
-      { x: 150, y: -31 },
-      { x: 250, y: -31 },
-    ]);
-    expect(
-      laneAround({ x: 50, y: 0 }, { x: 350, y: 0 }, cards, { ...places, b: { x: 200, y: 90 } }, ['a', 'c']),
-    ).toBeNull();
-  });
-  it('leads wires that run back around every card, each in a lane of its own', () => {
-    for (const name of templateNames) {
-      const workflow = templateWorkflow(name);
-      const boxes = workflow.nodes.map(({ id, kind }) => ({
-        id,
-        label: id,
-        width: kind === 'role' ? 184 : 112,
-        height: 90,
-      }));
-      const half = (id: string): number => (boxes.find((box) => box.id === id)?.width ?? 0) / 2;
-      const drawn = workflow.edges.map(({ from, to }, at) => ({ id: String(at), from: from.node, to: to.node }));
-      const { places } = layOut(boxes, drawn, { between: 30, ranks: 46 });
-      const spans: Span[] = drawn.map(({ id, from, to }) => ({
-        id,
-        from: { x: places[from].x + half(from), y: places[from].y },
-        to: { x: places[to].x - half(to), y: places[to].y },
-      }));
-      const lanes = backLanes(spans, boxes, places);
-      expect(Object.keys(lanes).sort((a, b) => Number(a) - Number(b))).toEqual(
-        spans.filter(runsBack).map(({ id }) => id),
-      );
-      const heights = Object.values(lanes).map(([start]) => start.y);
-      expect(new Set(heights).size).toBe(heights.length);
-      for (const span of spans.filter(runsBack))
-        for (const { x, y } of along(span.from, span.to, bends(span.from, span.to, 'LR', lanes[span.id])))
-          for (const { id, width } of boxes)
-            expect(
-              Math.abs(x - places[id].x) < width / 2 - 1 && Math.abs(y - places[id].y) < 44,
-              `${name}: wire ${span.id} on ${id}`,
-            ).toBe(false);
-    }
-  });
   it('turns a long chain to the way that fills the canvas', () => {
     const scene = { cards, wires, places: {} };
     expect(bestDirection(scene, undefined, 1_000, 100)).toBe('LR');
     expect(bestDirection(scene, undefined, 150, 600)).toBe('TB');
     const { places } = layOut(cards, wires, undefined, 'TB');
     expect(places.a.y).toBeLessThan(places.b.y);
-  });
-  it('draws a path from end to end', () => {
-    expect(
-      svgPath({ x: 0, y: 0 }, { x: 9, y: 9 }, [
-        { x: 4, y: 0 },
-        { x: 6, y: 9 },
-      ]),
-    ).toBe('M0 0Q4 0 5 4.5Q6 9 9 9');
   });
   it('bounds all cards', () => {
     expect(bounds([card('a'), card('b')], { a: { x: 0, y: 0 }, b: { x: 200, y: 100 } })).toEqual({

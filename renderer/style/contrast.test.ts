@@ -45,3 +45,52 @@ describe.each(['dark', 'light'] as const)('%s theme', (name) => {
     expect(contrast(colours['accent-ink'], colours.accent)).toBeGreaterThanOrEqual(4.5);
   });
 });
+
+/** Linear RGB as a person without one kind of cone sees it. Source: Machado, Oliveira and Fernandes 2009, severity 1. */
+const visions = {
+  protanopia: [0.152286, 1.052583, -0.204868, 0.114503, 0.786281, 0.099216, -0.003882, -0.048116, 1.051998],
+  deuteranopia: [0.367322, 0.860646, -0.227968, 0.280085, 0.672501, 0.047413, -0.01182, 0.04294, 0.968881],
+  tritanopia: [1.255528, -0.076749, -0.178779, -0.078411, 0.930809, 0.147602, 0.004733, 0.691367, 0.3039],
+} as const;
+
+function linear(hex: string): number[] {
+  return [1, 3, 5].map((at) => {
+    const c = Number.parseInt(hex.slice(at, at + 2), 16) / 255;
+    return c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  });
+}
+
+/** CIE L*a*b* of linear sRGB under D65. */
+function lab([r, g, b]: readonly number[]): number[] {
+  const f = (t: number): number => (t > 216 / 24_389 ? Math.cbrt(t) : (t * 24_389) / 27 / 116 + 16 / 116);
+  const x = f((0.4124 * r + 0.3576 * g + 0.1805 * b) / 0.95047);
+  const y = f(0.2126 * r + 0.7152 * g + 0.0722 * b);
+  const z = f((0.0193 * r + 0.1192 * g + 0.9505 * b) / 1.08883);
+  return [116 * y - 16, 500 * (x - y), 200 * (y - z)];
+}
+
+/** How far apart two colours look, ΔE 1976; 2.3 is just noticeable. */
+function apart(a: string, b: string, vision: keyof typeof visions): number {
+  const seen = (hex: string): number[] => {
+    const [m, c] = [visions[vision], linear(hex)];
+    return lab([0, 3, 6].map((at) => Math.min(1, Math.max(0, m[at] * c[0] + m[at + 1] * c[1] + m[at + 2] * c[2]))));
+  };
+  const [p, q] = [seen(a), seen(b)];
+  return Math.hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]);
+}
+
+describe.each(['dark', 'light'] as const)('%s theme without one kind of cone', (name) => {
+  const colours = theme(name);
+  const kinds = Object.keys(visions) as (keyof typeof visions)[];
+  // Lines and roles also differ by dash, marks by sign: colour need only help.
+  const first = ['role-1', 'role-2', 'role-3', 'role-4'];
+  const pairs = first.flatMap((a, at) => first.slice(at + 1).map((b) => [a, b] as const));
+  it.each(kinds)('keeps the first four roles apart in %s', (vision) => {
+    const close = pairs.filter(([a, b]) => apart(colours[a], colours[b], vision) < 10);
+    expect(close).toEqual([]);
+  });
+  it.each(kinds)('keeps good and bad, and both from neutral, apart in %s', (vision) => {
+    const ends = [['good', 'bad'], ['good', 'zero'], ['bad', 'zero']] as const; // prettier-ignore
+    expect(ends.filter(([a, b]) => apart(colours[a], colours[b], vision) < 10)).toEqual([]);
+  });
+});

@@ -12,6 +12,7 @@ import { disconnect, move, nodeOf, playersOf, removeNodes, renameNode, renameRol
 import { addPort } from './port-edits.ts';
 import { grouped, insideOf, ungrouped, withInside } from './groups.ts';
 import { addChoice, choices, insertChoice, type Choice } from './new-node.ts';
+import { addNote } from './notes.ts';
 import { portsOf } from './ports.ts';
 import type { TeamDoc } from './team-doc.svelte.ts';
 import { titleOf } from './team-scene.ts';
@@ -198,11 +199,22 @@ export class Drawing {
       this.apply(menu.from && join(workflow, menu.from, { node, side: side as PortRef['side'], port }));
       return menu.from?.node ?? null;
     }
+    if (choice === 'note') return this.#note(workflow, menu.at);
     const made = menu.between ? insertChoice(workflow, choice, menu.between) : addChoice(workflow, choice, menu.from);
     if (!made) return null;
     this.apply(this.#placed(made.workflow, made.id, menu.between ? this.#middle(menu.between) : menu.at));
     this.select(made.id);
     return made.id;
+  }
+
+  /** A note where a person pointed, or below all cards. */
+  #note(workflow: Workflow, at: Point | null): string | null {
+    const places = Object.values(this.places());
+    const left = Math.min(0, ...places.map(({ x }) => x));
+    const below = Math.max(0, ...places.map(({ y }) => y)) + (places.length > 0 ? 160 : 0);
+    const made = addNote(workflow, at ?? { x: left + 40, y: below });
+    this.apply(made?.workflow ?? null);
+    return made?.id ?? null;
   }
 
   /** Half way along a wire, where cards stand where a person put them. */
@@ -242,7 +254,7 @@ export class Drawing {
     const end = over && !('port' in over) ? landing(rest, pull.from, over.node) : (over as PortRef | null);
     const found = end && pull.verdicts.get(keyOf(end));
     const why =
-      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? words.team.wire.noPort : null;
+      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? refusal(pull, over.node) : null;
     this.pull = { ...pull, at, over: end && found?.ok ? end : null, why };
   }
 
@@ -389,6 +401,13 @@ export class Drawing {
       node.kind === 'input' && usual.name === 'paragraphs' ? { ...usual, type: 'passages' as const } : usual;
     this.apply(addPort(this.workflow, id, wanted)?.workflow ?? null);
   }
+}
+
+/** Why no port of a node takes the wire: the reason of its first, where that is about more than one port. */
+function refusal({ verdicts: judged }: Pull, node: string): string {
+  const found = [...judged].filter(([key]) => key.startsWith(`${node}|`)).map(([, verdict]) => verdict);
+  const why = found.flatMap((verdict) => (verdict.ok ? [] : [verdict.why]));
+  return new Set(why).size === 1 ? why[0] : words.team.wire.noPort;
 }
 
 function wiresInto({ edges }: Workflow, { node, port }: PortRef): Edge[] {

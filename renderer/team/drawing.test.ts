@@ -18,6 +18,7 @@ import { fromOutside, nodeAt, pathsOf, withSeries } from './paths.ts';
 import { movedPins, pinsIn, pinsWithin } from './pins.ts';
 import { freeName, slug } from './names.ts';
 import { addChoice, choices, insertChoice } from './new-node.ts';
+import { addNote, removeNote, setNote } from './notes.ts';
 import { outline } from './outline.ts';
 import { emptyWorkflow } from './team.ts';
 import { upTo } from './up-to.ts';
@@ -64,7 +65,7 @@ describe('drawing from an empty canvas', () => {
   it('offers everything the format has, and for a wire only what takes it', () => {
     const kinds = new Set(choices(emptyWorkflow('a', 'A'), null).map((choice) => choice.id.split(':')[0]));
     expect([...kinds].sort()).toEqual(
-      ['compute', 'input', 'join', 'loop', 'memory', 'output', 'role', 'router', 'tool'].sort(),
+      ['compute', 'input', 'join', 'loop', 'memory', 'note', 'output', 'role', 'router', 'tool'].sort(),
     );
     const forPassages = choices(sampleWorkflow, out('retrieve', 'passages')).map((choice) => choice.id);
     expect(forPassages).toContain('role');
@@ -324,6 +325,38 @@ describe('a node put into a wire', () => {
   it('must fit both ends', () => {
     expect(insertChoice(sampleWorkflow, 'output', wire)).toBeNull();
     expect(insertChoice(sampleWorkflow, 'input', wire)).toBeNull();
+  });
+});
+
+describe('notes', () => {
+  it('are written, moved within bounds, and taken away without a trace', () => {
+    const { workflow, id } = addNote(sampleWorkflow, { x: 100, y: 45 })!;
+    expect(workflow.notes).toEqual([{ id: 'note', text: '', x: 0, y: 0, width: 200, height: 90 }]);
+    const written = setNote(workflow, id, { text: 'why?', x: 1.6, width: 9_999, height: 1 });
+    expect(written.notes).toEqual([{ id, text: 'why?', x: 2, y: 0, width: 2_000, height: 40 }]);
+    expect(parseWorkflow(JSON.parse(JSON.stringify(written)))).toEqual(written);
+    expect(addNote(written, { x: 0, y: 0 })?.id).toBe('note-2');
+    expect(removeNote(written, id)).toEqual(sampleWorkflow);
+  });
+  it('stay on the canvas of their group', () => {
+    const outer = addNote(sampleWorkflow, { x: 0, y: 0 })!.workflow;
+    const { workflow } = grouped(outer, ['decompose', 'retrieve'], {});
+    const inner = insideOf(workflow, 'group')!;
+    expect(inner.notes).toBeUndefined();
+    const noted = withInside(
+      workflow,
+      'group',
+      setNote(addNote(inner, { x: 0, y: 0 })!.workflow, 'note', { text: 'in' }),
+    );
+    expect(noted.notes).toEqual(outer.notes);
+    expect(insideOf(noted, 'group')?.notes?.[0].text).toBe('in');
+    const apart = ungrouped(noted, 'group', {})!.workflow;
+    expect(apart.notes?.map(({ id, text }) => [id, text])).toEqual([
+      ['note', ''],
+      ['note-2', 'in'],
+    ]);
+    const bare = withInside(noted, 'group', removeNote(insideOf(noted, 'group')!, 'note'));
+    expect(bare.workflows?.group.notes).toBeUndefined();
   });
 });
 

@@ -3,7 +3,7 @@
  * leads the wires that cross its border through new ports; taking it apart puts the nodes and wires back.
  */
 import { UserError } from '../../engine/errors.ts';
-import type { Edge, Port, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
+import type { CanvasNote, Edge, Port, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import type { Point } from '../graph/scene.ts';
 import { words } from '../words.ts';
 import { nodeOf, renameEnds, withoutLooseWires, type End } from './edits.ts';
@@ -17,17 +17,25 @@ const BESIDE = 220;
 /** A sub-workflow as if it were the whole drawing; null where there is none of the name. */
 export function insideOf(workflow: Workflow, name: string): Workflow | null {
   const part = workflow.workflows?.[name];
-  return part ? { ...workflow, nodes: part.nodes, edges: part.edges, layout: part.layout ?? {} } : null;
+  if (!part) return null;
+  const { notes: _, ...whole } = workflow;
+  const own = part.notes ? { notes: part.notes } : {};
+  return { ...whole, nodes: part.nodes, edges: part.edges, layout: part.layout ?? {}, ...own };
 }
 
 /** The whole with an edited inside put back; wires to ports the group has no more are taken out. */
 export function withInside(workflow: Workflow, name: string, edited: Workflow): Workflow {
   const part = workflow.workflows?.[name];
   if (!part) return workflow;
-  const { layout: _, ...before } = part;
-  const placed = Object.keys(edited.layout).length > 0 ? { layout: edited.layout } : {};
+  const { layout: _, notes: __, ...before } = part;
+  const { notes, ...rest } = edited;
+  const placed = {
+    ...(Object.keys(edited.layout).length > 0 ? { layout: edited.layout } : {}),
+    ...(notes ? { notes } : {}),
+  };
   const next = {
-    ...edited,
+    ...rest,
+    ...(workflow.notes ? { notes: workflow.notes } : {}),
     nodes: workflow.nodes,
     edges: workflow.edges,
     layout: workflow.layout,
@@ -340,9 +348,24 @@ export function ungrouped(
         ...leaving,
       ]),
       ...(Object.keys(left).length > 0 ? { workflows: left } : {}),
+      ...(part.notes ? { notes: bothNotes(workflow.notes ?? [], part.notes) } : {}),
       layout: { ...Object.fromEntries(Object.entries(workflow.layout).filter(([one]) => one !== id)), ...spread },
     },
   };
+}
+
+/** The notes of a group come along, under names that are free. */
+function bothNotes(outer: readonly CanvasNote[], inner: readonly CanvasNote[]): CanvasNote[] {
+  const notes = [...outer];
+  for (const note of inner)
+    notes.push({
+      ...note,
+      id: freeName(
+        note.id,
+        notes.map(({ id }) => id),
+      ),
+    });
+  return notes.slice(0, 100);
 }
 
 /** Around where the group stood: as its nodes stood in it, or side by side where it laid itself out. */

@@ -9,6 +9,7 @@ import { tools } from '../../workflows/tools/index.ts';
 import { words } from '../words.ts';
 import { disconnect } from './edits.ts';
 import { freeName, slug } from './names.ts';
+import { addNote } from './notes.ts';
 import { portsOf } from './ports.ts';
 import { join, landing, typeOf, type PortRef } from './wires.ts';
 
@@ -177,6 +178,7 @@ function draft(workflow: Workflow, choice: string, wire: Waiting | null): Draft 
 
 /** Adds what was chosen, joined to the waiting wire; null when nothing of it fits that wire. */
 export function addChoice(workflow: Workflow, choice: string, from: PortRef | null): Made | null {
+  if (choice === 'note') return from ? null : addNote(workflow, { x: 0, y: 0 });
   const type = from && typeOf(workflow, from);
   if (from && !type) return null;
   const wire = from && type ? { name: from.port, type, side: from.side } : null;
@@ -217,6 +219,7 @@ export function choices(workflow: Workflow, from: PortRef | null): Choice[] {
     { id: 'memory', label: words.team.kinds.memory, detail: text.details.memory },
     ...(newTeam(workflow) ? [{ id: 'team', label: words.team.kinds.team, detail: text.details.team }] : []),
     { id: 'output', label: words.team.kinds.output, detail: text.details.output },
+    { id: 'note', label: words.team.note.name, detail: text.details.note },
     ...Object.entries(workflow.roles).map(([id, role]) => ({
       id: `role:${id}`,
       label: text.again(role.title || id),

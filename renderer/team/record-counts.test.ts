@@ -17,7 +17,7 @@ describe('records a question', () => {
     const team = templateWorkflow('m-ask');
     const loop = team.nodes.find((node) => node.kind === 'loop');
     const counts = recordCounts(team);
-    expect(counts.planner.n).toBe(1);
+    expect(counts.planner).toEqual({ n: 1, how: 'exact' });
     expect(counts.searcher).toEqual({ n: loop?.limit, how: 'most' });
     expect(counts.answerer.n).toBe((loop?.limit ?? 0) + 1);
     const wider = { ...team, nodes: team.nodes.map((node) => (node.kind === 'loop' ? { ...node, limit: 7 } : node)) };

@@ -25,11 +25,11 @@ export function recordCounts(workflow: Workflow): Counts {
   const graph = graphOf(workflow);
   const rounds = graph ? roundsIn(graph) : new Map<string, number>();
   const { nodes, edges } = graph?.workflow ?? workflow;
-  const decided = nodes.some((node) => node.kind === 'router');
+  const decided = behindRouters({ nodes, edges });
   const found = new Map<string, Count[]>();
   for (const node of nodes) {
     const visits = rounds.get(node.id) ?? 1;
-    const often = visits > 1 || decided ? 'most' : 'exact';
+    const often = visits > 1 || decided.has(node.id) ? 'most' : 'exact';
     const add = (role: string, count: Count): void => void found.set(role, [...(found.get(role) ?? []), count]);
     if (node.kind === 'team') add(node.player, { n: visits * node.calls, how: 'most' });
     if (node.kind !== 'role') continue;
@@ -40,6 +40,19 @@ export function recordCounts(workflow: Workflow): Counts {
     });
   }
   return Object.fromEntries(Object.keys(workflow.roles).map((role) => [role, sumOf(found.get(role) ?? [])]));
+}
+
+/** Nodes that a router may never come to. */
+function behindRouters({ nodes, edges }: Pick<Workflow, 'nodes' | 'edges'>): ReadonlySet<string> {
+  const found = new Set<string>();
+  const queue = nodes.flatMap((node) => (node.kind === 'router' ? [node.id] : []));
+  for (let id = queue.pop(); id !== undefined; id = queue.pop())
+    for (const edge of edges)
+      if (edge.from.node === id && !found.has(edge.to.node)) {
+        found.add(edge.to.node);
+        queue.push(edge.to.node);
+      }
+  return found;
 }
 
 function graphOf(workflow: Workflow): Graph | null {

@@ -130,12 +130,12 @@ export class TeamDoc {
     }
   }
 
-  #begin(workflow: Workflow, saved: Workflow | null): string {
+  #begin(workflow: Workflow, saved: Workflow | null, cast: Team['cast'] | null = null): string {
     this.#loading = workflow.name;
     void this.#take(workflow.name);
     this.saved = saved;
     this.#drawn = [...this.#drawn, workflow.name];
-    this.history = begin({ workflow, cast: seated(null, workflow, baseOf(this.#session.models)) });
+    this.history = begin({ workflow, cast: seated(cast, workflow, baseOf(this.#session.models)) });
     writeJournal(workflow.name, writesFor(null, this.history));
     this.#remember();
     return workflow.name;
@@ -228,6 +228,41 @@ export class TeamDoc {
     // Before the list is read again: what is shown goes by the new name from now on.
     if (under !== name) this.#session.go({ screen: 'team', workflow: under });
     await this.#session.refreshWorkflows();
+  }
+
+  /** A copy under a name of its own, with its cast; the team itself stays as it is. */
+  async duplicate(): Promise<string | null> {
+    const { team } = this;
+    if (!team) return null;
+    await this.#lookUp();
+    const { name, title } = team.workflow;
+    const under = copyName(name, this.#taken());
+    const workflow = { ...team.workflow, name: under, title: words.team.copyTitle(title).slice(0, 120) };
+    return this.#begin(workflow, null, team.cast);
+  }
+
+  /** Takes the team away: its file, and what was drawn of it. */
+  async remove(): Promise<boolean> {
+    const { team } = this;
+    if (!team) return false;
+    const { name } = team.workflow;
+    if (this.#known(name)) {
+      const done = await this.#session.attempt(async (api) => {
+        await api.removeWorkflow(name);
+        return true;
+      });
+      if (!done) return false;
+    }
+    this.release();
+    this.history = null;
+    this.saved = null;
+    removeJournal(name);
+    rememberDraft(name, null);
+    rememberBoard(name, null);
+    this.#drawn = this.#drawn.filter((one) => one !== name);
+    this.#session.notify('info', words.team.removed(team.workflow.title));
+    await this.#session.refreshWorkflows();
+    return true;
   }
 
   #nameFor({ name, title }: Workflow, builtIn: boolean): string {

@@ -303,6 +303,7 @@ export function fixtureController(events: ControllerEvents): ControllerApi {
     ],
     workflow: async (name) => ({ ...saved, name, title: name === 'mine' ? 'My two roles' : 'QD-Answer' }),
     saveWorkflow: async (workflow) => void (saved = workflow),
+    removeWorkflow: async () => {},
     tasks: async () => [
       {
         name: 'village-qa',

@@ -62,36 +62,38 @@ export function traceScene(trace: Trace): Scene<TraceCard> {
   };
 }
 
+/** The record at a place, or the last one before it that has tokens. */
+export function lastSpoken(records: readonly TraceRecord[], at: number): TraceRecord | undefined {
+  return records.slice(0, at + 1).findLast(({ tokens }) => tokens !== undefined && tokens.ids.length > 0);
+}
+
 /** More cards than this at once are neither read nor drawn in time. */
 export const CARDS_MAX = 100;
-/** The part moves on by so many at a time: seldom, since each time costs a frame. */
-const STRIDE = 40;
-
-/** Places of the cards shown around the one at hand: all where they are few; the part moves on in strides. */
+/** Places of the cards shown around the one at hand: all where they are few. A step moves on by one card, for which a frame has room. */
 export function shownAround(total: number, at: number): { from: number; to: number } {
   if (total <= CARDS_MAX) return { from: 0, to: total };
-  const middle = Math.floor(at / STRIDE) * STRIDE + STRIDE / 2;
-  const from = Math.max(0, Math.min(total - CARDS_MAX, middle - CARDS_MAX / 2));
+  const from = Math.max(0, Math.min(total - CARDS_MAX, at - CARDS_MAX / 2));
   return { from, to: from + CARDS_MAX };
 }
 
-/** The part of a scene between two places, with the wires inside it. */
-export function partOf(scene: Scene<TraceCard>, { from, to }: { from: number; to: number }): Scene<TraceCard> {
-  if (scene.cards.length <= CARDS_MAX) return scene;
-  const cards = scene.cards.filter(({ place }) => place >= from && place < to);
-  const known = new Set(cards.map(({ id }) => id));
-  return {
-    cards,
-    wires: scene.wires.filter((wire) => known.has(wire.from) && known.has(wire.to)),
-    places: inOrder(scene.cards, cards),
+/** Parts of a long scene by their places, with the wires inside them; a short one is its own only part. */
+export function partsOf(scene: Scene<TraceCard>): (part: { from: number; to: number }) => Scene<TraceCard> {
+  if (scene.cards.length <= CARDS_MAX) return () => scene;
+  // Places are the same whichever part is shown, so that what stays in view does not move.
+  const places = inOrder(scene.cards);
+  return ({ from, to }) => {
+    const cards = scene.cards.filter(({ place }) => place >= from && place < to);
+    const known = new Set(cards.map(({ id }) => id));
+    return { cards, wires: scene.wires.filter((wire) => known.has(wire.from) && known.has(wire.to)), places };
   };
 }
 
-/** Left to right in the order they ran, a row for each role, for tools and for the rest; the same whichever part is shown. */
-function inOrder(all: readonly TraceCard[], cards: readonly TraceCard[]): Record<string, { x: number; y: number }> {
-  const rows = [...new Set(all.map(rowOf))].sort();
+/** Left to right in the order they ran, a row for each role, for tools and for the rest. */
+function inOrder(cards: readonly TraceCard[]): Record<string, { x: number; y: number }> {
+  const rowOfCard = cards.map(rowOf);
+  const rows = new Map([...new Set(rowOfCard)].sort().map((row, at) => [row, at]));
   return Object.fromEntries(
-    cards.map((card) => [card.id, { x: card.place * (width + 38), y: rows.indexOf(rowOf(card)) * (height + 40) }]),
+    cards.map(({ id, place }, at) => [id, { x: place * (width + 38), y: rows.get(rowOfCard[at])! * (height + 40) }]),
   );
 }
 

@@ -3,12 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { traceSchema, type Trace, type TraceRecord } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
 import { available, numbersOf, quantities, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
-import { auditOf, forkScene, freshSeeds, parsedOutputs, standings } from './forks.ts';
+import { auditOf, forkScene, freshSeed, parsedOutputs, standings } from './forks.ts';
 import { passing, testMatrixOf } from './test-matrix.ts';
 import { differences, sameQuestion } from './compare.ts';
 import { laneOf, lanesOf, placesInView, STEP } from './lanes.ts';
-import { scrubberMarks, stepFrom } from './stepping.ts';
-import { CARDS_MAX, detailOf, levelRings, partOf, ring, shownAround, traceScene } from './trace-scene.ts';
+import { nextOf, placesOf, scrubberMarks, stepFrom } from './stepping.ts';
+import { CARDS_MAX, detailOf, lastSpoken, levelRings, partsOf, ring, shownAround, traceScene } from './trace-scene.ts';
 
 function record(
   node: string,
@@ -157,7 +157,7 @@ describe('forks', () => {
     ]);
     expect(auditOf(original, 'critic#0', forks)).toBeNull();
     expect(auditOf({ ...original, status: 'dropped' }, 'writer#0', forks)).toBeNull();
-    expect(freshSeeds(forks, 2)).toEqual([10, 11]);
+    expect([freshSeed(forks), freshSeed([])]).toEqual([10, 1]);
   });
 
   it('read a tool’s result only where it is an object', () => {
@@ -210,17 +210,21 @@ describe('a long trace', () => {
       const { from, to } = shownAround(2_000, at);
       expect([to - from, at >= from && at < to]).toEqual([CARDS_MAX, true]);
     }
-    expect(shownAround(2_000, 1_000)).toEqual(shownAround(2_000, 1_030));
-    const part = partOf(traceScene(long), shownAround(2_000, 1_000));
+    const parts = partsOf(traceScene(long));
+    const part = parts(shownAround(2_000, 1_000));
     expect([part.cards.length, part.wires.length]).toEqual([CARDS_MAX, CARDS_MAX - 1]);
-    const later = partOf(traceScene(long), shownAround(2_000, 1_040));
-    const both = later.cards.filter(({ id }) => part.places[id]);
-    expect(both).toHaveLength(CARDS_MAX - 40);
-    for (const { id } of both) expect(later.places[id]).toEqual(part.places[id]);
+    const later = parts(shownAround(2_000, 1_040));
+    expect(later.cards.filter((one) => part.cards.includes(one))).toHaveLength(CARDS_MAX - 40);
+    expect(later.places).toBe(part.places);
     const [first, second, third] = part.cards.map(({ id }) => part.places[id]);
-    expect(Object.keys(part.places)).toHaveLength(CARDS_MAX);
-    expect([second.x > first.x, third.x > second.x, new Set(Object.values(part.places).map(({ y }) => y)).size]).toEqual([true, true, 3]); // prettier-ignore
-    expect(partOf(traceScene(trace), { from: 0, to: 1 }).cards).toHaveLength(3);
+    expect([second.x > first.x, third.x > second.x, new Set(part.cards.map(({ id }) => part.places[id].y)).size]).toEqual([true, true, 3]); // prettier-ignore
+    expect(partsOf(traceScene(trace))({ from: 0, to: 1 }).cards).toHaveLength(3);
+  });
+
+  it('keeps the last tokens at hand where a record has none', () => {
+    const tokens = { promptIds: [], ids: [1], pieces: ['x'], logprobs: [0], entropy: [0] };
+    const records = long.records.slice(0, 4).map((one, at) => (at === 1 ? { ...one, tokens } : one));
+    expect([0, 1, 3].map((at) => lastSpoken(records, at)?.id)).toEqual([undefined, 'writer#1', 'writer#1']);
   });
 
   it('has a lane for each role, tools and the rest, and shows those in view', () => {
@@ -239,8 +243,25 @@ describe('a long trace', () => {
       0, 0, 4,
     ]);
     expect(stepFrom(long, 1_999, 'turn', 1)).toBe(1_999);
+    const wrong = { records: long.records.slice(0, 9).map((one, at) => ({ ...one, ...(at === 2 ? { legal: false } : at === 7 ? { error: 'late' } : {}) })) }; // prettier-ignore
+    expect([0, 2, 7].map((at) => stepFrom(wrong, at, 'problem', 1))).toEqual([2, 7, 7]);
+    expect([2, 8].map((at) => stepFrom(wrong, at, 'problem', -1))).toEqual([2, 7]);
     expect(scrubberMarks(3)).toEqual([0, 1, 2]);
     expect(scrubberMarks(2_000)).toHaveLength(200);
+  });
+});
+
+describe('words in a trace', () => {
+  it('are found in what a record read, was told, said and gave', () => {
+    const spoke = { ...trace.records[1], prompt: [{ role: 'user' as const, content: 'Tell me of Örn' }], text: 'Said' };
+    const one = { records: [trace.records[0], spoke, { ...trace.records[2], error: 'no ÖRN' }] };
+    expect([placesOf(one, 'örn'), placesOf(one, ' who? '), placesOf(one, 'said')]).toEqual([[1, 2], [0], [1]]);
+    expect([placesOf(one, '  '), placesOf(one, 'nowhere')]).toEqual([[], []]);
+  });
+  it('are gone through round the ends', () => {
+    expect([0, 3, 7].map((at) => nextOf([3, 7], at, 1))).toEqual([3, 7, 3]);
+    expect([0, 3, 7].map((at) => nextOf([3, 7], at, -1))).toEqual([7, 7, 3]);
+    expect(nextOf([], 5, 1)).toBe(5);
   });
 });
 

@@ -79,9 +79,11 @@ export const modelsWords = {
     maxTokens: 'Most tokens',
     rate: (tokens: number, rate: string) => `${tokens} tokens, ${rate} tokens/s`,
     close: 'Close',
-    none: 'No models were found.',
+    none: 'No models are here. Download one, or add one from a folder or from files.',
+    reading: 'Reading which models are here…',
     devices: {
       title: 'What models run on',
+      looking: 'Looking at what there is…',
       device: 'Device',
       offers: 'Offers',
       buffer: 'Largest buffer',

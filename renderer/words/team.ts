@@ -221,6 +221,11 @@ export const teamWords = {
     untitled: 'New team',
     unsavedTeam: (title: string) => `${title} (not saved)`,
     copyTitle: (title: string) => `${title} (copy)`,
+    duplicateTeam: 'Copy this team',
+    removeTeam: 'Delete this team',
+    removeAsk: (title: string) =>
+      `“${title}” and what was drawn of it are deleted for good. Runs that trained it keep it as it was then.`,
+    removed: (title: string) => `“${title}” was deleted.`,
     import: 'Open a workflow file',
     export: 'Save as a workflow file',
     notJson: 'This file is no workflow: it does not hold JSON. Choose a .troupe.json file.',
@@ -264,6 +269,7 @@ export const teamWords = {
         memory: 'What the whole team remembers',
         team: 'Runs the team that a role has written',
         output: 'The team’s answer',
+        note: 'A remark on the canvas, for people alone',
         again: 'Another node of the same role',
         workflow: 'A group of this team, once more',
       },
@@ -324,6 +330,12 @@ export const teamWords = {
       },
       noClipboard: 'This page may not use the clipboard here; press the keys instead.',
     },
+    note: {
+      name: 'Note',
+      hint: 'A remark, for people alone',
+      move: 'Move the note',
+      remove: 'Delete the note',
+    },
     panels: { left: 'Width of the outline', right: 'Width of the inspector', cast: 'Height of the cast board' },
     group: {
       title: 'Group',
@@ -370,6 +382,7 @@ export const teamWords = {
       model: 'Its name of the model',
       key: 'Name of its key',
       noKey: 'no key',
+      limits: { retries: 'Asks again', parallel: 'Calls at once', timeoutMs: 'Seconds a call' },
       places: {
         environment: 'The key is in the environment.',
         kept: 'The key is in the system’s key store.',
@@ -381,6 +394,9 @@ export const teamWords = {
       problems: {
         url: 'Give an address that begins with http, such as https://api.example.com/v1.',
         model: 'Give the name the service has for its model.',
+        retries: 'A busy service is asked again up to 10 times.',
+        parallel: 'From 1 to 64 calls at once.',
+        timeoutMs: 'A call takes from 0.1 to 600 seconds.',
         keyFrom: 'Name the key as an environment variable, such as OPENAI_API_KEY; the key itself stays out.',
       },
     },

@@ -23,7 +23,7 @@ describe.skipIf(!existsSync(path.join(folder, 'model.safetensors')))('nano', () 
   let close: () => Promise<void>;
 
   beforeAll(async () => {
-    ({ engine, close } = await startNodeEngine({ onToken() {}, onProgress() {}, onDeviceLost() {} }));
+    ({ engine, close } = await startNodeEngine({ onToken() {}, onProgress() {}, onDeviceLost() {}, onTuned() {} }));
     await engine.open('wasm');
     await engine.loadModel('nano', await filesAt(folder));
     await engine.createPolicy({ policy: 'nano', model: 'nano', method: { kind: 'full' }, frozen: true, seed: 0 });

@@ -108,3 +108,42 @@ test('at 200 % zoom every place fits its width, and in forced colours axe finds 
   }
   await context.close();
 });
+
+test('nothing moves once it is there: not while a place is read, and not while a run is watched', async ({
+  page,
+  address,
+}) => {
+  test.setTimeout(300_000);
+  await page.addInitScript(() => {
+    const shifts: { value: number; what: string }[] = [];
+    Object.assign(window, { shifts });
+    new PerformanceObserver((list) => {
+      for (const entry of list.getEntries() as (PerformanceEntry & {
+        value: number;
+        hadRecentInput: boolean;
+        sources: { node: Element | null }[];
+      })[])
+        if (!entry.hadRecentInput)
+          shifts.push({ value: entry.value, what: entry.sources.map(({ node }) => node?.className ?? '?').join(', ') });
+    }).observe({ type: 'layout-shift', buffered: true });
+  });
+  const moved = async (where: string): Promise<void> => {
+    const shifts = await page.evaluate(
+      () => (window as unknown as { shifts: { value: number; what: string }[] }).shifts,
+    );
+    const sum = shifts.reduce((all, { value }) => all + value, 0);
+    expect(sum, `${where}: ${JSON.stringify(shifts)}`).toBeLessThan(0.02);
+  };
+  for (const place of places) {
+    await page.goto('about:blank');
+    await page.goto(`${address}#/${place}`);
+    await expect(page.getByRole('contentinfo')).not.toContainText(words.status.noDevice, { timeout: 60_000 });
+    await page.waitForTimeout(1_500);
+    await moved(place);
+  }
+  await page.goto('about:blank');
+  await ready(page, address);
+  await page.getByRole('button', { name: words.home.first }).click();
+  await expect(page.getByText(/^step [3-9] of/).first()).toBeVisible({ timeout: 200_000 });
+  await moved('a run under way');
+});

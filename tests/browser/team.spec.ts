@@ -2,12 +2,14 @@
 import type { Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
 import {
+  copyAndDelete,
   drawWithTheKeyboard,
   drawWithTheMouse,
   exportedByPage,
   killedInMidEdit,
   openTeam,
   rewire,
+  takeANote,
   workInAGroup,
 } from '../drawing-steps.ts';
 import { expectAccessible } from '../e2e-steps.ts';
@@ -59,7 +61,10 @@ test('wires take nodes and go elsewhere, problems lead to their place, and a cas
   address,
 }) => {
   const problems = await open(page, address);
+  await takeANote(page, exportedByPage);
   await rewire(page, exportedByPage);
+  await page.getByRole('button', { name: text.discard }).click();
+  await copyAndDelete(page);
   expect(problems).toEqual([]);
 });
 

@@ -2,6 +2,7 @@
  * The training lab on the page: a run is trained, branched from one of its checkpoints with another cast, and both are
  * compared; runs wait in line, and the line outlives a reload. Things are found as a person finds them.
  */
+import { readFile } from 'node:fs/promises';
 import { expect, type Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
 import { expectAccessible } from '../e2e-steps.ts';
@@ -20,6 +21,7 @@ async function openSetup(page: Page, address: string): Promise<void> {
 /** Sets up a short run of the two-role team with nano and waits until it is done. */
 async function trainShortly(page: Page): Promise<void> {
   const fields: [string, string][] = [
+    [text.fields.title, ''],
     [words.settings.steps.label, '4'],
     [words.settings.queries.label, '8'],
     [words.settings.evalEvery.label, '2'],
@@ -27,6 +29,9 @@ async function trainShortly(page: Page): Promise<void> {
     [words.settings.checkpointEvery.label, '2'],
   ];
   for (const [label, value] of fields) await page.getByLabel(label, { exact: true }).fill(value);
+  await page.getByText(text.more.ppo(25, 0)).click();
+  await page.getByLabel(words.settings.clip.label, { exact: true }).fill('0.3');
+  await expect(page.getByRole('group', { name: text.frozen })).toContainText('"clip": 0.3');
   await expect(page.getByText(/of memory by formula/)).toBeVisible();
   await page.getByRole('button', { name: text.start }).click();
   await expect(page).toHaveURL(/#\/training\/.+/);
@@ -63,6 +68,44 @@ test('a run is branched from a checkpoint with another cast, and both are compar
   await expect(page.getByRole('region', { name: text.checkpoints }).getByRole('row')).not.toHaveCount(0);
   await expect(page.getByText(/of memory at most, .* by formula/)).toBeVisible();
   await expectAccessible(page, 'Training, a run that is done');
+
+  await test.step('look at some steps and lines alone', async () => {
+    const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.reward) });
+    await chart.focus();
+    await page.keyboard.press('End');
+    await page.keyboard.press('+');
+    await expect(page.getByText(words.chart.shown(2, 4))).toBeVisible();
+    await page.keyboard.press('0');
+    await expect(page.getByText(words.chart.drag)).toBeVisible();
+    const box = (await chart.boundingBox())!;
+    await page.mouse.move(box.x + box.width * 0.3, box.y + 60);
+    await page.mouse.down();
+    await page.mouse.move(box.x + box.width * 0.9, box.y + 60, { steps: 5 });
+    await page.mouse.up();
+    await expect(page.getByText(/^Steps \d to 4$/)).toBeVisible();
+    const line = page.getByRole('figure', { name: words.chart.reward }).getByRole('button', { name: 'decomposer' });
+    await line.click();
+    await expect(line).toHaveAttribute('aria-pressed', 'false');
+    await page.getByRole('button', { name: words.chart.all }).click();
+    await expect(line).toHaveAttribute('aria-pressed', 'true');
+    await page.getByRole('button', { name: `${words.chart.table}: ${words.chart.reward}` }).click();
+    const saving = page.waitForEvent('download');
+    await page.getByRole('button', { name: `${words.chart.csv}: ${words.chart.reward}` }).click();
+    const csv = await readFile(await (await saving).path(), 'utf8');
+    expect(csv).toMatch(/^step,"decomposer","answerer"\n1,-?\d/);
+  });
+
+  await test.step('name it and note what it was', async () => {
+    await page.getByRole('button', { name: text.describe.open }).click();
+    const shown = page.getByRole('dialog', { name: text.describe.title });
+    await shown.getByLabel(text.describe.name).fill('QD-Answer, wide clip');
+    await shown.getByLabel(text.describe.note).fill('The clip is 0.3 here.');
+    await expectAccessible(page, 'a run’s name and note');
+    await shown.getByRole('button', { name: text.describe.save }).click();
+    await expect(page.getByRole('heading', { name: 'QD-Answer, wide clip', level: 1 })).toBeVisible();
+    await page.reload();
+    await expect(page.getByText('The clip is 0.3 here.', { exact: true })).toBeVisible();
+  });
 
   await test.step('branch', async () => {
     await branch(page, 4, { cast: 'separate', name: 'Two policies', steps: '6' });
@@ -103,6 +146,29 @@ test('a run is branched from a checkpoint with another cast, and both are compar
     await expectAccessible(page, 'the comparison');
   });
 
+  await test.step('at 200 % zoom and in forced colours', async () => {
+    const comparison = page.url();
+    const run = new URL(comparison);
+    run.hash = `#/training/${new URLSearchParams(run.hash.split('?')[1]).get('compare')!.split(',')[0]}`;
+    await page.setViewportSize({ width: 720, height: 450 });
+    for (const forcedColors of ['none', 'active'] as const) {
+      await page.emulateMedia({ forcedColors });
+      for (const [name, url] of [
+        ['a run', run.href],
+        ['a comparison', comparison],
+      ] as const) {
+        // prettier-ignore
+        await page.goto(url);
+        await expect(page.getByRole('figure').first()).toBeVisible();
+        const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        expect(wide, name).toBeLessThanOrEqual(0);
+        await expectAccessible(page, `${name} at 200 %, forced colours: ${forcedColors}`);
+      }
+    }
+    await page.emulateMedia({ forcedColors: null });
+    await page.setViewportSize({ width: 1440, height: 900 });
+  });
+
   await test.step('with the keyboard to the traces of a point', async () => {
     const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.f1) });
     await chart.focus();
@@ -124,6 +190,15 @@ test('runs wait in line, and the line outlives a reload', async ({ page, address
   await branch(page, null, { name: 'A long one', steps: '500' });
   await expectState(page, words.job.states.running);
   await page.getByRole('button', { name: text.branchFrom(4) }).waitFor();
+  await expect(page.getByRole('button', { name: text.branchFrom(8) })).toBeVisible({ timeout: 120_000 });
+  await test.step('a page that trains asks before it closes', async () => {
+    const asked = page.waitForEvent('dialog');
+    await page.close({ runBeforeUnload: true });
+    const question = await asked;
+    expect(question.type()).toBe('beforeunload');
+    await question.dismiss();
+    await expectState(page, words.job.states.running);
+  });
   await branch(page, 4, { name: 'A short one', steps: '5' });
   await expectState(page, words.job.states.queued);
   await expect(page.getByText(text.queued(0))).toBeVisible();
@@ -139,4 +214,29 @@ test('runs wait in line, and the line outlives a reload', async ({ page, address
   await expectState(page, words.job.states.running);
   await page.getByRole('button', { name: text.stop }).click();
   await expectState(page, words.job.states.stopped);
+});
+
+test('a long run that stalls or ends is told by the system to who looks elsewhere', async ({ page, address }) => {
+  test.setTimeout(300_000);
+  // The page's clock runs sixty times too fast, so that seconds of training are a long run to it.
+  await page.addInitScript(() => {
+    const [real, start] = [Date.now.bind(Date), Date.now()];
+    Date.now = () => start + (real() - start) * 60;
+    document.hasFocus = () => false;
+    const told: string[] = [];
+    class Told {
+      static permission = 'granted';
+      onclick: (() => void) | null = null;
+      constructor(_title: string, { body }: { body: string }) {
+        told.push(body);
+      }
+    }
+    Object.assign(window, { Notification: Told, told });
+  });
+  await openSetup(page, address);
+  await trainShortly(page);
+  const told = () => page.evaluate(() => (window as unknown as { told: string[] }).told);
+  await expect.poll(told).toContainEqual(expect.stringMatching(/ is done: 4 steps in \d+ min\.$/));
+  expect(await told()).toContainEqual(expect.stringMatching(/ has not moved for /));
+  await expect(page.getByText(/ is done: 4 steps in /)).toBeVisible();
 });

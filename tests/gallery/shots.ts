@@ -119,7 +119,46 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     about: 'Team: a question answered, and a result pinned so that the rest can be tried',
     set: pinned,
   },
-  { name: 'training-setup', about: 'Training: setting up a run', set: (page) => go(page, 'training') },
+  {
+    name: 'team-group',
+    about: 'Team: inside a group, with what its nodes did and what can be done with one',
+    set: async (page) => {
+      await page.getByRole('treeitem', { name: /^Role Decompose/ }).click();
+      await page.getByRole('treeitem', { name: /^Tool/ }).click({ modifiers: ['Control'] });
+      await page.keyboard.press('Control+g');
+      await page.getByRole('treeitem', { name: /^Sub-workflow/ }).dblclick();
+      await page.getByRole('treeitem', { name: /^Tool/ }).click({ button: 'right' });
+      await page.getByRole('combobox', { name: words.team.menu.node('Search') }).waitFor();
+    },
+  },
+  {
+    name: 'team-problem',
+    about: 'Team: a problem with its place and its remedy',
+    set: async (page) => {
+      await closed(page);
+      await page.getByRole('navigation', { name: words.team.group.way }).getByRole('button').first().click();
+      await page.getByRole('treeitem', { name: /^Output/ }).click();
+      await page.keyboard.press('Delete');
+      await page.getByRole('button', { name: words.team.fixes.add }).waitFor();
+    },
+  },
+  {
+    name: 'training-setup',
+    about: 'Training: setting up a run',
+    set: async (page) => {
+      await press(page, words.team.discard);
+      await go(page, 'training');
+      await page.getByText('"totalSteps"').waitFor();
+    },
+  },
+  {
+    name: 'training-settings',
+    about: 'Training: every setting there is',
+    set: async (page) => {
+      await page.getByText(words.training.more.ppo(25, 0)).click();
+      await page.getByLabel(words.settings.roleGradients.label).scrollIntoViewIfNeeded();
+    },
+  },
   {
     name: 'training',
     about: 'Training: a run under way',
@@ -136,6 +175,25 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: async (page) => {
       await press(page, words.training.pause);
       await page.getByText(words.training.paused).waitFor({ timeout: 120_000 });
+    },
+  },
+  {
+    name: 'training-branch',
+    about: 'Training: a branch with another cast, each policy with weights of its own choice',
+    set: async (page) => {
+      await press(page, words.training.branch);
+      await page.getByRole('dialog').getByLabel(words.training.fields.cast).selectOption('separate');
+    },
+  },
+  {
+    name: 'training-steps',
+    about: 'Training: some steps alone',
+    set: async (page) => {
+      await closed(page);
+      const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.reward) });
+      await chart.focus();
+      await page.keyboard.press('End');
+      await page.keyboard.press('+');
     },
   },
   { name: 'traces', about: 'Traces: one answer, step by step, token by token', set: firstTrace },

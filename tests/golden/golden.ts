@@ -1,5 +1,5 @@
 /**
- * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--weights f32|f16|q8|q4] [--keys f32|f16] [--brief]
+ * npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--weights f32|f16|q8|q4] [--keys f32|f16] [--activations f32|f16] [--brief]
  * Holds the engine against numbers made elsewhere (PyTorch, transformers, PEFT): one line a check with its largest error,
  * on every device this machine has. `--brief` leaves the real models out where they take minutes: on plain JavaScript and on
  * software adapters; `--trunk` chooses what decodes on webgpu. Exits 1 when a number is beyond its tolerance, 2 when the call makes no sense.
@@ -12,21 +12,21 @@ import '../../engine/device/register.node.ts';
 import { UserError } from '../../engine/errors.ts';
 import { filesAt } from '../../engine/formats/folder.node.ts';
 import { useTrunk, type TrunkKind } from '../../engine/model/choose-trunk.ts';
-import type { DeviceKind, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
+import type { ActivationPrecision, DeviceKind, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
 import { checkEstimators, checkLossTerms } from './estimators.ts';
-import { openFixture } from './fixture.node.ts';
+import { openFixture, readRealFixture } from './fixture.node.ts';
 import { checkGguf } from './gguf.ts';
 import { checkPpo } from './ppo.ts';
-import { checkReal, readRealFixture, type RealFixture } from './real.ts';
+import { checkReal, type RealFixture } from './real.ts';
 import { checksFor, type Checks, type Tally } from './report.ts';
 import { loadModel } from './subject.ts';
 import { checkTiny } from './tiny.ts';
 
 const USAGE =
-  'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--weights f32|f16|q8|q4] [--keys f32|f16] [--brief]';
+  'npm run golden -- <fixtures folder> [--models DIR] [--device webgpu|wasm|cpu] [--trunk fast|tfjs] [--weights f32|f16|q8|q4] [--keys f32|f16] [--activations f32|f16] [--brief]';
 const KINDS: readonly DeviceKind[] = ['webgpu', 'wasm', 'cpu'];
 const TRUNKS: readonly TrunkKind[] = ['fast', 'tfjs'];
-const KEYS: readonly KeyPrecision[] = ['f32', 'f16'];
+const REALS = ['f32', 'f16'] as const;
 const WEIGHTS: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
 
 type Call = {
@@ -39,6 +39,7 @@ type Call = {
   /** What the real models sample with. */
   readonly weights: WeightPrecision;
   readonly keys: KeyPrecision;
+  readonly activations: ActivationPrecision;
 };
 
 function readCall(): Call {
@@ -50,6 +51,7 @@ function readCall(): Call {
       trunk: { type: 'string', default: 'fast' },
       weights: { type: 'string', default: 'f32' },
       keys: { type: 'string', default: 'f32' },
+      activations: { type: 'string', default: 'f32' },
       brief: { type: 'boolean', default: false },
     },
   });
@@ -64,10 +66,18 @@ function readCall(): Call {
   const weights = WEIGHTS.find((kind) => kind === values.weights);
   if (weights === undefined)
     throw new UserError(`There are no ${values.weights} weights; choose one of ${WEIGHTS.join(', ')}`);
-  const keys = KEYS.find((kind) => kind === values.keys);
-  if (keys === undefined) throw new UserError(`There are no ${values.keys} keys; choose one of ${KEYS.join(', ')}`);
-  if ((weights !== 'f32' || keys !== 'f32') && (device !== 'webgpu' || trunk !== 'fast'))
-    throw new UserError(`Only hand-written kernels take ${weights} weights and ${keys} keys; add --device webgpu`);
+  const keys = REALS.find((kind) => kind === values.keys);
+  if (keys === undefined) throw new UserError(`There are no ${values.keys} keys; choose one of ${REALS.join(', ')}`);
+  const activations = REALS.find((kind) => kind === values.activations);
+  if (activations === undefined)
+    throw new UserError(`There are no ${values.activations} activations; choose one of ${REALS.join(', ')}`);
+  const halves = weights === 'f16' || keys !== 'f32' || activations !== 'f32';
+  const takers = halves ? ['webgpu'] : ['webgpu', 'wasm'];
+  const exact = weights === 'f32' && !halves;
+  if (!exact && (device === undefined || !takers.includes(device) || trunk !== 'fast'))
+    throw new UserError(
+      `Only hand-written kernels sample with ${weights} weights, ${keys} keys and ${activations} activations; add --device ${takers.join(' or ')}`,
+    );
   return {
     fixtures,
     models: resolve(values.models ?? `${fixtures}/../data/models`),
@@ -77,6 +87,7 @@ function readCall(): Call {
     trunk,
     weights,
     keys,
+    activations,
   };
 }
 
@@ -132,13 +143,13 @@ function realFixtures(fixtures: string): RealFixture[] {
 async function checkRealModel(
   tf: Device['tf'],
   fixture: RealFixture,
-  { models, weights, keys }: Call,
+  { models, weights, keys, activations }: Call,
   checks: Checks,
 ): Promise<void> {
   const folder = `${models}/${fixture.model}`;
   if (!existsSync(folder)) return checks.skipped('everything', `no ${folder}; name the folder with --models`);
   const base = await loadModel(await filesAt(folder));
-  await checkReal(tf, base, fixture.cases, { rollout: weights, keys }, checks);
+  await checkReal(tf, base, fixture.cases, { rollout: weights, keys, activations }, checks);
   base.dispose();
 }
 

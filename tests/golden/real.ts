@@ -2,11 +2,10 @@
  * Real models against transformers: the chat template's ids, the prompt's log-probs, the next token's ten likeliest and the
  * greedy continuation, all of a model's cases generated as one batch.
  */
-import { readFileSync } from 'node:fs';
 import type * as tfjs from '@tensorflow/tfjs';
 import type { BaseModel } from '../../engine/model/base-model.ts';
 import type { ForwardWeights, TokenBatch } from '../../engine/model/trunk.ts';
-import type { Generation, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
+import type { ActivationPrecision, Generation, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
 import { generate } from '../../engine/rollout/generate.ts';
 import { largestError, type Checks } from './report.ts';
 import { checkRounded } from './rounded.ts';
@@ -32,14 +31,14 @@ export type RealCase = {
 };
 export type RealFixture = { readonly model: string; readonly cases: readonly RealCase[] };
 
-/** Null for JSON files that are not about a model. */
-export function readRealFixture(path: string): RealFixture | null {
-  const json = JSON.parse(readFileSync(path, 'utf8')) as Partial<RealFixture>;
-  return typeof json.model === 'string' && Array.isArray(json.cases) ? (json as RealFixture) : null;
-}
-
 /** What is sampled with; whole sequences are always scored on float32. */
-export type SampledWith = { readonly rollout: WeightPrecision; readonly keys: KeyPrecision };
+export type SampledWith = {
+  readonly rollout: WeightPrecision;
+  readonly keys: KeyPrecision;
+  readonly activations: ActivationPrecision;
+  /** How much of the greedy continuations is looked at, where that is slow. */
+  readonly tokens?: number;
+};
 
 export async function checkReal(
   tf: Tf,
@@ -49,20 +48,23 @@ export async function checkReal(
   checks: Checks,
 ): Promise<void> {
   checkTokens(base, cases, checks);
-  const { rollout } = sampled;
-  const using: ForwardWeights = { weights: base.weights, adapter: null, ...sampled };
+  const { rollout, keys, activations, tokens = Infinity } = sampled;
+  const using: ForwardWeights = { weights: base.weights, adapter: null, rollout, keys, activations };
   let promptError = 0;
   for (const { prompt_ids, prompt_logprobs } of cases)
     promptError = worse(promptError, largestError(await promptLogprobs(tf, base, using, prompt_ids), prompt_logprobs));
   checks.measured('prompt log-probs', promptError, ALLOWED);
   if (rollout === 'f32' || rollout === 'f16') await checkNext(tf, base, using, cases, checks);
-  const answers = await continued(base, using, cases);
-  if (saysWhatTheModelSays(base, rollout)) checkContinuations(answers, cases, isExact(sampled), checks);
+  const answers = await continued(base, using, cases, tokens);
+  if (saysWhatTheModelSays(base, rollout))
+    checkContinuations(answers, cases, Math.min(tokens, isExact(sampled) ? Infinity : EQUAL_TOKENS), checks);
   // What is compared differs by the weights alone.
-  if (rollout !== 'f32' && sampled.keys === 'f32') await checkRounded(tf, base, answers, rollout, checks);
+  if (rollout !== 'f32' && keys === 'f32' && activations === 'f32')
+    await checkRounded(tf, base, answers, rollout, checks);
 }
 
-const isExact = ({ rollout, keys }: SampledWith): boolean => rollout === 'f32' && keys === 'f32';
+const isExact = ({ rollout, keys, activations }: SampledWith): boolean =>
+  [rollout, keys, activations].every((kind) => kind === 'f32');
 
 /** Half floats and bytes keep a model's greedy text; half bytes only where its own file holds no more. */
 function saysWhatTheModelSays({ source }: BaseModel, rollout: WeightPrecision): boolean {
@@ -133,15 +135,20 @@ async function checkNext(
   checks.measured(
     "next token's ten likeliest",
     cases.reduce((worst, one, i) => worse(worst, topError(row(i), one)), 0),
-    using.rollout === 'f16' || using.keys === 'f16' ? HALF_ALLOWED : ALLOWED,
+    using.rollout === 'f32' && using.keys === 'f32' && using.activations === 'f32' ? ALLOWED : HALF_ALLOWED,
   );
   hidden.dispose();
   cache.dispose();
 }
 
 /** The product's own generation, all cases in one call. */
-function continued(base: BaseModel, using: ForwardWeights, cases: readonly RealCase[]): Promise<Generation[]> {
-  const maxTokens = Math.max(...cases.map(({ greedy_ids }) => greedy_ids.length));
+function continued(
+  base: BaseModel,
+  using: ForwardWeights,
+  cases: readonly RealCase[],
+  tokens: number,
+): Promise<Generation[]> {
+  const maxTokens = Math.min(tokens, Math.max(...cases.map(({ greedy_ids }) => greedy_ids.length)));
   const sampling = { temperature: 0, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: 0 };
   const orders = cases.map(({ prompt_ids }, i) => ({ record: String(i), promptIds: prompt_ids, sampling }));
   return generate({ trunk: base.trunk, using, tokenizer: base.tokenizer }, orders);
@@ -150,10 +157,9 @@ function continued(base: BaseModel, using: ForwardWeights, cases: readonly RealC
 function checkContinuations(
   answers: readonly Generation[],
   cases: readonly RealCase[],
-  exact: boolean,
+  tokens: number,
   checks: Checks,
 ): void {
-  const tokens = exact ? Infinity : EQUAL_TOKENS;
   const begun = (ids: readonly number[]): string => ids.slice(0, tokens).join();
   const wrong = cases.filter(({ greedy_ids }, i) => begun(answers[i].ids) !== begun(greedy_ids));
   const same = cases.map(({ greedy_ids }, i) => greedy_ids.findIndex((id, t) => answers[i].ids[t] !== id));

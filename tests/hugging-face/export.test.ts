@@ -163,7 +163,7 @@ describe.skipIf(reason)(`Hugging Face loads what we export ${reason ?? ''}`, () 
   const nano = resolve(import.meta.dirname, '../../models/nano');
   const noNano = missing(nano);
   it.skipIf(noNano)(`an adapter that PPO trained ${noNano ?? ''}`, { timeout: 120_000 }, async () => {
-    const engine = createEngine({ onToken: () => {}, onProgress: () => {}, onDeviceLost: () => {} });
+    const engine = createEngine({ onToken: () => {}, onProgress: () => {}, onDeviceLost: () => {}, onTuned: () => {} });
     await engine.open('wasm');
     const info = await engine.loadModel('nano', await filesAt(nano));
     const method = { kind: 'lora', rank: 4, alpha: 8, targets: ['q_proj', 'v_proj', 'down_proj'] } as const;

@@ -33,7 +33,7 @@ export type EngineRoom = {
   close(): Promise<void>;
 };
 
-export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
+export function openEngineRoom(host: Host, events: Omit<EngineEvents, 'onTuned'>): EngineRoom {
   let opened: Promise<{ handle: EngineHandle; device: DeviceInfo }> | null = null;
   const models = new Map<string, number>();
   const seated = new Map<string, string>();
@@ -51,8 +51,10 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
         events.onDeviceLost(event);
         void handle.close();
       },
+      // Kept for speed alone: what cannot be written is measured again.
+      onTuned: ({ tunings }) => void host.tunings?.write(tunings).catch(() => {}),
     });
-    const device = await handle.engine.open(host.device, await host.remembered?.read());
+    const device = await handle.engine.open(host.device, await host.remembered?.read(), await host.tunings?.read());
     if (host.device === 'auto') await host.remembered?.write(device.kind);
     return { handle, device };
   };
@@ -81,7 +83,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
     engine,
     device: async () => (await ready()).device,
     devices: async (measure) => {
-      const handle = await host.startEngine({ onToken() {}, onProgress() {}, onDeviceLost() {} });
+      const handle = await host.startEngine({ onToken() {}, onProgress() {}, onDeviceLost() {}, onTuned() {} });
       try {
         return await handle.engine.devices(measure);
       } finally {
@@ -105,6 +107,7 @@ export function openEngineRoom(host: Host, events: EngineEvents): EngineRoom {
           seed: (seed + i) >>> 0,
           ...(choice.weights === undefined ? {} : { rollout: choice.weights }),
           ...(choice.keys === undefined ? {} : { keys: choice.keys }),
+          ...(choice.activations === undefined ? {} : { activations: choice.activations }),
         });
         seated.set(nameOf(policy), choice.model);
       }

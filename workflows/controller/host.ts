@@ -1,5 +1,5 @@
 /** What a place (terminal, browser worker, desktop) gives the controller: an engine to start, a store, bundled files. */
-import type { DeviceChoice, DeviceKind, EngineApi, EngineEvents } from '../../engine/protocol.ts';
+import type { DeviceChoice, DeviceKind, EngineApi, EngineEvents, Tunings } from '../../engine/protocol.ts';
 import type { ControllerEvents, DownloadApi } from '../protocol.ts';
 import type { Services } from '../run/services.port.ts';
 import type { Outside } from '../run/answering.ts';
@@ -13,6 +13,8 @@ export type Host = {
   device: DeviceChoice;
   /** Which CPU path an earlier probe found fastest, and how to remember it. */
   remembered?: { read(): Promise<DeviceKind | undefined>; write(kind: DeviceKind): Promise<void> };
+  /** Where it is kept how a device was tuned to models; absent where it is not to be. */
+  tunings?: { read(): Promise<Tunings>; write(tunings: Tunings): Promise<void> };
   /** A file a person named: a task, a corpus. Absent where there are no paths. */
   readFile?(path: string): Promise<Uint8Array>;
   /** Services and people that may play a role; absent where neither can be reached. */

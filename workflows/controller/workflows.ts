@@ -65,6 +65,15 @@ export async function saveWorkflow(store: Store, workflow: Workflow): Promise<vo
   await store.write(paths.workflow(workflow.name), jsonBytes(parseWorkflow(workflow)));
 }
 
+export async function removeWorkflow(store: Store, name: string): Promise<void> {
+  const saved = await savedNames(store);
+  if (!saved.includes(name))
+    throw new UserError(
+      `No saved team of this name can be removed: ${name.slice(0, 80)}; saved are ${saved.join(', ') || 'none'}`,
+    );
+  await store.remove(paths.workflow(name));
+}
+
 /** The workflow with every search cut to so many passages and words. */
 export function withSearch(workflow: Workflow, search: TrainRequest['search']): Workflow {
   const { passages, words } = search ?? {};

@@ -25,7 +25,7 @@ export type Pending = {
   role: Role;
 };
 
-type RoleNode = Extract<WorkflowNode, { kind: 'role' }>;
+export type RoleNode = Extract<WorkflowNode, { kind: 'role' }>;
 
 /** The call for a record that has its inputs; fills in who plays it, its seed and its prompt. `call` counts the walk's calls from 0. */
 export function callOf(

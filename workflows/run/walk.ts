@@ -9,24 +9,24 @@ import { scoreAnswer } from '../rewards/answer.ts';
 import { passedTests } from '../rewards/passed.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import { isOfType, type Json, type Values } from '../schema/value.ts';
-import type { Port, WorkflowNode } from '../schema/workflow.ts';
-import { asksOften, callInputs, joinOutputs, type CallInputs } from './calls.ts';
-import { joined, type Carried } from './carry.ts';
+import type { WorkflowNode } from '../schema/workflow.ts';
+import { joinOutputs, type CallInputs } from './calls.ts';
+import type { Carried } from './carry.ts';
 import { evaluateCondition } from './cel.ts';
 import { Dropped, guarded } from './dropped.ts';
+import { Edges, whole, type Gathered } from './edges.ts';
 import { execute } from './execute.ts';
 import type { GraphNode, Step } from './graph.ts';
 import { memoryParents, openMemory, remember, type Memory } from './memory.ts';
 import { newRecord, placed } from './new-record.ts';
 import { idleNodes } from './pinned.ts';
-import { callOf, takeAnswer, type Pending } from './role-call.ts';
-import { giveBack, openTeam, spend, type Inside } from './team.ts';
+import type { Pending, RoleNode } from './role-call.ts';
+import { RoleVisits } from './role-visits.ts';
+import { openTeam, spend, type Inside } from './team.ts';
 import type { TeamNode } from './team-rules.ts';
 import type { WalkOptions } from './walk-options.ts';
 
 type NodeOf<Kind extends WorkflowNode['kind']> = Extract<WorkflowNode, { kind: Kind }>;
-/** The values of a node's ports by name, in port order. */
-type Gathered = ReadonlyMap<string, Carried>;
 
 /** Most node executions of one question: nested loops multiply. */
 const maxRecords = 5_000;
@@ -34,15 +34,12 @@ const maxTeamRecords = 500;
 
 export class Walk {
   readonly trace: Trace;
-  private asked: Pending[] = [];
   private readonly options: WalkOptions;
-  /** What each edge carries; an edge without a value whose source is settled is dead. */
-  private readonly carried = new Map<number, Carried>();
+  private readonly edges: Edges;
   private readonly settled = new Set<string>();
-  /** Nodes that wait for a model, with the records of this visit that were asked for. */
-  private readonly waiting = new Map<string, TraceRecord[]>();
   /** Visits of each node and the records of models' calls so far, those of written teams among them. */
   private readonly counts: Inside['counts'];
+  private readonly roles: RoleVisits;
   /** Written teams at work, by their node. */
   private readonly teams = new Map<string, { walk: Walk; record: TraceRecord; ends: string[] }>();
   /** How often the body of each running loop was taken. */
@@ -56,6 +53,8 @@ export class Walk {
     this.options = options;
     this.memory = openMemory(options.graph.workflow.memory);
     this.counts = options.inside?.counts ?? { visits: new Map(), calls: [] };
+    this.roles = new RoleVisits(options, this.counts.calls);
+    this.edges = new Edges(options.graph);
     this.idle = idleNodes(options.graph, options.pinned ?? {});
     const { query } = options;
     this.trace = {
@@ -79,8 +78,8 @@ export class Walk {
   /** Calls that wait for a model. */
   get pending(): readonly Pending[] {
     return this.teams.size === 0
-      ? this.asked
-      : [...this.asked, ...[...this.teams.values()].flatMap(({ walk }) => walk.pending)];
+      ? this.roles.pending
+      : [...this.roles.pending, ...[...this.teams.values()].flatMap(({ walk }) => walk.pending)];
   }
 
   /** Fires what is ready. Afterwards the walk is finished or `pending` is not empty. */
@@ -121,25 +120,16 @@ export class Walk {
     const inner = this.innerOf(pending);
     if (inner !== undefined) return inner.deliver(pending, generation);
     const { record, node } = pending;
-    this.asked = this.asked.filter((each) => each !== pending);
-    giveBack(this.options.inside, pending.request, generation);
-    takeAnswer(pending, generation);
-    this.answered(node, record);
+    const visit = this.roles.answer(pending, generation);
+    if (record.index === undefined) this.emit(node, record);
+    else this.put(record);
+    if (visit !== null) {
+      this.settled.add(node.node.id);
+      if (record.index !== undefined) this.edges.put(node, joinOutputs(node.outputs, visit));
+    }
     if (generation.finish === 'context' && generation.ids.length === 0)
       this.drop(`${node.node.id}: the prompt is longer than the model's context`);
     if (generation.finish === 'cancelled') this.drop(`${node.node.id}: the call was cancelled`);
-  }
-
-  /** Puts an answered record on the trace; with the last one of its visit the node's values go on their way. */
-  private answered(node: GraphNode, record: TraceRecord): void {
-    const { id } = node.node;
-    const visit = this.waiting.get(id)!;
-    if (record.index === undefined) this.emit(node, record);
-    else this.put(record);
-    if (visit.some((each) => each.text === undefined)) return;
-    this.waiting.delete(id);
-    this.settled.add(id);
-    if (record.index !== undefined) this.carry(node, joinOutputs(node.outputs, visit));
   }
 
   /** A call that cannot be answered ends the walk it belongs to: a written team, or the question. */
@@ -155,7 +145,7 @@ export class Walk {
   drop(reason: string): void {
     if (this.finished) return;
     this.finished = true;
-    this.asked = [];
+    this.roles.end();
     this.teams.clear();
     this.trace.status = 'dropped';
     this.trace.reason = reason;
@@ -191,10 +181,10 @@ export class Walk {
   }
 
   private async runNode(id: string): Promise<boolean> {
-    if (this.waiting.has(id)) return false;
+    if (this.roles.isOpen(id)) return false;
     const node = this.options.graph.nodes.get(id)!;
     if (this.teams.has(id)) return this.goOn(node);
-    const gathered = this.gather(node, node.inputs);
+    const gathered = this.edges.gather(node);
     const { pinned = {} } = this.options;
     if (Object.hasOwn(pinned, id)) return this.give(node, gathered ?? new Map(), pinned[id] as Values);
     return gathered === null || (await this.fire(node, gathered));
@@ -212,14 +202,14 @@ export class Walk {
   private async runCycle(step: Extract<Step, { kind: 'cycle' }>): Promise<boolean> {
     const header = this.options.graph.nodes.get(step.id)!;
     if (!this.turns.has(step.id)) {
-      this.clear((from) => step.members.has(from));
-      const entered = this.read(header, 'in');
+      this.edges.clear((from) => step.members.has(from));
+      const entered = this.edges.read(header, 'in');
       if (entered === null) return true;
       this.turns.set(step.id, 0);
       if (this.visitLoop(step, header, entered, 'in')) return true;
     }
     while (await this.level(step.body)) {
-      const again = this.read(header, 'again');
+      const again = this.edges.read(header, 'again');
       if (again === null) {
         this.turns.delete(step.id);
         return true;
@@ -241,7 +231,7 @@ export class Walk {
     const extra: Values = {};
     const parents = [...entered.records];
     for (const { name } of node.inputs) {
-      const read = this.read(header, name);
+      const read = this.edges.read(header, name);
       extra[name] = read?.value ?? null;
       parents.push(...(read?.records ?? []));
     }
@@ -254,40 +244,10 @@ export class Walk {
     else {
       this.turns.set(node.id, turn + 1);
       for (const id of step.members) this.settled.delete(id);
-      this.clear((from, to) => step.members.has(from) && step.members.has(to));
+      this.edges.clear((from, to) => step.members.has(from) && step.members.has(to));
     }
     this.emit(header, record, entered.items);
     return over;
-  }
-
-  private clear(which: (from: string, to: string) => boolean): void {
-    for (const index of [...this.carried.keys()]) {
-      const { from, to } = this.options.graph.edges[index];
-      if (which(from.node, to.node)) this.carried.delete(index);
-    }
-  }
-
-  /** The values of a node's ports, or null when a port it needs is dead. */
-  private gather(node: GraphNode, ports: readonly Port[]): Gathered | null {
-    const gathered = new Map<string, Carried>();
-    let connected = 0;
-    for (const port of ports) {
-      if (node.incoming[port.name] === undefined) continue;
-      connected += 1;
-      const read = this.read(node, port.name);
-      if (read === null && !port.optional) return null;
-      if (read !== null) gathered.set(port.name, read);
-    }
-    return connected > 0 && gathered.size === 0 ? null : gathered;
-  }
-
-  private read(node: GraphNode, portName: string): Carried | null {
-    const port = node.inputs.find((each) => each.name === portName)!;
-    const found = (node.incoming[portName] ?? []).map((edge) => this.carried.get(edge));
-    return joined(
-      port,
-      found.filter((each) => each !== undefined),
-    );
   }
 
   /** Executes one node; false when it now waits for a model. */
@@ -359,36 +319,17 @@ export class Walk {
     record.outputs = Object.fromEntries(held.map(([name, { value }]) => [name, value]));
     this.put(record);
     // Whoever reads the memory has it from this record, though its items keep the records that added them.
-    this.carry(node, Object.fromEntries(held.map(([name, each]) => [name, { ...each, records: [record.id] }])));
+    this.edges.put(node, Object.fromEntries(held.map(([name, each]) => [name, { ...each, records: [record.id] }])));
     return true;
   }
 
-  /** Queues a visit's calls; true when there are none, for an empty list. */
-  private ask(node: GraphNode, role: NodeOf<'role'>, gathered: Gathered): boolean {
-    if (!asksOften(role)) {
-      const record = this.newRecord(node, whole(gathered));
-      this.waiting.set(role.id, [record]);
-      this.queue(node, role, record);
-      return false;
-    }
-    const calls = callInputs(role, gathered);
-    const turn = this.visit(role.id);
-    const records = calls.map((call, index) => newRecord(this.options, node, call, turn, index));
-    if (records.length === 0) {
-      const { parents } = whole(gathered);
-      this.carry(
-        node,
-        Object.fromEntries(node.outputs.map(({ name }) => [name, { value: [], records: parents, items: [] }])),
-      );
-      return true;
-    }
-    this.waiting.set(role.id, records);
-    for (const record of records) this.queue(node, role, record);
-    return false;
-  }
-
-  private queue(node: GraphNode, role: NodeOf<'role'>, record: TraceRecord): void {
-    this.asked.push(callOf(this.options, node, role, record, this.counts.calls.push(record.id) - 1));
+  /** Asks a role's models; true when there is nobody to ask, for an empty list. */
+  private ask(node: GraphNode, role: RoleNode, gathered: Gathered): boolean {
+    if (this.roles.begin(node, role, gathered, this.visit(role.id))) return false;
+    const { parents: records } = whole(gathered);
+    const nothing = node.outputs.map(({ name }): [string, Carried] => [name, { value: [], records, items: [] }]);
+    this.edges.put(node, Object.fromEntries(nothing));
+    return true;
   }
 
   private newRecord(node: GraphNode, read: CallInputs): TraceRecord {
@@ -413,16 +354,11 @@ export class Walk {
     onRecord?.(this.trace, record);
   }
 
-  private carry(node: GraphNode, values: Readonly<Record<string, Carried>>): void {
-    for (const [port, carried] of Object.entries(values))
-      for (const edge of node.outgoing[port] ?? []) this.carried.set(edge, carried);
-  }
-
   /** Puts a finished record on the trace and its values on the edges; a value passed on keeps where its items came from. */
   private emit(node: GraphNode, record: TraceRecord, items?: Carried['items']): void {
     this.put(record);
     const values = Object.entries(record.outputs) as [string, Json][];
-    this.carry(
+    this.edges.put(
       node,
       Object.fromEntries(
         values.map(([port, value]) => [
@@ -440,11 +376,4 @@ function checked({ node, outputs }: GraphNode, given: Values, how: 'changed' | '
     if (!(Object.hasOwn(given, name) ? isOfType(given[name], type) : optional || node.kind === 'router'))
       throw new Dropped(`${node.id}: the ${how} result has no ${type} called ${name}`);
   return given;
-}
-
-function whole(gathered: Gathered): CallInputs {
-  return {
-    values: Object.fromEntries([...gathered].map(([name, { value }]) => [name, value])),
-    parents: [...gathered.values()].flatMap(({ records }) => records),
-  };
 }

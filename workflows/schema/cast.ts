@@ -39,6 +39,7 @@ export const endpointSchema = z.object({
 
 export const weightsSchema = z.enum(['f32', 'f16', 'q8', 'q4']);
 export const keysSchema = z.enum(['f32', 'f16']);
+export const activationsSchema = z.enum(['f32', 'f16']);
 
 export const policySchema = z
   .object({
@@ -50,6 +51,8 @@ export const policySchema = z
     weights: weightsSchema.optional(),
     /** How exact the keys and values are that it samples with; when absent, as the device prefers for such weights. */
     keys: keysSchema.optional(),
+    /** How exact what flows between the kernels is as it samples; float32 when absent. */
+    activations: activationsSchema.optional(),
     /** Who answers instead of the model: a service elsewhere, or a person. Such a policy is frozen. */
     by: z.discriminatedUnion('kind', [endpointSchema, z.object({ kind: z.literal('person') })]).optional(),
   })

@@ -213,8 +213,9 @@ function reachProblems(workflow: Workflow): Problem[] {
   const measured = new Set(workflow.rewards.rules.flatMap(measuredNodes));
   const ends = workflow.nodes.filter((node) => node.kind === 'output' || measured.has(node.id)).map((node) => node.id);
   const [fromStart, toEnd] = [reach(workflow.edges, starts, 'on'), reach(workflow.edges, ends, 'back')];
+  // Where there is no beginning or no end yet, that alone is the problem.
   return workflow.nodes.flatMap((node) => {
-    if (!fromStart.has(node.id))
+    if (starts.length > 0 && !fromStart.has(node.id))
       return [
         warning(
           'unreachable',
@@ -223,7 +224,7 @@ function reachProblems(workflow: Workflow): Problem[] {
         ),
       ];
     const writes = node.kind === 'memory' && node.write.length > 0;
-    if (!toEnd.has(node.id) && !writes)
+    if (ends.length > 0 && !toEnd.has(node.id) && !writes)
       return [
         warning(
           'unused',

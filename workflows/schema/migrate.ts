@@ -40,7 +40,12 @@ const rewardsFormat: Format<Rewards> = {
   schema: rewardsSchema,
   migrations: { 1: unchanged },
 };
-const traceFormat: Format<Trace> = { kind: 'trace', version: TRACE_VERSION, schema: traceSchema, migrations: {} };
+export const traceFormat: Format<Trace> = {
+  kind: 'trace',
+  version: TRACE_VERSION,
+  schema: traceSchema,
+  migrations: {},
+};
 const runFormat: Format<RunConfig> = { kind: 'run', version: RUN_VERSION, schema: runSchema, migrations: {} };
 
 /** A workflow from JSON. Throws a UserError naming the place in the file and the remedy. */

@@ -215,10 +215,22 @@ const graphFields = {
 /** Canvas positions by node id; nodes without one are laid out. */
 export const layoutSchema = z.record(idSchema, z.object({ x: z.number(), y: z.number() }));
 
+/** Remarks on the canvas, for people alone: top left corner and size in canvas units. */
+const noteSchema = z.object({
+  id: idSchema,
+  text: z.string().max(4_000),
+  x: z.number(),
+  y: z.number(),
+  width: z.number().min(60).max(2_000),
+  height: z.number().min(40).max(2_000),
+});
+const notesSchema = z.array(noteSchema).max(100).optional();
+
 export const subWorkflowSchema = z.object({
   title: z.string().max(120).default(''),
   ...graphFields,
   layout: layoutSchema.optional(),
+  notes: notesSchema,
 });
 
 export const workflowSchema = z.object({
@@ -236,6 +248,7 @@ export const workflowSchema = z.object({
   /** Named casts kept with the workflow, beside the presets `shared` and `separate` that always exist. */
   casts: z.record(z.string(), castSchema).default({}),
   layout: layoutSchema.default({}),
+  notes: notesSchema,
 });
 
 export type PortType = z.infer<typeof portTypeSchema>;
@@ -244,6 +257,7 @@ export type Parser = z.infer<typeof parserSchema>;
 export type Role = z.infer<typeof roleSchema>;
 export type WorkflowNode = z.infer<typeof nodeSchema>;
 export type MemoryField = z.infer<typeof memoryFieldSchema>;
+export type CanvasNote = z.infer<typeof noteSchema>;
 export type Edge = z.infer<typeof edgeSchema>;
 export type Workflow = z.infer<typeof workflowSchema>;
 /** What a person may write: defaults left out. */

@@ -1,7 +1,15 @@
 /** Casts: the presets every workflow has, and the check that a cast fits a workflow. */
 import { UserError } from '../../engine/errors.ts';
-import type { KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
-import { castSchema, keysSchema, methodSchema, weightsSchema, type Cast, type Method } from '../schema/cast.ts';
+import type { ActivationPrecision, KeyPrecision, WeightPrecision } from '../../engine/protocol.ts';
+import {
+  activationsSchema,
+  castSchema,
+  keysSchema,
+  methodSchema,
+  weightsSchema,
+  type Cast,
+  type Method,
+} from '../schema/cast.ts';
 import type { Workflow } from '../schema/workflow.ts';
 
 export const castPresets = ['shared', 'separate'] as const;
@@ -67,16 +75,21 @@ function withChosen(cast: Cast, model: string, method: Method): Cast {
   return { ...cast, policies: Object.fromEntries(policies) as Cast['policies'] };
 }
 
-/** Every policy that runs here samples with these weights, and such keys. */
-export function withPrecision(
-  cast: Cast,
-  { weights, keys }: { readonly weights?: WeightPrecision; readonly keys?: KeyPrecision },
-): Cast {
-  if (weights !== undefined && !weightsSchema.safeParse(weights).success)
-    throw new UserError(`There are no ${weights} weights; use ${weightsSchema.options.join(', ')}`);
-  if (keys !== undefined && !keysSchema.safeParse(keys).success)
-    throw new UserError(`There are no ${keys} keys; use ${keysSchema.options.join(', ')}`);
-  const precision = { ...(weights === undefined ? {} : { weights }), ...(keys === undefined ? {} : { keys }) };
+/** How exact sampling is to be, in place of what a cast says. */
+export type SamplingPrecision = {
+  readonly weights?: WeightPrecision;
+  readonly keys?: KeyPrecision;
+  readonly activations?: ActivationPrecision;
+};
+const precisions = { weights: weightsSchema, keys: keysSchema, activations: activationsSchema };
+
+/** Every policy that runs here samples so. */
+export function withPrecision(cast: Cast, wanted: SamplingPrecision): Cast {
+  const given = (['weights', 'keys', 'activations'] as const).filter((part) => wanted[part] !== undefined);
+  for (const part of given)
+    if (!precisions[part].safeParse(wanted[part]).success)
+      throw new UserError(`There are no ${wanted[part]} ${part}; use ${precisions[part].options.join(', ')}`);
+  const precision = Object.fromEntries(given.map((part) => [part, wanted[part]]));
   const policies = Object.entries(cast.policies).map(([name, policy]) => [
     name,
     policy.by === undefined ? { ...policy, ...precision } : policy,

@@ -7,8 +7,9 @@ import { z } from 'zod';
 import { openSafetensors, readFloats, readInts, type SafetensorsFile } from '../../engine/formats/safetensors.ts';
 import { writeSafetensors } from '../../engine/formats/safetensors-write.ts';
 import { UserError } from '../../engine/errors.ts';
+import { parseAs, traceFormat } from '../schema/migrate.ts';
 import { recordSchema, traceSchema, type Trace, type TraceRecord, type TraceTokens } from '../schema/trace.ts';
-import { bytesOf, parseAs, paths, stepOf, textOf } from './layout.ts';
+import { bytesOf, paths, readAs, stepOf, textOf } from './layout.ts';
 import type { Store } from './store.ts';
 import { forgetRows, readIndex, traceSteps, writeIndex, type Place } from './trace-index.ts';
 
@@ -18,6 +19,7 @@ const thinSchema = recordSchema
   .omit({ tokens: true })
   .extend({ span: z.object({ prompt: range, response: range }).optional(), pieces: z.array(z.string()).optional() });
 const storedSchema = traceSchema.extend({ records: z.array(thinSchema) });
+type Stored = z.infer<typeof storedSchema>;
 type Thin = z.infer<typeof thinSchema>;
 type Span = NonNullable<Thin['span']>;
 
@@ -91,9 +93,13 @@ export async function readTrace(store: Store, run: string, id: string): Promise<
   const row = index.find((each) => each.id === id);
   if (!row) throw new UserError(`No such trace in run ${run}: ${id}; list them first`);
   const line = await store.readRange(paths.traceLines(run, step), row.place.offset, row.place.length);
-  const stored = parseAs(storedSchema, line, paths.traceLines(run, step));
+  const stored = readLine(line, paths.traceLines(run, step));
   const columns = await readColumns(await openTokens(store, paths.traceTokens(run, step)), stored.records);
   return { ...stored, records: stored.records.map((record) => thick(record, columns)) };
+}
+
+function readLine(line: Uint8Array, name: string): Stored {
+  return readAs((json) => parseAs({ ...traceFormat, schema: storedSchema }, json), line, name);
 }
 
 /** All traces of a step, without their token numbers. */
@@ -103,7 +109,7 @@ export async function readThinTraces(store: Store, run: string, step: number): P
     .split('\n')
     .filter((line) => line !== '');
   return lines.map((line) => {
-    const { records, ...rest } = parseAs(storedSchema, bytesOf(line), name);
+    const { records, ...rest } = readLine(bytesOf(line), name);
     return { ...rest, records: records.map(({ span: _, pieces: __, ...record }) => record) };
   });
 }

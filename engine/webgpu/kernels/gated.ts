@@ -2,10 +2,11 @@
  * silu(x Wgᵀ) · (x Wuᵀ): both products and their gate in one pass over x. Either product may carry a low-rank addition.
  * Source: Shazeer 2020, "GLU variants", eq. 5.
  */
+import { activationOf, stored } from '../activation.ts';
 import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
-import { reads, writes } from '../wgsl.ts';
+import { reads, writes, type Element } from '../wgsl.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 import { linearReference, lowRank } from './linear.ts';
 
@@ -21,25 +22,25 @@ export type GatedShape = {
 /** Bindings: step, x [rows, columns], gate and up [outputs, columns] in `format`, u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
 export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const { columns, outputs, rank, adapters } = shape;
-  // Two sums an output: half the outputs keep as many numbers in registers as other products do.
-  const tile = tileFor({ ...tuning, outputs: Math.max(1, tuning.outputs / 2) }, rows);
+  const { one, four } = activationOf(tuning.activations);
+  const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 2, divisible: true });
   const tiles = Math.ceil(outputs / tileWidth(tile));
   return kernel(
     `gated ${columns} to ${outputs}`,
     {
       bindings: [
         STEP,
-        reads('x', 'vec4f'),
+        reads('x', four),
         reads('gate', format.element),
         reads('up', format.element),
-        ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
-        writes('y', 'f32'),
+        ...(rank > 0 ? [reads('u', four), reads('b', 'vec4f')] : []),
+        writes('y', one),
       ],
       counts: { ...tileCounts(tile, columns, format), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
       shared: tileShared(tile, ['gate', 'up']),
       threads: tile.threads,
       subgroups: tile.handRound > 0,
-      functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank),
+      functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank, one),
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * ${tile.rows}u;
@@ -55,14 +56,14 @@ ${writeProduct({
   );
 }
 
-function finishFunction(rank: number): string {
+function finishFunction(rank: number, element: Element): string {
   const low = (part: number): string => lowRank(`sum${part}`, `${part}u * OUTPUTS + n`, `${part}u`, '2u * OUTPUTS');
   return `
 fn finish(n: u32, row: u32, gate: f32, up: f32) {
   var sum0 = gate;
   var sum1 = up;
 ${rank > 0 ? `${low(0)}\n${low(1)}` : ''}
-  y[row * OUTPUTS + n] = sum0 / (1f + exp(-sum0)) * sum1;
+  y[row * OUTPUTS + n] = ${stored(element, 'sum0 / (1f + exp(-sum0)) * sum1')};
 }`;
 }
 

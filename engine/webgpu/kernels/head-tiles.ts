@@ -40,7 +40,8 @@ export function headTilesKernel(shape: HeadShape, tuning: Tuning, rows: number):
   const { columns, vocab, part, format, kept } = shape;
   // A tile holds whole runs: with few outputs a workgroup, fewer threads share each.
   const lanes = Math.min(tuning.lanes, (tuning.threads * tuning.outputs) / RUN);
-  const tile = { ...tileFor(tuning, rows), lanes };
+  const product = { format, columns, outputs: part.count, matrices: 1, divisible: false };
+  const tile = { ...tileFor(tuning, rows, product), lanes };
   const width = tileWidth(tile);
   if (width % RUN !== 0) throw new Error(`tiles of ${width} tokens hold no whole runs of ${RUN}`);
   return kernel(

@@ -14,7 +14,7 @@ import { headTilesKernel, headTilesReference, RECORD, runsOf } from './head-tile
 import { linearKernel, linearReference, type LinearShape } from './linear.ts';
 import { rmsNormKernel, rmsNormReference } from './rms-norm.ts';
 import { rotateKernel, rotateReference, type HeadsShape } from './rotate.ts';
-import { someKeys, unpackedKeys } from './key-testing.ts';
+import { read, someStored } from './half-testing.ts';
 import { PRECISIONS, somePacked } from './packed-testing.ts';
 
 const adapter = await findAdapter();
@@ -31,7 +31,7 @@ const CUTS = ['gpu', 'software', 'software with vectors'] as const;
 /** Queries of `count` rows, three slots of keys and values, and what these stand for. */
 function someAttention(shape: HeadsShape, count: number) {
   const size = 3 * shape.kvHeads * shape.capacity * shape.headDim;
-  const [k, v] = [someKeys(shape.keys, size, 2), someKeys(shape.keys, size, 3)];
+  const [k, v] = [someStored(shape.keys, size, 2), someStored(shape.keys, size, 3)];
   const q = someNumbers(count * shape.heads * shape.headDim, 1, 3);
   return { q, k: k.bound, v: v.bound, y: new Float32Array(q.length), keys: { k: k.values, v: v.values } };
 }
@@ -165,11 +165,11 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     const row = (slot: number, position: number) => ({ slot, position, out: null, adapter: null });
     const rows = [row(1, 0), row(0, 7), row(1, 0), row(3, 41), row(2, 0), row(4, 20)];
     const size = 5 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
-    const [k, v] = [someKeys(keys, size, 1), someKeys(keys, size, 2)];
+    const [k, v] = [someStored(keys, size, 1), someStored(keys, size, 2)];
     const got = await runKernel(copyKeysKernel({ ...HEADS, keys }, tuning), { k: k.bound, v: v.bound }, rows);
     const wanted = copyKeysReference(HEADS, { rows, k: k.values, v: v.values });
-    expect(largestDifference(unpackedKeys(keys, got.k), wanted.k)).toBe(0);
-    expect(largestDifference(unpackedKeys(keys, got.v), wanted.v)).toBe(0);
+    expect(largestDifference(read(keys, got.k), wanted.k)).toBe(0);
+    expect(largestDifference(read(keys, got.v), wanted.v)).toBe(0);
   });
 
   it.each([
@@ -179,7 +179,7 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
   ] as const)('rotate, head norms with eps %s, %s keys', async (normEps, keys) => {
     const rows = someRows(13, 3, HEADS.capacity);
     const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
-    const [k, v] = [someKeys(keys, size, 3), someKeys(keys, size, 4)];
+    const [k, v] = [someStored(keys, size, 3), someStored(keys, size, 4)];
     const arrays = {
       table: someNumbers(HEADS.capacity * HEADS.headDim, 1),
       qkv: someNumbers(rows.length * 10 * HEADS.headDim, 2),
@@ -191,7 +191,7 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     const wanted = rotateReference(shape, { ...arrays, rows, k: k.values, v: v.values });
     expect(largestDifference(got.q, wanted.q)).toBeLessThan(1e-5);
     for (const name of ['k', 'v'] as const)
-      expect(largestDifference(unpackedKeys(keys, got[name]), wanted[name])).toBeLessThan(keys === 'f32' ? 1e-5 : 2e-3);
+      expect(largestDifference(read(keys, got[name]), wanted[name])).toBeLessThan(keys === 'f32' ? 1e-5 : 2e-3);
   });
 
   const ATTENTION = [

@@ -3,10 +3,11 @@
  * the old value of y. Weights lie as Hugging Face stores them, [out, in]; q, k and v stand on one another and are one call.
  * Source of the low-rank term: Hu et al. 2021, "LoRA", eq. 3, with u = x Aᵀ of all adapters made by another call of this kernel.
  */
+import { activationOf, stored } from '../activation.ts';
 import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
-import { reads, writes } from '../wgsl.ts';
+import { reads, writes, type Binding } from '../wgsl.ts';
 import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 
 export type LinearShape = {
@@ -14,7 +15,7 @@ export type LinearShape = {
   /** Outputs, by the layers that stand on one another in W: each has a low-rank addition of its own. */
   readonly parts: readonly number[];
   readonly bias: boolean;
-  /** Adds to y instead of replacing it: the residual. */
+  /** Adds to y instead of replacing it: the residual, which is float32 whatever else flows. */
   readonly accumulate: boolean;
   /** Rank of each part's low-rank addition, a multiple of 4; 0 for none. */
   readonly rank: number;
@@ -24,17 +25,19 @@ export type LinearShape = {
 
 /** Bindings: step, x [rows, columns], w [outputs, columns] in `format`, bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
 export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
-  const tile = tileFor(tuning, rows);
   const { columns, parts, bias, rank, adapters } = shape;
+  const { one, four } = activationOf(tuning.activations);
+  const y = writes('y', shape.accumulate ? 'f32' : one);
   const outputs = sum(parts);
+  const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 1, divisible: true });
   return kernel(
     `linear ${columns} to ${parts.join(' + ')}`,
     {
       bindings: [
-        ...[STEP, reads('x', 'vec4f'), reads('w', format.element)],
+        ...[STEP, reads('x', four), reads('w', format.element)],
         ...(bias ? [reads('bias', 'f32')] : []),
-        ...(rank > 0 ? [reads('u', 'vec4f'), reads('b', 'vec4f')] : []),
-        writes('y', 'f32'),
+        ...(rank > 0 ? [reads('u', four), reads('b', 'vec4f')] : []),
+        y,
       ],
       counts: {
         ...tileCounts(tile, columns, format),
@@ -43,7 +46,7 @@ export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: T
       shared: tileShared(tile, ['w']),
       threads: tile.threads,
       subgroups: tile.handRound > 0,
-      functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape),
+      functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape, y),
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * ${tile.rows}u;
@@ -53,14 +56,14 @@ ${writeProduct({ tile, format, weights: ['w'], limit: outputs, finish: (n, row, 
   );
 }
 
-function finishFunction({ parts, bias, rank, accumulate }: LinearShape): string {
+function finishFunction({ parts, bias, rank, accumulate }: LinearShape, { element }: Binding): string {
   const part = parts.slice(1).map((_, i) => ` + select(0u, 1u, n >= ${sum(parts.slice(0, i + 1))}u)`);
   return `
 fn finish(n: u32, row: u32, sum: f32) {
   var value = sum;
 ${bias ? '  value += bias[n];' : ''}
 ${rank > 0 ? `  let part = 0u${part.join('')};\n${lowRank('value', 'n', 'part')}` : ''}
-  y[row * OUTPUTS + n] = value${accumulate ? ' + y[row * OUTPUTS + n]' : ''};
+  y[row * OUTPUTS + n] = ${stored(element, `value${accumulate ? ' + y[row * OUTPUTS + n]' : ''}`)};
 }`;
 }
 
@@ -70,7 +73,7 @@ export function lowRank(sum: string, n: string, part: string, outputs = 'OUTPUTS
     let own = adapterOf(row);
     let bAt = (own * ${outputs} + ${n}) * RANK4;
     let uAt = ((row * ADAPTERS + own) * PARTS + ${part}) * RANK4;
-    for (var j = 0u; j < turns(RANK4); j++) { ${sum} += dot(b[bAt + j], u[uAt + j]); }
+    for (var j = 0u; j < turns(RANK4); j++) { ${sum} += dot(b[bAt + j], vec4f(u[uAt + j])); }
   }`;
 }
 

@@ -3,7 +3,7 @@
  * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order. With
  * one lane the order is the same whatever the tile, and so is every bit. What becomes of a sum is its kernel's own affair.
  */
-import type { Rows, Tuning } from '../kernel.ts';
+import type { ProductCut, ProductShape, Rows, Tuning } from '../kernel.ts';
 import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
 import { each } from '../wgsl.ts';
 import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
@@ -18,12 +18,21 @@ export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> &
 export const tileWidth = ({ threads, lanes, outputs, staged }: Tile): number =>
   staged ? STAGED : (threads / lanes) * outputs;
 
-/** The tile for so many rows: all of them at once, up to what the adapter likes. */
-export function tileFor({ lanes, outputs, threads, handRound, rows }: Tuning, count: Rows): Tile {
+/** The cut for so many rows where none was measured: all of them at once, up to what the adapter likes. */
+export function usualCut({ outputs, rows }: Tuning, count: number, matrices: number): ProductCut {
+  // Several sums an output: fewer outputs keep as many numbers in registers.
+  return {
+    rows: rows.find((own) => own >= count) ?? rows[rows.length - 1],
+    outputs: Math.max(1, outputs / matrices),
+  };
+}
+
+export function tileFor(tuning: Tuning, count: Rows, product: ProductShape): Tile {
+  const { lanes, outputs, threads, handRound, measured } = tuning;
   if (count === 'prompts')
     return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: 0, rows: STAGED, staged: true };
-  const most = rows.find((own) => own >= count) ?? rows[rows.length - 1];
-  return { lanes, outputs, threads, handRound, rows: most, staged: false };
+  const cut = measured?.(product, count) ?? usualCut(tuning, count, product.matrices);
+  return { lanes, threads, handRound, ...cut, staged: false };
 }
 
 /** Constants of the loop. Columns are read four at a time. */
@@ -55,7 +64,7 @@ export type Product = {
 };
 
 /**
- * Multiplies x [rows, K], of vec4f, with the weights. The workgroup is tile `group.x` of the outputs and takes rows from
+ * Multiplies x [rows, K], four to an element, with the weights. The workgroup is tile `group.x` of the outputs and takes rows from
  * `firstRow` on, of `rowCount`. Beyond the end the last row is computed again, to be thrown away.
  */
 export function writeProduct(product: Product): string {
@@ -114,8 +123,8 @@ ${addColumn(product)}
 function addColumn(product: Product): string {
   const { tile } = product;
   const { rows, handRound } = tile;
-  if (!ownRows(tile)) return addProducts(product, (row) => `x[x${row} + k]`);
-  return `${each(rows / handRound, '    let own# = x[x# + k];')}
+  if (!ownRows(tile)) return addProducts(product, (row) => `vec4f(x[x${row} + k])`);
+  return `${each(rows / handRound, '    let own# = vec4f(x[x# + k]);')}
 ${addProducts(product, (row) => `subgroupBroadcast(own${Math.floor(row / handRound)}, ${row % handRound}u)`)}`;
 }
 
@@ -128,7 +137,7 @@ function loopHandingRound(product: Product): string {
   for (var start = 0u; start < columns; start += ${stretch}) {
     let mine = min(start + lane, K4 - 1u);
 ${scales(product, 'start')}
-${each(tile.rows, '    let own# = x[x# + mine];')}
+${each(tile.rows, '    let own# = vec4f(x[x# + mine]);')}
     for (var j = 0u; j < min(${stretch}, columns - start); j++) {
       let k = start + j;
 ${addProducts(product, (row) => `subgroupShuffle(own${row}, j)`)}

@@ -35,7 +35,7 @@ export function writeStaged({ format, weights, limit, finish }: Product): string
 ${weights.map((w) => each(4, `  var ${w}_# = vec4f();`)).join('\n')}
   for (var start = 0u; start < turns(K4); start += ${DEPTH / 4}u) {
     let k = min(start + depth, K4 - 1u);
-${stage('x', 'select(vec4f(), x[input + k], start + depth < K4)')}
+${stage('x', 'select(vec4f(), vec4f(x[input + k]), start + depth < K4)')}
 ${weights.map((w) => stage(w, fourAt(format, w, 'output * ROW', 'k', scale(w)))).join('\n')}
     workgroupBarrier();
     for (var i = 0u; i < turns(${DEPTH}u); i++) {

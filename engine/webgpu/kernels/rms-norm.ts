@@ -2,6 +2,7 @@
  * x / sqrt(mean(x²) + eps) · weight, a workgroup a row. With `pick`, only rows that have a place in the states buffer are
  * computed, and written there: the final norm. Source: Zhang & Sennrich 2019, eq. 4.
  */
+import { activationOf, stored } from '../activation.ts';
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { reads, writes } from '../wgsl.ts';
@@ -9,11 +10,12 @@ import { reads, writes } from '../wgsl.ts';
 export type NormShape = { readonly columns: number; readonly eps: number; readonly pick: boolean };
 
 /** Bindings: step, x [rows, columns], weight [columns], y [rows or states, columns]. */
-export function rmsNormKernel({ columns, eps, pick }: NormShape, { team }: Tuning): Kernel {
+export function rmsNormKernel({ columns, eps, pick }: NormShape, { team, activations }: Tuning): Kernel {
+  const y = writes('y', pick ? 'vec4f' : activationOf(activations).four);
   return kernel(
     `rms norm ${columns}`,
     {
-      bindings: [STEP, reads('x', 'vec4f'), reads('weight', 'vec4f'), writes('y', 'vec4f')],
+      bindings: [STEP, reads('x', 'vec4f'), reads('weight', 'vec4f'), y],
       counts: { C4: columns / 4, TEAM: team },
       numbers: { COLUMNS: columns, EPS: eps },
       shared: { squares: team },
@@ -30,7 +32,7 @@ export function rmsNormKernel({ columns, eps, pick }: NormShape, { team }: Tunin
   var total = 0f;
   for (var i = 0u; i < turns(TEAM); i++) { total += squares[i]; }
   let scale = inverseSqrt(total / COLUMNS + EPS);
-  for (var i = thread; i < C4; i += TEAM) { y[to * C4 + i] = x[row * C4 + i] * scale * weight[i]; }`,
+  for (var i = thread; i < C4; i += TEAM) { y[to * C4 + i] = ${stored(y.element, 'x[row * C4 + i] * scale * weight[i]')}; }`,
     },
     (rows) => [rows, 1],
   );

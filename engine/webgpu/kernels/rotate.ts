@@ -3,6 +3,7 @@
  * rotary positions, and the write into the cache: k and v go to their slot and position, q to a buffer of its own.
  * Dimension i pairs with i + headDim/2. Source: Su et al. 2021, "RoFormer", eq. 34, with the halves layout of GPT-NeoX.
  */
+import { activationOf, stored } from '../activation.ts';
 import { asPair, keyFormatOf } from '../key-format.ts';
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import type { KeyPrecision } from '../../protocol.ts';
@@ -27,7 +28,8 @@ export type RotateShape = HeadsShape & {
  * headDim], k and v [slots, kvHeads, capacity, headDim], and with norms qNorm and kNorm [headDim]. A thread takes two
  * neighbouring pairs of one head, since half floats are stored in twos.
  */
-export function rotateKernel(shape: RotateShape, { threads }: Tuning): Kernel {
+export function rotateKernel(shape: RotateShape, { threads, activations }: Tuning): Kernel {
+  const { two } = activationOf(activations);
   const { heads, kvHeads, headDim, capacity, normEps } = shape;
   const keys = keyFormatOf(shape.keys);
   const twos = ((heads + 2 * kvHeads) * headDim) / 4;
@@ -36,7 +38,7 @@ export function rotateKernel(shape: RotateShape, { threads }: Tuning): Kernel {
     `rotate ${heads} + ${kvHeads} heads of ${headDim}`,
     {
       bindings: [
-        ...[STEP, reads('table', 'vec4f'), reads('qkv', 'vec2f'), writes('q', 'vec2f')],
+        ...[STEP, reads('table', 'vec4f'), reads('qkv', two), writes('q', two)],
         ...[writes('k', keys.pair), writes('v', keys.pair), ...norms],
       ],
       counts: { HEADS: heads, KV_HEADS: kvHeads, D2: headDim / 2, HALF2: headDim / 4, CAPACITY: capacity, TWOS: twos },
@@ -51,8 +53,8 @@ export function rotateKernel(shape: RotateShape, { threads }: Tuning): Kernel {
   let i = index % HALF2;
   let at = row * 2u * TWOS + head * D2;
   let position = positionOf(row);
-  var low = qkv[at + i];
-  var high = qkv[at + HALF2 + i];
+  var low = vec2f(qkv[at + i]);
+  var high = vec2f(qkv[at + HALF2 + i]);
   if (head >= HEADS + KV_HEADS) {
     let to = ((slotOf(row) * KV_HEADS + head - HEADS - KV_HEADS) * CAPACITY + position) * D2;
     v[to + i] = ${asPair(keys, 'low')};
@@ -65,8 +67,8 @@ ${normEps === null ? '' : NORM}
   let second = high * turn.xz + low * turn.yw;
   if (head < HEADS) {
     let to = (row * HEADS + head) * D2;
-    q[to + i] = first;
-    q[to + HALF2 + i] = second;
+    q[to + i] = ${stored(two, 'first')};
+    q[to + HALF2 + i] = ${stored(two, 'second')};
   } else {
     let to = ((slotOf(row) * KV_HEADS + head - HEADS) * CAPACITY + position) * D2;
     k[to + i] = ${asPair(keys, 'first')};
@@ -80,7 +82,7 @@ ${normEps === null ? '' : NORM}
 /** Every thread adds up its whole head: few numbers, and nothing to wait for. */
 const NORM = `
   var square = 0f;
-  for (var j = 0u; j < turns(D2); j++) { let two = qkv[at + j]; square += dot(two, two); }
+  for (var j = 0u; j < turns(D2); j++) { let both = vec2f(qkv[at + j]); square += dot(both, both); }
   let scale = inverseSqrt(square / DIM + EPS);
   low *= scale * select(kNorm[i], qNorm[i], head < HEADS);
   high *= scale * select(kNorm[HALF2 + i], qNorm[HALF2 + i], head < HEADS);`;
