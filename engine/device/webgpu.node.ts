@@ -51,13 +51,22 @@ function restWhileWaiting(): void {
   resting = true;
   const never = new Int32Array(new SharedArrayBuffer(4));
   let waiting = 0;
-  const rest = (): void => {
-    if (waiting === 0) return;
-    Atomics.wait(never, 0, 0, REST_MS);
+  let due = false;
+  // One rest a turn, also where a wait begins before the last one's next rest was called off.
+  const restSoon = (): void => {
+    if (due) return;
+    due = true;
     setImmediate(rest);
   };
+  const rest = (): void => {
+    due = false;
+    if (waiting === 0) return;
+    Atomics.wait(never, 0, 0, REST_MS);
+    restSoon();
+  };
   const whileOpen = async <T>(promise: Promise<T>): Promise<T> => {
-    if (waiting++ === 0) setImmediate(rest);
+    waiting++;
+    restSoon();
     try {
       return await promise;
     } finally {

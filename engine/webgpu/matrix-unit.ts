@@ -15,7 +15,7 @@ export type MatrixUnit = {
   readonly layout: 'named' | 'argument';
 };
 
-export type MatrixPart = 'left' | 'right' | 'result';
+type MatrixPart = 'left' | 'right' | 'result';
 
 /** WGSL of one unit. Matrices lie in workgroup memory from `at` on, in lines of `stride`: left ones by column, others by row. */
 export type MatrixWords = {
