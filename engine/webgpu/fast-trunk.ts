@@ -56,7 +56,7 @@ export function makeFastTrunk(
     mixes: true,
     packs: true,
     halves: gpu.device.features.has('shader-f16'),
-    keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
+    keyBytes: (using) => keyFormatOf(preferredKeys(using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
