@@ -190,6 +190,12 @@ export type TraceSummary = {
 /** A row of a list, with what a person put on the trace and, grouped by question, the size of the group it begins. */
 export type TraceRow = TraceSummary & { tags?: string[]; group?: number };
 
+/** Of all that a filter lets through: mean score and reward, and the shares that were illegal and dropped, each in [0, 1]. */
+export type TraceMeans = { score: number; reward: number; illegal: number; dropped: number };
+
+/** A part of a list; `means` is null where the list is empty. */
+export type TracePage = { total: number; rows: TraceRow[]; means: TraceMeans | null };
+
 export type TraceOrder = 'newest' | 'oldest' | 'query' | 'best' | 'worst' | 'most-reward' | 'least-reward' | 'longest';
 
 export type TraceFilter = {
@@ -309,7 +315,7 @@ export type ControllerApi = DownloadApi & {
   jobs(): Promise<Job[]>;
 
   /** Of a run, or of the questions asked one by one where the run is `-questions`; so with all that follows. */
-  traces(run: string, filter: TraceFilter): Promise<{ total: number; rows: TraceRow[] }>;
+  traces(run: string, filter: TraceFilter): Promise<TracePage>;
   trace(run: string, id: string): Promise<Trace>;
   /** Runs a trace on from one of its records, once for each change; all are kept as its forks. */
   forkTrace(request: { run: string; trace: string; record: string; changes: ForkChange[] }): Promise<Trace[]>;

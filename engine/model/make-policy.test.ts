@@ -53,7 +53,7 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
   });
 
   it.each([
-    [{ rollout: 'q8' }, 'is to sample with q8 weights, which takes WebGPU'],
+    [{ rollout: 'f16' }, 'is to sample with f16 weights, which this device cannot'],
     [{ keys: 'f16' }, 'is to keep f16 keys, which takes WebGPU'],
     [{ activations: 'f16' }, 'is to pass on f16 activations, which takes WebGPU with the feature shader-f16'],
     [{ keys: 'q8' }, 'There are no q8 keys; use f32 or f16'],

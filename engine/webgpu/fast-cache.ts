@@ -30,8 +30,8 @@ export type Ground = {
   readonly prefixes: PrefixStore;
 };
 
-/** What products are cut for: the number of rows, doubled up to. */
-export const planRows = (rows: number): number => 2 ** Math.ceil(Math.log2(rows));
+/** What products are cut for: the number of rows, doubled up to, as far as that may make a difference. */
+export const planRows = (rows: number): number => Math.min(64, 2 ** Math.ceil(Math.log2(rows)));
 
 /** What stands on one set of weights and adapters. */
 type Compiled = {

@@ -6,6 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
+import { promptOf } from '../model/row-layout.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
@@ -54,8 +55,9 @@ export function makeFastTrunk(
     config,
     drawing: config.vocab > ID_MAX ? null : drawing(gpu, config),
     mixes: true,
-    packs: true,
+    packs: ['f16', 'q8', 'q4'],
     halves: gpu.device.features.has('shader-f16'),
+    logits: null,
     keyBytes: (using) => keyFormatOf(preferredKeys(using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
@@ -122,12 +124,6 @@ function prefill(
   gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
   whole.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
   return hidden;
-}
-
-/** Prefix and rest, without padding. */
-function promptOf({ prefix, ids, length, lengths }: TokenBatch, i: number): Int32Array {
-  const rest = ids.subarray(i * length, i * length + lengths[i]);
-  return prefix?.length ? Int32Array.of(...prefix, ...rest) : rest;
 }
 
 function copyBeginnings(gpu: Gpu, cache: FastCache, wave: readonly PromptNode[], slots: Int32Array): void {

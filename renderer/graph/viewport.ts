@@ -50,6 +50,6 @@ export function outOfView(core: Core, { x, y, width, height }: Box): boolean {
   return left < 0 || top < 0 || left + width * zoom > core.width() || top + height * zoom > core.height();
 }
 
-export function zoomBy(core: Core, factor: number): void {
+export function zoom(core: Core, factor: number): void {
   core.zoom({ level: core.zoom() * factor, renderedPosition: { x: core.width() / 2, y: core.height() / 2 } });
 }

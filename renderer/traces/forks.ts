@@ -75,11 +75,11 @@ export function auditOf(trace: Trace, record: string, forks: readonly Trace[]): 
   return { draws, given, mean, error, worth: given - mean };
 }
 
-/** Seeds for so many more draws: none that a fork has used. */
-export function freshSeeds(forks: readonly Trace[], count: number): number[] {
-  const used = forks.flatMap(({ fork }) => (fork?.change.kind === 'seed' ? [fork.change.seed] : []));
-  const first = Math.max(0, ...used) + 1;
-  return Array.from({ length: count }, (_, i) => first + i);
+/** A seed that no fork has used, nor any above it. */
+export function freshSeed(forks: readonly Trace[]): number {
+  return (
+    forks.reduce((most, { fork }) => (fork?.change.kind === 'seed' ? Math.max(most, fork.change.seed) : most), 0) + 1
+  );
 }
 
 /** A tool's result as a person wrote it, or why it cannot be read. */

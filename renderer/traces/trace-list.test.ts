@@ -15,6 +15,7 @@ import {
   PAGES_KEPT,
   rangeOf,
   rowAt,
+  spokenMeans,
   spokenRow,
   stepsOf,
   surplusPages,
@@ -84,6 +85,13 @@ describe('trace list', () => {
     expect([isColumn('role:x'), isColumn('step'), isColumn('colour'), isColumn(3)]).toEqual([true, true, false, false]);
   });
 
+  it('says what all listed traces come to', () => {
+    expect(spokenMeans({ score: 0.5, reward: -0.125, illegal: 0.142, dropped: 0 })).toBe(
+      'mean score 0.50, mean reward −0.13, 14 % illegal',
+    );
+    expect(spokenMeans({ score: 1, reward: 0, illegal: 0, dropped: 0.004 })).toContain('0 % illegal, 0.4 % dropped');
+  });
+
   it('writes cells, marks and what is read aloud', () => {
     expect(
       ['step', 'score', 'role:asker', 'role:mute', 'role:none', 'marks'].map((one) => cell(row, one as never)),
@@ -105,7 +113,7 @@ describe('export', () => {
           ...row,
           id: `t${offset + i}`,
         }));
-        return { total, rows };
+        return { total, rows, means: null };
       },
       trace: async (_: string, id: string) => ({ id }) as never,
     });

@@ -2,7 +2,7 @@
  * A list of up to a hundred thousand traces read in pages as it is scrolled: what is filtered, what each row shows and which
  * pages are still to be read. Pages are kept by number, the latest few dozen of them, so that memory stays flat.
  */
-import type { TraceFilter, TraceOrder, TraceRow } from '../../workflows/protocol.ts';
+import type { TraceFilter, TraceMeans, TraceOrder, TraceRow } from '../../workflows/protocol.ts';
 import { score, signed } from '../kit/format.ts';
 import { words } from '../words.ts';
 
@@ -222,6 +222,12 @@ export function marksOf(row: TraceRow): string[] {
   const { dropped, illegal, failed } = words.traces;
   if (row.status === 'dropped') return [dropped];
   return [...(row.legal ? [] : [illegal]), ...(row.failed ? [failed] : [])];
+}
+
+/** What all listed traces come to, in a line. */
+export function spokenMeans({ score: mean, reward, illegal, dropped }: TraceMeans): string {
+  const share = (of: number): string => `${(100 * of).toFixed(of > 0 && of < 0.01 ? 1 : 0)} %`;
+  return words.traces.means(score(mean), signed(reward), share(illegal), dropped === 0 ? '' : share(dropped));
 }
 
 /** A row as it is read aloud. */

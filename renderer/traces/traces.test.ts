@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { traceSchema, type Trace, type TraceRecord } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
 import { available, numbersOf, quantities, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
-import { auditOf, forkScene, freshSeeds, parsedOutputs, standings } from './forks.ts';
+import { auditOf, forkScene, freshSeed, parsedOutputs, standings } from './forks.ts';
 import { passing, testMatrixOf } from './test-matrix.ts';
 import { differences, sameQuestion } from './compare.ts';
 import { laneOf, lanesOf, placesInView, STEP } from './lanes.ts';
-import { scrubberMarks, stepFrom } from './stepping.ts';
+import { nextOf, placesOf, scrubberMarks, stepFrom } from './stepping.ts';
 import { CARDS_MAX, detailOf, lastSpoken, levelRings, partsOf, ring, shownAround, traceScene } from './trace-scene.ts';
 
 function record(
@@ -157,7 +157,7 @@ describe('forks', () => {
     ]);
     expect(auditOf(original, 'critic#0', forks)).toBeNull();
     expect(auditOf({ ...original, status: 'dropped' }, 'writer#0', forks)).toBeNull();
-    expect(freshSeeds(forks, 2)).toEqual([10, 11]);
+    expect([freshSeed(forks), freshSeed([])]).toEqual([10, 1]);
   });
 
   it('read a tool’s result only where it is an object', () => {
@@ -243,8 +243,25 @@ describe('a long trace', () => {
       0, 0, 4,
     ]);
     expect(stepFrom(long, 1_999, 'turn', 1)).toBe(1_999);
+    const wrong = { records: long.records.slice(0, 9).map((one, at) => ({ ...one, ...(at === 2 ? { legal: false } : at === 7 ? { error: 'late' } : {}) })) }; // prettier-ignore
+    expect([0, 2, 7].map((at) => stepFrom(wrong, at, 'problem', 1))).toEqual([2, 7, 7]);
+    expect([2, 8].map((at) => stepFrom(wrong, at, 'problem', -1))).toEqual([2, 7]);
     expect(scrubberMarks(3)).toEqual([0, 1, 2]);
     expect(scrubberMarks(2_000)).toHaveLength(200);
+  });
+});
+
+describe('words in a trace', () => {
+  it('are found in what a record read, was told, said and gave', () => {
+    const spoke = { ...trace.records[1], prompt: [{ role: 'user' as const, content: 'Tell me of Örn' }], text: 'Said' };
+    const one = { records: [trace.records[0], spoke, { ...trace.records[2], error: 'no ÖRN' }] };
+    expect([placesOf(one, 'örn'), placesOf(one, ' who? '), placesOf(one, 'said')]).toEqual([[1, 2], [0], [1]]);
+    expect([placesOf(one, '  '), placesOf(one, 'nowhere')]).toEqual([[], []]);
+  });
+  it('are gone through round the ends', () => {
+    expect([0, 3, 7].map((at) => nextOf([3, 7], at, 1))).toEqual([3, 7, 3]);
+    expect([0, 3, 7].map((at) => nextOf([3, 7], at, -1))).toEqual([7, 7, 3]);
+    expect(nextOf([], 5, 1)).toBe(5);
   });
 });
 

@@ -41,6 +41,8 @@ export const tracesWords = {
     roleReward: (role: string) => `reward of ${role}`,
     total: (n: string) => (n === '1' ? '1 trace' : `${n} traces`),
     none: 'No trace fits these filters.',
+    means: (score: string, reward: string, illegal: string, dropped: string) =>
+      `mean score ${score}, mean reward ${reward}, ${illegal} illegal${dropped === '' ? '' : `, ${dropped} dropped`}`,
     exportListed: 'Export',
     exportHint: 'The traces listed, whole',
     exportAs: 'Export as',
@@ -103,7 +105,25 @@ export const tracesWords = {
     part: (from: number, to: number, total: number) => `records ${from} to ${to} of ${total}; lanes and text hold all`,
     levels: { trajectory: 'trajectory', turn: 'turn', role: 'role' },
     stride: 'Arrow keys go',
-    strides: { record: 'record by record', turn: 'turn by turn', role: 'along the role' },
+    strides: {
+      record: 'record by record',
+      turn: 'turn by turn',
+      role: 'along the role',
+      problem: 'to what went wrong',
+    },
+    find: {
+      label: 'Find in this trace',
+      hint: 'Enter goes to the next record that holds these words, Shift+Enter to the one before',
+      placeholder: 'Find',
+      found: (n: number, at: number) =>
+        n === 0
+          ? 'found nowhere'
+          : at > 0
+            ? `found ${at} of ${n}`
+            : `found in ${n === 1 ? '1 record' : `${n} records`}`,
+    },
+    copy: 'Copy',
+    copied: 'Copied',
     earlierValues: (n: number) => `and ${n} earlier ones`,
     graph: 'Trace graph',
     first: 'First step',
@@ -145,6 +165,7 @@ export const tracesWords = {
       kinds: { text: 'other words', prompt: 'other prompt', draws: 'other draws', outputs: 'other result' },
       changed: { text: 'other words', prompt: 'other prompt', seed: 'another draw', outputs: 'other result' },
       draws: 'Draws',
+      seed: 'First seed',
       drawsHint: 'The role is asked the same again so many times, and each answer is run on to the end.',
       notJson: (why: string) =>
         `The result must be a JSON object with the tool's outputs${why === 'object' ? '' : `: ${why}`}.`,
@@ -158,6 +179,8 @@ export const tracesWords = {
       standing: { kept: 'as before', changed: 'changed', other: 'came out otherwise', new: 'new', gone: 'did not run' },
       audit: {
         title: 'Credit',
+        open: 'Audit its credit',
+        openHint: 'Draw this record again several times, run each on, and see how much the outcome hung on it',
         sentence: (n: number, mean: string, error: string | null, given: string, worth: string) =>
           `${n === 1 ? 'One other draw' : `${n} other draws`} from here led to ${mean}${error === null ? '' : ` ± ${error}`} on average, this one to ${given}: ${worth}.`,
         reward: (reward: string) => `Its reward was ${reward}.`,

@@ -120,9 +120,33 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: pinned,
   },
   {
+    name: 'team-group',
+    about: 'Team: inside a group, with what its nodes did and what can be done with one',
+    set: async (page) => {
+      await page.getByRole('treeitem', { name: /^Role Decompose/ }).click();
+      await page.getByRole('treeitem', { name: /^Tool/ }).click({ modifiers: ['Control'] });
+      await page.keyboard.press('Control+g');
+      await page.getByRole('treeitem', { name: /^Sub-workflow/ }).dblclick();
+      await page.getByRole('treeitem', { name: /^Tool/ }).click({ button: 'right' });
+      await page.getByRole('combobox', { name: words.team.menu.node('Search') }).waitFor();
+    },
+  },
+  {
+    name: 'team-problem',
+    about: 'Team: a problem with its place and its remedy',
+    set: async (page) => {
+      await closed(page);
+      await page.getByRole('navigation', { name: words.team.group.way }).getByRole('button').first().click();
+      await page.getByRole('treeitem', { name: /^Output/ }).click();
+      await page.keyboard.press('Delete');
+      await page.getByRole('button', { name: words.team.fixes.add }).waitFor();
+    },
+  },
+  {
     name: 'training-setup',
     about: 'Training: setting up a run',
     set: async (page) => {
+      await press(page, words.team.discard);
       await go(page, 'training');
       await page.getByText('"totalSteps"').waitFor();
     },

@@ -4,7 +4,7 @@
  * the rows of the two runs looked at last stay in memory. Indexes and blocks are written while a run trains; where one is
  * missing or does not fit, what it would say is read from the traces.
  */
-import type { TraceFilter, TraceRow, TraceSummary } from '../protocol.ts';
+import type { TraceFilter, TracePage, TraceSummary } from '../protocol.ts';
 import { traceSchema, type Trace } from '../schema/trace.ts';
 import { bytesOf, parseAs, paths, stepOf, textOf } from './layout.ts';
 import { readNotes, tagsOf } from './notes.ts';
@@ -220,11 +220,7 @@ export function forgetRows(store: Store, run: string, from: number): void {
 }
 
 /** Newest step first. */
-export async function listTraces(
-  store: Store,
-  run: string,
-  filter: TraceFilter,
-): Promise<{ total: number; rows: TraceRow[] }> {
+export async function listTraces(store: Store, run: string, filter: TraceFilter): Promise<TracePage> {
   const rows = await rowsOf(store, run);
   const notes = await readNotes(store, run);
   const key = JSON.stringify([{ ...filter, offset: 0, limit: 0 }, filter.tag === undefined ? 0 : notes.version]);
@@ -232,8 +228,8 @@ export async function listTraces(
     const through = rows.all.filter((row) => passes(row, filter, tagsOf(notes, row.id)));
     rows.view = { key, rows: ordered(through, filter.order) };
   }
-  const { total, rows: part } = page(rows.view.rows, filter);
-  return { total, rows: part.map((row) => ({ ...row, ...tagged(tagsOf(notes, row.id)) })) };
+  const part = page(rows.view.rows, filter);
+  return { ...part, rows: part.rows.map((row) => ({ ...row, ...tagged(tagsOf(notes, row.id)) })) };
 }
 
 function tagged(tags: readonly string[]): { tags?: string[] } {

@@ -2,7 +2,15 @@
  * What a list of traces shows of each, which of them a filter lets through and in which order they stand: for those of a run
  * and for single questions alike. Rows come newest step first and, within a step, as they were written.
  */
-import type { TraceFilter, TraceOrder, TraceRoleRow, TraceRow, TraceSummary } from '../protocol.ts';
+import type {
+  TraceFilter,
+  TraceMeans,
+  TraceOrder,
+  TracePage,
+  TraceRoleRow,
+  TraceRow,
+  TraceSummary,
+} from '../protocol.ts';
 import type { Trace, TraceRecord } from '../schema/trace.ts';
 import { scoreOf } from '../train/summary.ts';
 
@@ -103,13 +111,25 @@ function grouped(rows: readonly TraceSummary[]): Map<string, TraceSummary[]> {
 }
 
 /** The part of the list that is asked for; at most 1,000 rows unless told otherwise. */
-export function page(
-  rows: readonly TraceSummary[],
-  { offset = 0, limit = 1_000, order }: TraceFilter,
-): { total: number; rows: TraceRow[] } {
+export function page(rows: readonly TraceSummary[], { offset = 0, limit = 1_000, order }: TraceFilter): TracePage {
   const part: TraceRow[] = rows.slice(offset, offset + limit);
-  if (order !== 'query') return { total: rows.length, rows: part };
-  return { total: rows.length, rows: part.map((row, i) => ({ ...row, ...groupAt(rows, offset + i) })) };
+  const shown = order === 'query' ? part.map((row, i) => ({ ...row, ...groupAt(rows, offset + i) })) : part;
+  return { total: rows.length, rows: shown, means: meansOf(rows) };
+}
+
+/** Of each list, worked out once and not for every part of it. */
+const known = new WeakMap<readonly TraceSummary[], TraceMeans>();
+
+function meansOf(rows: readonly TraceSummary[]): TraceMeans | null {
+  if (rows.length === 0) return null;
+  const means = known.get(rows) ?? {
+    score: mean(rows.map((row) => row.score))!,
+    reward: mean(rows.map((row) => row.reward))!,
+    illegal: rows.filter((row) => !row.legal).length / rows.length,
+    dropped: rows.filter((row) => row.status === 'dropped').length / rows.length,
+  };
+  known.set(rows, means);
+  return means;
 }
 
 /** Of a group's first row, how many there are of it. */

@@ -123,6 +123,9 @@ describe('traces on disk', () => {
       total: 4,
       rows: [{ id: '12-train-q2' }, { id: '12-eval-q0' }],
     });
+    const { means } = await listTraces(store, 'r', { limit: 1, step: 12 });
+    expect(means).toEqual({ score: expect.any(Number), reward: expect.any(Number), illegal: 1 / 3, dropped: 0 });
+    expect((await listTraces(store, 'r', { step: 99 })).means).toBeNull();
   });
 
   it('are filtered by role, failure, bounds and question, and ordered', async () => {
