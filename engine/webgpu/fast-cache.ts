@@ -81,7 +81,7 @@ export class FastCache implements Cache {
     capacity: number,
     voices: readonly ForwardWeights[] = [],
   ) {
-    this.keys = preferredKeys(gpu, voices[0]);
+    this.keys = preferredKeys(voices[0]);
     this.activations = voices[0]?.activations ?? 'f32';
     const bytes = slots * config.kvHeads * capacity * config.headDim * keyFormatOf(this.keys).bytes;
     if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
@@ -218,9 +218,9 @@ export class FastCache implements Cache {
   }
 }
 
-/** Half floats where weights are less exact too and memory is what holds a device back; exact weights get exact keys. */
-export function preferredKeys({ software }: Gpu, using?: Pick<ForwardWeights, 'rollout' | 'keys'>): KeyPrecision {
-  return using?.keys ?? (software || (using?.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
+/** Half floats beside weights less exact too, since less is read of them; exact weights get exact keys. */
+export function preferredKeys(using: Pick<ForwardWeights, 'rollout' | 'keys'> = {}): KeyPrecision {
+  return using.keys ?? ((using.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
 }
 
 /** Bytes of a cache and of what its steps work with, known before it is opened; without adapters. */

@@ -59,7 +59,7 @@ export function makeFastTrunk(
     packs: ['f16', 'q8', 'q4'],
     halves: gpu.device.features.has('shader-f16'),
     logits: null,
-    keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
+    keyBytes: (using) => keyFormatOf(preferredKeys(using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
