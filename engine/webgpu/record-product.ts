@@ -3,7 +3,7 @@ import type { Bound } from './gpu.ts';
 import { productItems, productKernel } from './kernels/product.ts';
 import { PRODUCT_MODE, type Orientation, type ProductMode } from './kernels/product-tiles.ts';
 import type { MatrixWords } from './matrix-unit.ts';
-import type { Recorder } from './recorder.ts';
+import { operand, type Recorder } from './recorder.ts';
 import type { Cut, SizedKernel } from './sized-kernel.ts';
 
 export type Products = Readonly<Record<Orientation, SizedKernel>> & { readonly cut: Cut };
@@ -30,11 +30,7 @@ export function recordProduct(
   addend: Bound | null = null,
 ): void {
   const kernel = kernels[orientation];
-  const texels = (of: string): boolean =>
-    kernel.bindings.some(({ name, access }) => name === of && access === 'texels');
   recorder.add(kernel, productItems(m, n, cut), { m, n, k, alpha, mode: PRODUCT_MODE[mode] }, [
-    texels('a') ? { from: a, numbers: m * k } : a,
-    texels('b') ? { from: b, numbers: n * k } : b,
-    ...[addend, c],
+    ...[operand(kernel, 'a', a, m * k), operand(kernel, 'b', b, n * k), addend, c],
   ]);
 }

@@ -15,6 +15,11 @@ const SLOTS = 256;
 /** What a call reads as texels: so many numbers of a buffer. */
 type TexelSource = Pick<TexelLoad, 'from' | 'numbers'>;
 
+/** A buffer as the kernel's binding of this name wants it. */
+export function operand({ bindings }: SizedKernel, name: string, from: Bound, numbers: number): Bound | TexelSource {
+  return bindings.some((one) => one.name === name && one.access === 'texels') ? { from, numbers } : from;
+}
+
 export class Recorder {
   readonly #gpu: Gpu;
   readonly #dims: tf.Tensor1D;

@@ -5,6 +5,7 @@
 import type * as tf from '@tensorflow/tfjs';
 import { KEY_TILE, SCORE_MODE } from './kernels/attend-rows.ts';
 import { queryChunks, type QueryChunk } from './packed-rows.ts';
+import { operand } from './recorder.ts';
 import { matrix, type Frame } from './training-frame.ts';
 
 /** Numbers of one chunk's scores: 32 MiB. */
@@ -27,7 +28,11 @@ function scores(
     kernels.scores,
     (tiles * config.heads * stride) / KEY_TILE,
     { firstTile, firstRow, stride, mode: SCORE_MODE[mode] },
-    [tables.queryTiles, x, y, stats, p, out].map((tensor) => tensor && gpu.bufferOf(tensor)),
+    [
+      ...[gpu.bufferOf(tables.queryTiles), operand(kernels.scores, 'x', gpu.bufferOf(x), x.size)],
+      operand(kernels.scores, 'y', gpu.bufferOf(y), y.size),
+      ...[stats, p, out].map((tensor) => tensor && gpu.bufferOf(tensor)),
+    ],
   );
 }
 

@@ -8,7 +8,7 @@ import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
 import type { Adapter, ForwardWeights, TokenBatch } from '../model/trunk.ts';
 import { activeGpu } from './gpu.ts';
-import { GPU_CUT, SOFTWARE_CUT } from './sized-kernel.ts';
+import { cutFor, GPU_CUT, SOFTWARE_CUT } from './sized-kernel.ts';
 import { someNumbers } from './testing.ts';
 import { TrainingPass } from './training-pass.ts';
 
@@ -129,6 +129,11 @@ describe.skipIf(absent)(`the training pass ${absent ?? ''}`, { timeout: 600_000 
 
   it('gives them without shared rows, when nothing but inputs is kept', async () => {
     await compare(CONFIGS[2], new TrainingPass(activeGpu(), CONFIGS[2], SOFTWARE_CUT, 0), BATCH, 'all weights');
+  });
+
+  it('gives them as it is cut for this adapter', async () => {
+    const pass = new TrainingPass(activeGpu(), CONFIGS[1], cutFor(activeGpu()));
+    await compare(CONFIGS[1], pass, SHARED, 'an adapter');
   });
 
   it('gives them as it is cut for a GPU', async () => {

@@ -7,7 +7,7 @@
  * Source: Dao 2023, "FlashAttention-2", alg. 1 and 2.
  */
 import { itemOfThread, rowOfThread, rowShader, sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
-import { each, reads, writes } from '../wgsl.ts';
+import { each, fourOf, reads, texels, writes } from '../wgsl.ts';
 
 export type AttendShape = { readonly heads: number; readonly kvHeads: number; readonly headDim: number };
 
@@ -37,11 +37,9 @@ export const SCORE_MODE = { scores: 0, weights: 1, gradient: 2 } as const;
  */
 export function scoreRowsKernel(shape: AttendShape, cut: Cut): SizedKernel {
   const pairs = Array.from({ length: QUERY_TILE * KEY_TILE }, (_, i) => i);
+  const [x, y] = ['x', 'y'].map((name) => (cut.handRound > 0 ? texels(name) : reads(name, 'vec4f')));
   return sizedKernel(`scores of ${shape.heads} / ${shape.kvHeads} heads of ${shape.headDim}`, {
-    bindings: [
-      ...[reads('tiles', 'vec4u'), reads('x', 'vec4f'), reads('y', 'vec4f'), reads('stats', 'f32')],
-      ...[reads('p', 'f32'), writes('out', 'f32')],
-    ],
+    bindings: [...[reads('tiles', 'vec4u'), x, y, reads('stats', 'f32')], ...[reads('p', 'f32'), writes('out', 'f32')]],
     counts: counts(shape),
     numbers: { SCALE: shape.headDim ** -0.5 },
     ...{ sizes: ['firstTile', 'firstRow', 'stride', 'mode'], threads: cut.threads, perGroup: cut.threads },
@@ -57,8 +55,8 @@ ${each(QUERY_TILE, '  let a# = ((tile.x + min(#u, tile.y - 1u)) * HEADS + head) 
 ${each(KEY_TILE, '  let b# = (keyRow(tile, min(key + #u, last)) * KV_HEADS + head / GROUP) * D4;')}
 ${pairs.map((i) => `  var s${i} = 0f;`).join('\n')}
   for (var d = 0u; d < turns(D4); d++) {
-${each(QUERY_TILE, '    let x# = x[a# + d];')}
-${each(KEY_TILE, '    let w# = y[b# + d];')}
+${each(QUERY_TILE, `    let x# = ${fourOf(x, 'a# + d')};`)}
+${each(KEY_TILE, `    let w# = ${fourOf(y, 'b# + d')};`)}
 ${pairs.map((i) => `    s${i} += dot(x${Math.floor(i / KEY_TILE)}, w${i % KEY_TILE});`).join('\n')}
   }
   var sums = array<f32, ${pairs.length}>(${pairs.map((i) => `s${i}`).join(', ')});
