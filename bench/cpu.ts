@@ -103,7 +103,8 @@ async function measureApart(device: CpuDevice, model: string): Promise<CpuMeasur
   }
 }
 
-type Column = Omit<CpuMeasurement, 'model' | 'device' | 'gflops' | 'memory'> & {
+type Column = Omit<CpuMeasurement, 'model' | 'device' | 'gflops' | 'memory' | 'packedTokensPerSecond'> & {
+  readonly packedTokensPerSecond?: CpuMeasurement['packedTokensPerSecond'];
   readonly device: string;
   readonly gflops: CpuMeasurement['gflops'] | null;
   readonly memory: CpuMeasurement['memory'] | null;
@@ -129,8 +130,15 @@ function table(measured: readonly CpuMeasurement[], torch: TorchRates | null): s
       (r) => (r.gflops ? [r.gflops.NN, r.gflops.NT, r.gflops.TN].map(rate).join(' / ') : '–'),
     ],
     ['prefill, tokens/s', (r) => rate(r.prefillTokensPerSecond)],
-    ['decode batch 1, tokens/s', (r) => rate(r.decodeTokensPerSecond.batch1)],
-    ['decode batch 16, tokens/s', (r) => rate(r.decodeTokensPerSecond.batch16)],
+    [
+      'decode batch 1 / 16, tokens/s',
+      (r) => `${rate(r.decodeTokensPerSecond.batch1)} / ${rate(r.decodeTokensPerSecond.batch16)}`,
+    ],
+    ...(['q8', 'q4'] as const).map((weights): [string, (r: Column) => string] => [
+      `the same by ${weights} weights`,
+      ({ packedTokensPerSecond: packed }) =>
+        packed?.[weights] ? `${rate(packed[weights].batch1)} / ${rate(packed[weights].batch16)}` : '–',
+    ]),
     ['train, full, tokens/s', (r) => rate(r.trainTokensPerSecond.full)],
     ['train, LoRA r16, tokens/s', (r) => rate(r.trainTokensPerSecond.lora16)],
     ['memory high-water mark, MiB', (r) => (r.memory ? (r.memory.peakRssBytes / 2 ** 20).toFixed(0) : '–')],

@@ -24,6 +24,8 @@ export function addDevices(program: Command): void {
           report.available ? deviceFacts(report).join(', ') || '–' : report.note,
         ]);
         output.say(table([['device', 'name', 'GFLOP/s', 'GB/s', 'largest buffer', 'offers'], ...rows]));
+        if (options.measure)
+          for (const { kind, available, note } of reports) if (available) output.say(`${kind}: ${note}`);
         output.say(`\n* taken: ${chosen.name}. ${chosen.reason}`);
         output.emit({ event: 'devices', chosen, devices: reports });
         return 0;

@@ -30,9 +30,10 @@ export const FUSED = {
   rope: 'TroupeRope',
 } as const;
 
-type Call = {
-  /** Addresses p0 … p4 in order; a plain number stands for itself. */
-  readonly operands: readonly (Info | number)[];
+/** Addresses p0 … p4 in order; a plain number stands for itself. */
+type Operands = { readonly operands: readonly (Info | number)[] };
+
+type RowsCall = {
   readonly rows: number;
   readonly cols: number;
   readonly period?: number;
@@ -41,16 +42,21 @@ type Call = {
   readonly pieces?: number;
 };
 
-function perform(team: ThreadTeam, backend: WasmBackend, job: keyof typeof JOB, call: Call): void {
-  const { rows, cols, operands } = call;
+function perform(team: ThreadTeam, backend: WasmBackend, job: keyof typeof JOB, call: RowsCall & Operands): void {
+  const addresses = call.operands.map((operand) =>
+    typeof operand === 'number' ? operand : backend.dataIdMap.get(operand.dataId).memoryOffset,
+  );
+  runRows(team, job, addresses, call);
+}
+
+/** Runs a job that works row by row. operands: p0 … p4, addresses or what the job says. */
+export function runRows(team: ThreadTeam, job: keyof typeof JOB, operands: readonly number[], call: RowsCall): void {
+  const { rows, cols } = call;
   if (rows * cols === 0) return;
   const rowBlock = Math.max(1, Math.ceil(PIECE / cols));
   const words = team.view();
   const base = team.args;
-  for (let i = 0; i < 5; i++) {
-    const operand = operands[i] ?? 0;
-    words[base + i] = typeof operand === 'number' ? operand : backend.dataIdMap.get(operand.dataId).memoryOffset;
-  }
+  for (let i = 0; i < 5; i++) words[base + i] = operands[i] ?? 0;
   words[base + (ROW_ARGS.rows >> 2)] = rows;
   words[base + (ROW_ARGS.cols >> 2)] = cols;
   words[base + (ROW_ARGS.rowBlock >> 2)] = rowBlock;

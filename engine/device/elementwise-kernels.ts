@@ -27,7 +27,7 @@ function address(backend: WasmBackend, info: Info): number {
 }
 
 /** Writes a job's arguments by name. */
-function write<Names extends string>(
+export function write<Names extends string>(
   team: ThreadTeam,
   places: Readonly<Record<Names, number>>,
   values: Readonly<Record<Names, number>>,
@@ -45,14 +45,22 @@ function registerBinary(tf: Tf, team: ThreadTeam, op: (typeof BINARY_OPS)[number
     if (!plan) return stock(args);
     const backend = args.backend as WasmBackend;
     const out = backend.makeOutput(plan.shape, 'float32');
-    const { rows, cols } = plan;
-    if (rows * cols === 0) return out;
-    const rowBlock = Math.max(1, Math.ceil(PIECE / cols));
-    const at = { a: address(backend, a), b: address(backend, b), out: address(backend, out) };
-    write(team, BINARY_ARGS, { ...at, ...plan.strides, rows, cols, n2: plan.n2, n3: plan.n3, rowBlock });
-    team.run(op, Math.ceil(rows / rowBlock), rows * cols >= SHARE_FROM);
+    runBinary(team, op, { a: address(backend, a), b: address(backend, b), out: address(backend, out) }, plan);
     return out;
   });
+}
+
+/** By addresses. */
+export function runBinary(
+  team: ThreadTeam,
+  op: (typeof BINARY_OPS)[number],
+  at: Readonly<Record<'a' | 'b' | 'out', number>>,
+  { rows, cols, n2, n3, strides }: BroadcastPlan,
+): void {
+  if (rows * cols === 0) return;
+  const rowBlock = Math.max(1, Math.ceil(PIECE / cols));
+  write(team, BINARY_ARGS, { ...at, ...strides, rows, cols, n2, n3, rowBlock });
+  team.run(op, Math.ceil(rows / rowBlock), rows * cols >= SHARE_FROM);
 }
 
 export type BroadcastPlan = {

@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { activeGpu } from '../webgpu/gpu.ts';
+import { matrixNote } from '../webgpu/matrix-check.ts';
 import { copyRate, productRate } from '../webgpu/measure.ts';
 
 const SIZE = 256;
@@ -11,15 +12,21 @@ const MEASURE_MS = 250;
 
 export type Orientation = 'NN' | 'NT' | 'TN';
 
-export type Rates = { readonly gflops: number; readonly gigabytesPerSecond: number };
+export type Rates = {
+  readonly gflops: number;
+  readonly gigabytesPerSecond: number;
+  /** Of a GPU with matrix units: whether products use them, and why. */
+  readonly matrices: string | null;
+};
 
 /** Of the active backend, by the kernels models run on there; takes half a second once the backend is warm. */
 export async function measureRates(): Promise<Rates> {
   if (tf.getBackend() === 'webgpu') {
     const gpu = activeGpu();
-    return { gflops: await productRate(gpu), gigabytesPerSecond: await copyRate(gpu) };
+    const matrices = matrixNote(gpu);
+    return { gflops: await productRate(gpu), gigabytesPerSecond: await copyRate(gpu), matrices };
   }
-  return { gflops: await measureProduct(SIZE, 'NN', MEASURE_MS), gigabytesPerSecond: hostCopyRate() };
+  return { gflops: await measureProduct(SIZE, 'NN', MEASURE_MS), gigabytesPerSecond: hostCopyRate(), matrices: null };
 }
 
 const COPIED_BYTES = 64 * 2 ** 20;

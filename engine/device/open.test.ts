@@ -1,5 +1,5 @@
 /** Devices open, say what they are, and compute what tfjs's plain backend computes. */
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { DeviceChoice } from '../protocol.ts';
 import { adapterName, findAdapter, isSoftware } from './adapter.ts';
 import './register.node.ts';
@@ -70,6 +70,19 @@ describe.skipIf(!emulated)(`an emulated GPU ${emulated ? '' : 'skipped: there is
     const ms = performance.now() - started;
     expect(ms).toBeGreaterThan(10);
     expect(turns).toBeLessThan(ms + 10);
+  });
+
+  it('rests once a turn, however many waits there were before', async () => {
+    device = await openDevice('webgpu');
+    const { queue } = device.gpu!;
+    for (let i = 0; i < 50; i++) await queue.onSubmittedWorkDone();
+    const rests = vi.spyOn(Atomics, 'wait');
+    const result = device.tf.matMul(device.tf.ones([512, 512]), device.tf.ones([512, 512])).data();
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve));
+    expect(rests.mock.calls.length).toBeGreaterThan(0);
+    expect(rests.mock.calls.length).toBeLessThan(7);
+    rests.mockRestore();
+    await result;
   });
 });
 

@@ -9,6 +9,8 @@ import { openCpu } from './cpu.ts';
 import type { Device } from './device.ts';
 import { measureRates, type Rates } from './measure.ts';
 import { openWasm, wasmFeatures, wasmName } from './wasm.ts';
+import { activeGpu } from '../webgpu/gpu.ts';
+import { decideMatrixUnit } from '../webgpu/matrix-check.ts';
 import { openWebGpu } from './webgpu.ts';
 
 export type { Device } from './device.ts';
@@ -18,7 +20,7 @@ const CHOICES: readonly string[] = ['auto', 'webgpu', 'wasm', 'cpu'];
 export async function openDevice(choice: DeviceChoice, remembered?: DeviceKind): Promise<Device> {
   switch (choice) {
     case 'webgpu':
-      return openWebGpu('chosen by you');
+      return openGpu('chosen by you');
     case 'wasm':
       return openWasm('chosen by you');
     case 'cpu':
@@ -38,13 +40,20 @@ export async function probeDevices(measure: boolean): Promise<DeviceReport[]> {
 
 async function openBest(remembered?: DeviceKind): Promise<Device> {
   const found = await findAdapter();
-  if (typeof found !== 'string' && !found.software) return openWebGpu('a hardware GPU is present', found);
+  if (typeof found !== 'string' && !found.software) return openGpu('a hardware GPU is present', found);
   const why = typeof found === 'string' ? found : `the only WebGPU adapter is emulated on the CPU (${found.name})`;
   const emulated = typeof found === 'string' ? null : found;
   if (remembered === 'wasm') return openWasm(`${why}; WebAssembly was measured fastest before`);
   if (remembered === 'cpu') return openCpu(`${why}; plain JavaScript was measured fastest before`);
-  if (remembered === 'webgpu' && emulated) return openWebGpu(`${why}, which was measured fastest before`, emulated);
+  if (remembered === 'webgpu' && emulated) return openGpu(`${why}, which was measured fastest before`, emulated);
   return openFastest(why, emulated);
+}
+
+/** Its kernels are chosen before anything runs on it. */
+async function openGpu(reason: string, found?: AdapterReport): Promise<Device> {
+  const device = await openWebGpu(reason, found);
+  await decideMatrixUnit(activeGpu());
+  return device;
 }
 
 async function openFastest(why: string, emulated: AdapterReport | null): Promise<Device> {
@@ -54,7 +63,7 @@ async function openFastest(why: string, emulated: AdapterReport | null): Promise
   const reason = `${why}; fastest measured (GFLOP/s: ${rates})`;
   switch (measured[0]?.kind) {
     case 'webgpu':
-      return openWebGpu(reason, emulated!);
+      return openGpu(reason, emulated!);
     case 'wasm':
       return openWasm(reason);
     default:
@@ -84,8 +93,9 @@ async function report(described: Described, open: () => Promise<Device>, measure
   const rates = await tryDevice(open);
   if (typeof rates === 'string')
     return { ...described, ...unmeasured, available: false, note: `does not open: ${rates}` };
+  const { matrices, ...measured } = rates;
   const note = `multiplies matrices at ${rates.gflops.toFixed(1)} GFLOP/s and copies ${rates.gigabytesPerSecond.toFixed(1)} GB/s`;
-  return { ...described, ...rates, available: true, note };
+  return { ...described, ...measured, available: true, note: matrices === null ? note : `${note}; ${matrices}` };
 }
 
 async function reportWebGpu(found: AdapterReport | string, measure: boolean): Promise<DeviceReport> {
@@ -110,7 +120,7 @@ async function reportWebGpu(found: AdapterReport | string, measure: boolean): Pr
     maxBufferBytes: found.adapter.limits.maxStorageBufferBindingSize,
   };
   // An adapter gives out one device; the measurement takes a fresh adapter.
-  return report(described, () => openWebGpu('to measure it'), measure);
+  return report(described, () => openGpu('to measure it'), measure);
 }
 
 async function reportWasm(measure: boolean): Promise<DeviceReport> {

@@ -11,10 +11,8 @@ import type { Heap } from './wasm-gemm/threads.ts';
 
 export type WasmBackend = BackendWasm;
 
-type EmscriptenModule = Awaited<ReturnType<typeof createModule>> & {
-  _malloc(bytes: number): number;
-  _free(address: number): void;
-};
+type Allocator = { _malloc(bytes: number): number; _free(address: number): void };
+type EmscriptenModule = Awaited<ReturnType<typeof createModule>> & Allocator;
 type Cwrap = (name: string, result: string | null, args: string[]) => (...values: number[]) => number;
 
 const ADDRESSABLE = 2 ** 32;
@@ -58,7 +56,7 @@ function readLeb(bytes: Uint8Array, at: number): [value: number, size: number] {
 export async function createWasmBackend(
   tf: Tf,
   bytes: Uint8Array<ArrayBuffer>,
-): Promise<{ backend: WasmBackend; heap: Heap }> {
+): Promise<{ backend: WasmBackend; heap: Heap; whenShort: Set<() => void> }> {
   let memory: WebAssembly.Memory | null = null;
   let failed: (error: unknown) => void = () => {};
   const failure = new Promise<never>((_, reject) => (failed = reject));
@@ -75,11 +73,12 @@ export async function createWasmBackend(
     failure,
   ])) as EmscriptenModule;
   addCalls(module);
-  const heap = failLoudly(module, memory!);
+  const whenShort = new Set<() => void>();
+  const heap = failLoudly(module, memory!, whenShort);
   const backend = new BackendWasm(module as unknown as ConstructorParameters<typeof BackendWasm>[0]);
   if (tf.findBackendFactory('wasm')) tf.removeBackend('wasm');
   tf.registerBackend('wasm', () => backend, 3);
-  return { backend, heap };
+  return { backend, heap, whenShort };
 }
 
 /** The calls that tfjs's own loader would have wrapped. */
@@ -95,11 +94,20 @@ function addCalls(module: EmscriptenModule): void {
   } as unknown as EmscriptenModule['tfjs'];
 }
 
-function failLoudly(module: EmscriptenModule, memory: WebAssembly.Memory): Heap {
+/** Where memory is out, those who hold some that can be had again give it back first. */
+export function failLoudly(
+  module: Allocator,
+  memory: WebAssembly.Memory,
+  whenShort: ReadonlySet<() => void> = new Set(),
+): Heap {
   module._free(module._malloc(16)); // the first call replaces the stubs by the module's own functions
   const malloc = module._malloc;
   const allocate = (bytes: number): number => {
-    const address = bytes < ADDRESSABLE ? malloc(bytes) >>> 0 : 0;
+    let address = bytes < ADDRESSABLE ? malloc(bytes) >>> 0 : 0;
+    if (address === 0 && bytes < ADDRESSABLE && bytes > 0 && whenShort.size > 0) {
+      for (const free of whenShort) free();
+      address = malloc(bytes) >>> 0;
+    }
     if (address === 0 && bytes > 0) throw new OutOfMemory(bytes, 'WebAssembly memory (4 GiB at most)');
     return address;
   };

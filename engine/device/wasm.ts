@@ -15,6 +15,7 @@ import { registerMatMul } from './wasm-gemm/batch-matmul.ts';
 import { Gemm } from './wasm-gemm/gemm.ts';
 import { hasRelaxedSimd, hasSharedMemory, type KernelOptions } from './wasm-gemm/module.ts';
 import { ThreadTeam } from './wasm-gemm/threads.ts';
+import { setActiveWasm, WasmMachine } from './wasm-machine.ts';
 
 /** More threads than this wait for memory, not for arithmetic. */
 const MOST_THREADS = 16;
@@ -37,15 +38,19 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
   const { relaxed, shared, cores } = wasmFeatures();
   const threads = shared ? Math.max(1, Math.min(MOST_THREADS, settings.threads ?? cores)) : 1;
   const original = await host.backendBytes();
-  const { heap } = await host.guard(() => createWasmBackend(tf, shared ? withSharedMemory(original) : original));
+  const { backend, heap, whenShort } = await host.guard(() =>
+    createWasmBackend(tf, shared ? withSharedMemory(original) : original),
+  );
   await tf.setBackend('wasm');
   const options: KernelOptions = { tileRows: 4, relaxed, shared };
   const team = await ThreadTeam.open(heap, options, threads - 1, host.startHelper);
   registerSegmentSum(tf);
   registerSharing(tf);
-  registerMatMul(tf, new Gemm(heap, team));
+  const gemm = new Gemm(heap, team);
+  registerMatMul(tf, gemm);
   registerElementwise(tf, team);
   registerDecoderKernels(tf, team);
+  setActiveWasm(new WasmMachine(tf, team, gemm, backend, whenShort));
   return {
     info: wasmInfo(team.threads, relaxed, shared, reason),
     tf,
@@ -53,6 +58,7 @@ export async function openWasm(reason: string, settings: WasmSettings = {}): Pro
     memory: () => ({ usedBytes: tf.memory().numBytes, reservedBytes: heap.memory.buffer.byteLength }),
     onLost: () => {},
     close: async () => {
+      setActiveWasm(null);
       team.close();
       tf.removeBackend('wasm');
       restoreKernels(tf);

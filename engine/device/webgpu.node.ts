@@ -19,7 +19,8 @@ async function openDawn(): Promise<GPU | string> {
   try {
     const { create, globals } = await import('webgpu');
     Object.assign(globalThis, globals);
-    const gpu = create(['enable-dawn-features=allow_unsafe_apis']);
+    // Dawn hides half floats on NVIDIA's Vulkan drivers. Here a user chooses them, and matrix units are checked before use.
+    const gpu = create(['enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia']);
     const navigator = { gpu, userAgent: 'node', hardwareConcurrency: 1 };
     Object.defineProperty(globalThis, 'navigator', { value: navigator, configurable: true, writable: true });
     return gpu;
@@ -50,13 +51,22 @@ function restWhileWaiting(): void {
   resting = true;
   const never = new Int32Array(new SharedArrayBuffer(4));
   let waiting = 0;
-  const rest = (): void => {
-    if (waiting === 0) return;
-    Atomics.wait(never, 0, 0, REST_MS);
+  let due = false;
+  // One rest a turn, also where a wait begins before the last one's next rest was called off.
+  const restSoon = (): void => {
+    if (due) return;
+    due = true;
     setImmediate(rest);
   };
+  const rest = (): void => {
+    due = false;
+    if (waiting === 0) return;
+    Atomics.wait(never, 0, 0, REST_MS);
+    restSoon();
+  };
   const whileOpen = async <T>(promise: Promise<T>): Promise<T> => {
-    if (waiting++ === 0) setImmediate(rest);
+    waiting++;
+    restSoon();
     try {
       return await promise;
     } finally {

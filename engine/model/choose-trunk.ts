@@ -1,8 +1,9 @@
 /**
- * Which trunk a model gets: hand-written kernels on WebGPU where they fit, else the plain one. The plain one can be asked
+ * Which trunk a model gets: hand-written kernels where they fit, on WebGPU or in WebAssembly, else the plain one. The plain one can be asked
  * for everywhere, since it is what the fast one is measured and checked against.
  */
 import * as tf from '@tensorflow/tfjs';
+import { activeWasm } from '../device/wasm-machine.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import type { MemoryLoad, MemoryPlan } from '../protocol.ts';
 import { preferredKeys } from '../webgpu/fast-cache.ts';
@@ -10,6 +11,7 @@ import { Autotuner } from '../webgpu/autotune.ts';
 import { fastTrunkFits, makeFastTrunk } from '../webgpu/fast-trunk.ts';
 import { activeGpu, type Gpu } from '../webgpu/gpu.ts';
 import { planMemory } from '../webgpu/memory-plan.ts';
+import { makeWasmTrunk, wasmTrunkFits } from '../wasm/wasm-trunk.ts';
 import { cutFor } from '../webgpu/sized-kernel.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
 import type { Trunk } from './trunk.ts';
@@ -27,7 +29,9 @@ export function useTrunk(kind: TrunkKind): TrunkKind {
 
 export function makeTrunk(config: ModelConfig): Trunk {
   const gpu = handWrittenGpu();
-  return gpu && fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+  if (gpu) return fastTrunkFits(gpu, config) ? makeFastTrunk(gpu, config) : makeTfjsTrunk(config);
+  const machine = wanted === 'tfjs' || tf.getBackend() !== 'wasm' ? null : activeWasm();
+  return machine && wasmTrunkFits(config) ? makeWasmTrunk(machine, config) : makeTfjsTrunk(config);
 }
 
 /** Models loaded from now on are tuned to the open device, as far as that is not `known`; `changed` is told of all that is. */
@@ -44,7 +48,7 @@ export function planFor(config: ModelConfig, load: MemoryLoad): MemoryPlan | nul
   const gpu = handWrittenGpu();
   if (!gpu || !fastTrunkFits(gpu, config)) return null;
   const most = gpu.device.limits.maxStorageBufferBindingSize;
-  return planMemory(config, { ...load, keys: preferredKeys(gpu, load) }, most, cutFor(gpu).handRound > 0);
+  return planMemory(config, { ...load, keys: preferredKeys(load) }, most, cutFor(gpu).handRound > 0);
 }
 
 /** The device for hand-written kernels, or null where there is none or plain operations are wanted. */

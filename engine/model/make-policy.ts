@@ -116,12 +116,12 @@ export class BasePolicy implements Policy {
 function checkRollout({ policy, rollout = 'f32', keys = 'f32', activations = 'f32' }: PolicySpec, trunk: Trunk): void {
   if (!['f32', 'f16', 'q8', 'q4'].includes(rollout))
     throw new UserError(`There are no ${String(rollout)} weights; use f32, f16, q8 or q4`);
-  if (rollout !== 'f32' && !trunk.packs)
+  if (rollout !== 'f32' && !trunk.packs.includes(rollout))
     throw new UserError(
-      `The policy ${policy} is to sample with ${rollout} weights, which takes WebGPU and a model its kernels fit; choose the device webgpu, or weights f32`,
+      `The policy ${policy} is to sample with ${rollout} weights, which this device cannot; use ${['f32', ...trunk.packs].join(', ')}, or another device`,
     );
   if (!['f32', 'f16'].includes(keys)) throw new UserError(`There are no ${String(keys)} keys; use f32 or f16`);
-  if (keys !== 'f32' && !trunk.packs)
+  if (keys !== 'f32' && !trunk.packs.includes('f16'))
     throw new UserError(
       `The policy ${policy} is to keep ${keys} keys, which takes WebGPU and a model its kernels fit; choose the device webgpu, or keys f32`,
     );

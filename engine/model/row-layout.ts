@@ -38,3 +38,9 @@ export function sharedLength(prompts: readonly ArrayLike<number>[], most = Infin
   }
   return Math.max(0, shared);
 }
+
+/** Prefix and rest of one sequence, without padding. */
+export function promptOf({ prefix, ids, length, lengths }: TokenBatch, i: number): Int32Array {
+  const rest = ids.subarray(i * length, i * length + lengths[i]);
+  return prefix?.length ? Int32Array.of(...prefix, ...rest) : rest;
+}

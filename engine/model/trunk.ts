@@ -36,7 +36,7 @@ export type ForwardWeights = {
   readonly adapter: Adapter | null;
   /** How exact the weights are that a cache's steps read; 'f32' when absent. `forward` takes the weights themselves. */
   readonly rollout?: WeightPrecision;
-  /** How exact the keys and values of a cache are; when absent, what the trunk prefers. */
+  /** How exact the keys and values of a cache are; when absent, what the trunk prefers beside such weights. */
   readonly keys?: KeyPrecision;
   /** How exact what flows through a cache's steps is; 'f32' when absent. */
   readonly activations?: ActivationPrecision;
@@ -69,10 +69,12 @@ export interface Trunk {
   readonly drawing: Drawing | null;
   /** Whether slots of one cache may run with different adapters, all on the same weights. */
   readonly mixes: boolean;
-  /** Whether caches may run on weights less exact than float32. */
-  readonly packs: boolean;
+  /** What less exact weights than float32 caches may run on. */
+  readonly packs: readonly WeightPrecision[];
   /** Whether their steps may pass on half floats. */
   readonly halves: boolean;
+  /** Logits by the head of the weights a cache runs with; null where that is the float32 one itself. hidden: [rows, hidden] */
+  readonly logits: ((cache: Cache, hidden: tf.Tensor2D) => tf.Tensor2D) | null;
   /** Bytes of one number of a cache whose slots run with this. */
   keyBytes(using: ForwardWeights): 2 | 4;
   /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes, and tells how exact keys are to be. */
@@ -97,3 +99,7 @@ export interface Trunk {
 export function headWeight(config: ModelConfig, weights: Weights): tf.Tensor2D {
   return (config.tied ? weights['model.embed_tokens.weight'] : weights['lm_head.weight']) as tf.Tensor2D;
 }
+
+/** Four bits are too few for the head: every token's chance is its own row's. GGUF files keep it finer too. */
+export const headPrecision = <P extends WeightPrecision>(precision: P): P | 'q8' =>
+  precision === 'q4' ? 'q8' : precision;

@@ -8,6 +8,7 @@ import * as tf from '@tensorflow/tfjs';
 import { computesOnHost } from '../learn/host.ts';
 import { headWeight, type Trunk, type Weights } from '../model/trunk.ts';
 import { drawOnDevice, type Draw, type RowSampling } from './device-sample.ts';
+import { drawWeighed, type RowDrawer } from '../wasm/draw.ts';
 import { hostNumbers } from './read.ts';
 import { chooseToken } from './sample.ts';
 import type { Arrival, Seat, Seats } from './seats.ts';
@@ -27,7 +28,8 @@ export function drawnOnDevice({ drawing }: Trunk, { order: { sampling } }: Seque
 }
 
 function logitsOf({ seats, weights }: Decoding, hidden: tf.Tensor2D): tf.Tensor2D {
-  return tf.matMul(hidden, headWeight(seats.trunk.config, weights), false, true);
+  const { trunk, cache } = seats;
+  return trunk.logits?.(cache, hidden) ?? tf.matMul(hidden, headWeight(trunk.config, weights), false, true);
 }
 
 /** After every step: messages run, cancelling takes hold. */
@@ -63,15 +65,20 @@ export async function decodeInStep(decoding: Decoding): Promise<void> {
 async function takeFromStates(decoding: Decoding, hidden: tf.Tensor2D, seats: readonly (Seat | null)[]): Promise<void> {
   const logits = logitsOf(decoding, hidden);
   hidden.dispose();
-  const numbers = await hostNumbers(logits);
+  const alive = seats.map((seat) => (seat && seat.sequence.finish === null ? seat : null));
   const vocab = logits.shape[1];
-  for (const [row, seat] of seats.entries()) {
-    if (!seat || seat.sequence.finish !== null) continue;
-    const { sampling } = seat.sequence.order;
-    const choice = chooseToken(numbers.subarray(row * vocab, (row + 1) * vocab), sampling, placeOf(seat));
-    seat.drawn++;
-    seat.sequence.take(choice, decoding.ends);
-  }
+  const take = (rows: Float32Array, draw?: RowDrawer): void =>
+    alive.forEach((seat, row) => {
+      if (!seat) return;
+      const { sampling } = seat.sequence.order;
+      const choice =
+        draw?.(row, placeOf(seat)) ??
+        chooseToken(rows.subarray(row * vocab, (row + 1) * vocab), sampling, placeOf(seat));
+      seat.drawn++;
+      seat.sequence.take(choice, decoding.ends);
+    });
+  const samplings = alive.map((seat) => seat?.sequence.order.sampling ?? null);
+  if (!drawWeighed(logits, samplings, take)) take(await hostNumbers(logits));
   logits.dispose();
   await afterStep(decoding);
 }

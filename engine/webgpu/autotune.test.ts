@@ -18,7 +18,7 @@ const names = (tuning: Tuning, rows: number, change: Partial<typeof product> = {
 
 describe('cutsOf', () => {
   it('begins with the usual cut and stays near it', () => {
-    expect(names(vectorTuning(8), 32)).toEqual(['32x4', '8x4']);
+    expect(names(vectorTuning(8), 32)).toEqual(['32x4', '16x4']);
     expect(names(vectorTuning(8), 1)).toEqual(['1x4']);
     expect(names(SOFTWARE_TUNING, 64)).toEqual(['8x4', '1x4']);
     expect(names(GPU_TUNING, 4)).toEqual(['4x2', '4x1', '4x4', '2x2', '2x1', '2x4']);
@@ -32,11 +32,14 @@ describe('cutsOf', () => {
 
 describe('winnerOf', () => {
   it.each([
-    [[2, 1, 3], 1],
-    [[1, 0.99, 4], 0],
-    [[5], 0],
-    [[3, 2, 1], 2],
-  ])('of %j is number %i', (times, wanted) => expect(winnerOf(times)).toBe(wanted));
+    [[[2, 1, 3]], 1],
+    [[[1, 0.99, 4]], 0],
+    [[[5]], 0],
+    [[[3, 2, 1]], 2],
+    // A passing load falls on a round, or on one of its turns.
+    [[[2, 3], [20, 30], [40, 4]], 0],
+    [[[3, 2], [30, 20], [4, 40]], 1],
+  ])('of %j is number %i', (rounds, wanted) => expect(winnerOf(rounds)).toBe(wanted)); // prettier-ignore
 });
 
 const adapter = await findAdapter();

@@ -13,12 +13,14 @@ export type Contest = { readonly buffers: readonly Bound[]; kernel(tuning: Tunin
 /** What may be spent on a model before no other product is begun with. */
 const SPEND_MS = 1500;
 /** A cut must be faster by this much to be preferred: less is noise. */
-const CLEARLY = 0.95;
-/** Of each cut, by turns; the shortest counts, so that what else a machine does falls on none alone. */
-const ROUNDS = 4;
-/** What a turn lasts at least, in repetitions. */
-const TURN_MS = 2;
-const MOST_CALLS = 32;
+const CLEARLY = 0.9;
+/** Of all cuts by turns, so that what else a machine does falls on none alone. */
+const ROUNDS = 5;
+/** What a turn of the usual cut lasts: long beside what telling the host of its end takes. Others make as many calls. */
+const TURN_MS = { gpu: 2, software: 10 };
+/** Calls that their number is taken from. */
+const SOME_CALLS = 4;
+const MOST_CALLS = 64;
 
 const written = ({ rows, outputs }: ProductCut): string => `${rows}x${outputs}`;
 
@@ -62,7 +64,7 @@ export class Autotuner {
       const product = productOf(contest, tuning);
       const cuts = cutsOf(tuning, rows, product);
       if (left <= 0 || cuts.length < 2 || this.#cut(tuning, product, rows)) continue;
-      const { winner, spentMs } = await this.#hold(tuning, rows, contest, cuts, left);
+      const { winner, spentMs } = await this.#hold(tuning, rows, contest, cuts);
       this.#chosen.set(keyOf(product, rows), written(winner));
       left -= spentMs;
       changed = true;
@@ -76,35 +78,30 @@ export class Autotuner {
     rows: number,
     { kernel, buffers }: Contest,
     cuts: readonly ProductCut[],
-    mostMs: number,
   ): Promise<{ readonly winner: ProductCut; readonly spentMs: number }> {
-    const runnerOf = (cut: ProductCut): Promise<() => Promise<number>> =>
-      this.#runner(this.#gpu.bind(kernel({ ...tuning, measured: () => cut }), buffers), rows);
-    const runners = [await runnerOf(cuts[0])];
+    const stepOf = (cut: ProductCut): Step => this.#gpu.bind(kernel({ ...tuning, measured: () => cut }), buffers);
+    const steps = [stepOf(cuts[0])];
+    await this.#time(steps[0], rows, 1);
     const started = performance.now();
-    for (const cut of cuts.slice(1)) runners.push(await runnerOf(cut));
-    const times = runners.map(() => Infinity);
-    for (let round = 0; round < ROUNDS; round++) {
-      if (round > 0 && performance.now() - started > mostMs) break;
-      for (const [i, run] of runners.entries()) times[i] = Math.min(times[i], await run());
+    for (const cut of cuts.slice(1)) await this.#time(steps[steps.push(stepOf(cut)) - 1], rows, 1); // compiles
+    const turnMs = this.#gpu.software ? TURN_MS.software : TURN_MS.gpu;
+    const once = (await this.#time(steps[0], rows, SOME_CALLS)) / SOME_CALLS;
+    const calls = Math.max(1, Math.min(MOST_CALLS, Math.round(turnMs / Math.max(once, 1e-3))));
+    const rounds: number[][] = [];
+    while (rounds.length < ROUNDS) {
+      const times: number[] = [];
+      for (const step of steps) times.push(await this.#time(step, rows, calls));
+      rounds.push(times);
     }
-    return { winner: cuts[winnerOf(times)], spentMs: performance.now() - started };
+    return { winner: cuts[winnerOf(rounds)], spentMs: performance.now() - started };
   }
 
-  /** A compiled step's milliseconds, again and again. */
-  async #runner(step: Step, rows: number): Promise<() => Promise<number>> {
-    const timed = async (calls: number): Promise<number> => {
-      const started = performance.now();
-      this.#gpu.run(
-        Array.from({ length: calls }, () => step),
-        rows,
-      );
-      await this.#gpu.device.queue.onSubmittedWorkDone();
-      return (performance.now() - started) / calls;
-    };
-    await timed(1); // compiles
-    const calls = Math.max(1, Math.min(MOST_CALLS, Math.round(TURN_MS / Math.max(await timed(1), 1e-3))));
-    return () => timed(calls);
+  /** Milliseconds of so many calls. */
+  async #time(step: Step, rows: number, calls: number): Promise<number> {
+    const started = performance.now();
+    this.#gpu.run(new Array<Step>(calls).fill(step), rows);
+    await this.#gpu.device.queue.onSubmittedWorkDone();
+    return performance.now() - started;
   }
 }
 
@@ -120,11 +117,14 @@ function productOf({ kernel }: Contest, tuning: Tuning): ProductShape {
   return asked[0];
 }
 
-/** The fastest, or the first where none is clearly faster. */
-export function winnerOf(times: readonly number[]): number {
-  const best = times.indexOf(Math.min(...times));
-  return times[best] < times[0] * CLEARLY ? best : 0;
+/** Of the times of each round, the fastest by its median share of the first one's, or the first where none is clearly faster. */
+export function winnerOf(rounds: readonly (readonly number[])[]): number {
+  const shares = rounds[0].map((_, i) => median(rounds.map((times) => times[i] / times[0])));
+  const best = shares.indexOf(Math.min(...shares));
+  return shares[best] < CLEARLY ? best : 0;
 }
+
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1];
 
 /**
  * What is worth a try for so many rows: the usual cut, tiles of the next fewer rows, and on a GPU fewer or more outputs to a

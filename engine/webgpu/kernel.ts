@@ -96,5 +96,5 @@ export const SOFTWARE_TUNING: Tuning = {
 /** Thirty-two rows by four outputs are as many sums as a processor's instruction cache has room for with their loads. */
 export const vectorTuning = (vector: number): Tuning => ({
   ...SOFTWARE_TUNING,
-  ...{ threads: 2 * vector, rows: [1, 8, 32], handRound: vector },
+  ...{ threads: 2 * vector, rows: [1, 8, 16, 32], handRound: vector },
 });

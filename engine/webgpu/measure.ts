@@ -60,12 +60,13 @@ export async function fmaRate(gpu: Gpu): Promise<number> {
 }
 
 /** GFLOP/s of a product of two square matrices in the orientation of the forward pass, by our own kernel. */
-export async function productRate(gpu: Gpu, size = gpu.software ? 512 : 2048): Promise<number> {
+export async function productRate(gpu: Gpu, cut = cutFor(gpu)): Promise<number> {
+  const size = gpu.software ? 512 : 2048;
   const tensors = [1, 2].map((seed) => tf.randomUniform([size, size], -1, 1, 'float32', seed));
   tensors.push(gpu.allocate([size, size]));
   const [a, b, c] = tensors.map((tensor) => gpu.bufferOf(tensor));
   const recorder = new Recorder(gpu);
-  const kernels = products(cutFor(gpu));
+  const kernels = products(cut);
   const ms = await fastest(gpu, (count) => {
     for (let i = 0; i < count; i++) recordProduct(recorder, kernels, 'nt', { m: size, n: size, k: size }, [a, b, c]);
     recorder.submit();

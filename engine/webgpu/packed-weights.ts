@@ -6,7 +6,7 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
-import { headWeight, type ForwardWeights, type Weights } from '../model/trunk.ts';
+import { headPrecision, headWeight, type ForwardWeights, type Weights } from '../model/trunk.ts';
 import type { WeightPrecision } from '../protocol.ts';
 import type { Bound, Gpu } from './gpu.ts';
 import type { MatrixPart } from './kernels/embed.ts';
@@ -100,10 +100,6 @@ function packWeights(gpu: Gpu, config: ModelConfig, weights: Weights, precision:
   packHead.done();
   return { format, headFormat, layers, head, dispose: () => tf.dispose(kept) };
 }
-
-/** Four bits are too few for the head: every token's chance is its own row's. GGUF files keep it finer too. */
-export const headPrecision = <P extends WeightPrecision>(precision: P): P | 'q8' =>
-  precision === 'q4' ? 'q8' : precision;
 
 type Rows = { readonly bound: Bound; readonly rows: number; readonly columns: number };
 

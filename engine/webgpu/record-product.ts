@@ -1,13 +1,20 @@
 /** Matrix products as calls of the product kernels. */
 import type { Bound } from './gpu.ts';
-import { PRODUCT_MODE, productItems, productKernel, type Orientation, type ProductMode } from './kernels/product.ts';
+import { productItems, productKernel } from './kernels/product.ts';
+import { PRODUCT_MODE, type Orientation, type ProductMode } from './kernels/product-tiles.ts';
+import type { MatrixWords } from './matrix-unit.ts';
 import type { Recorder } from './recorder.ts';
 import type { Cut, SizedKernel } from './sized-kernel.ts';
 
 export type Products = Readonly<Record<Orientation, SizedKernel>> & { readonly cut: Cut };
 
-export const products = (cut: Cut): Products => ({
-  ...{ cut, nn: productKernel('nn', cut), nt: productKernel('nt', cut), tn: productKernel('tn', cut) },
+export const products = (cut: Cut, words?: MatrixWords): Products => ({
+  ...{
+    cut,
+    nn: productKernel('nn', cut, words),
+    nt: productKernel('nt', cut, words),
+    tn: productKernel('tn', cut, words),
+  },
 });
 
 export type ProductSize = { readonly m: number; readonly n: number; readonly k: number; readonly alpha?: number };

@@ -13,7 +13,7 @@ const SLOT_WORDS = 64;
 const SLOTS = 256;
 
 /** What a call reads as texels: so many numbers of a buffer. */
-export type TexelSource = Pick<TexelLoad, 'from' | 'numbers'>;
+type TexelSource = Pick<TexelLoad, 'from' | 'numbers'>;
 
 export class Recorder {
   readonly #gpu: Gpu;

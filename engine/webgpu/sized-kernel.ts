@@ -5,6 +5,7 @@
  * second.
  */
 import { vectorOf, type Grid, type Kernel } from './kernel.ts';
+import { chosenUnit, type MatrixUnit } from './matrix-unit.ts';
 import { reads, writeShader, type Shader } from './wgsl.ts';
 
 export type SizedKernel = Kernel & {
@@ -25,8 +26,12 @@ export type Cut = {
   readonly threads: number;
   /** How many of them share a row of a reduction: one, so that none waits, or all. */
   readonly team: number;
+  /** Whether those add up within subgroups first, and only the subgroups' sums in workgroup memory. */
+  readonly subgroups: boolean;
   /** Threads of a product's workgroup that load the numbers all of them need in turns and hand them round; 0: each loads its own. */
   readonly handRound: number;
+  /** What multiplies the tiles of products; null: threads do. */
+  readonly matrix: MatrixUnit | null;
 };
 
 /**
@@ -34,7 +39,8 @@ export type Cut = {
  * vector of threads shares is best loaded once; a GPU wants neighbours to read neighbouring numbers.
  */
 export function cutFor({ software, device }: { readonly software: boolean; readonly device: GPUDevice }): Cut {
-  return software ? (vectorCut(device) ?? SOFTWARE_CUT) : GPU_CUT;
+  if (software) return vectorCut(device) ?? SOFTWARE_CUT;
+  return { ...GPU_CUT, subgroups: device.features.has('subgroups'), matrix: chosenUnit(device) };
 }
 
 /** For adapters whose subgroups have one size, which is then a product's workgroup; else null. */
@@ -43,8 +49,8 @@ export function vectorCut(device: Pick<GPUDevice, 'features' | 'adapterInfo'>): 
   return vector > 0 ? { ...SOFTWARE_CUT, handRound: vector } : null;
 }
 
-export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, handRound: 0 };
-export const GPU_CUT: Cut = { threads: 64, team: 64, handRound: 0 };
+export const SOFTWARE_CUT: Cut = { threads: 32, team: 1, subgroups: false, handRound: 0, matrix: null };
+export const GPU_CUT: Cut = { threads: 64, team: 64, subgroups: false, handRound: 0, matrix: null };
 
 const MAX_GROUPS = 65535;
 /** The number of items, and workgroups in the first dimension. */
@@ -94,35 +100,47 @@ export function callWords(
   return words;
 }
 
-/** WGSL of sums and maxima over the threads that share a row; with one thread a row they are the thread's own. */
-export function rowFunctions({ team }: Cut): string {
-  if (team === 1) return 'fn total(own: f32, thread: u32) -> f32 { return own; }\nfn highest(own: f32, thread: u32) -> f32 { return own; }'; // prettier-ignore
-  const over = (name: string, start: string, join: string): string => `
+/** Reductions over the threads that share a row: where they start, how they join, and by what within a subgroup. */
+const REDUCTIONS = [
+  { name: 'total', start: '0f', join: 'all + team[i]', within: 'subgroupAdd' },
+  { name: 'highest', start: '-1e30', join: 'max(all, team[i])', within: 'subgroupMax' },
+] as const;
+
+/** WGSL of them; with one thread a row they are the thread's own. */
+function rowFunctions({ team, subgroups }: Cut): string {
+  if (team === 1) return REDUCTIONS.map(({ name }) => `fn ${name}(own: f32, thread: u32) -> f32 { return own; }`).join('\n'); // prettier-ignore
+  // However threads are dealt to subgroups: the first of each leaves its part where the thread has its place.
+  const [mine, first, step] = subgroups ? ['part', 'own_lane', 'own_lanes'] : ['own', '0u', '1u'];
+  const whole = REDUCTIONS.map(
+    ({ name, start, join, within }) => `
 fn ${name}(own: f32, thread: u32) -> f32 {
-  team[thread] = own;
+${subgroups ? `  let part = select(${start}, ${within}(own), own_lane == 0u);` : ''}
+  team[thread] = ${mine};
   workgroupBarrier();
   var all = ${start};
-  for (var i = 0u; i < turns(${team}u); i++) { all = ${join}; }
+  for (var i = ${first}; i < turns(${team}u); i += ${step}) { all = ${join}; }
   workgroupBarrier();
-  return all;
-}`;
-  return over('total', '0f', 'all + team[i]') + over('highest', '-1e30', 'max(all, team[i])');
+  return ${subgroups ? `${within}(all)` : 'all'};
+}`,
+  ).join('');
+  return subgroups ? `var<private> own_lane: u32;\nvar<private> own_lanes: u32;\n${whole}` : whole;
 }
 
-/** `row` and `lane` of a thread; ends threads without a row. */
-export function rowOfThread({ threads, team }: Cut): string {
+/** `row` of a thread and its `place` among those that share it; ends threads without a row. */
+export function rowOfThread({ threads, team, subgroups }: Cut): string {
   return `
+${team > 1 && subgroups ? '  own_lane = lane;\n  own_lanes = lanes;' : ''}
   let row = ${team === 1 ? `block * ${threads}u + thread` : 'block'};
-  let lane = ${team === 1 ? '0u' : 'thread'};
+  let place = ${team === 1 ? '0u' : 'thread'};
   if (row >= count) { return; }`;
 }
 
 /** What kernels that reduce rows have in common. */
-export function rowShader(cut: Cut): Pick<SizedShader, 'threads' | 'perGroup' | 'shared' | 'functions'> {
+export function rowShader(cut: Cut): Pick<SizedShader, 'threads' | 'perGroup' | 'shared' | 'subgroups' | 'functions'> {
   return {
     threads: cut.threads,
     perGroup: cut.team === 1 ? cut.threads : 1,
-    ...(cut.team === 1 ? {} : { shared: { team: cut.team } }),
+    ...(cut.team === 1 ? {} : { shared: { team: cut.team }, subgroups: cut.subgroups }),
     functions: rowFunctions(cut),
   };
 }

@@ -8,7 +8,7 @@ import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
 import type { ForwardWeights } from '../model/trunk.ts';
 import type { Gpu } from './gpu.ts';
-import type { Orientation, ProductMode } from './kernels/product.ts';
+import type { Orientation, ProductMode } from './kernels/product-tiles.ts';
 import { bindParts } from './matrix-parts.ts';
 import type { PackedRows } from './packed-rows.ts';
 import { recordProduct, type ProductSize } from './record-product.ts';

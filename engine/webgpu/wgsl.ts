@@ -26,8 +26,10 @@ export type Shader = {
   /** Threads of a workgroup. */
   readonly threads: number;
   readonly functions?: string;
-  /** Whether `main` knows its subgroup (`lane` of `lanes`) and may hand numbers round in it. */
-  readonly subgroups?: boolean;
+  /** Whether `main` knows its place in its subgroup (`lane` of `lanes`) and may hand numbers round in it; numbered: and which one it is (`subgroup` of `subgroups`). */
+  readonly subgroups?: boolean | 'numbered';
+  /** Extensions of the language beside subgroups. */
+  readonly enables?: readonly string[];
   readonly main: string;
 };
 
@@ -41,17 +43,21 @@ export const fourOf = ({ name, access }: Binding, at: string): string =>
 
 export function writeShader(shader: Shader): string {
   const entries = (record: Readonly<Record<string, number>> = {}): [string, number][] => Object.entries(record);
+  const { subgroups, enables = [] } = shader;
+  const halves = shader.bindings.some(({ element }) => /^f16$|h$/.test(element));
   const lanes = ', @builtin(subgroup_invocation_id) lane: u32, @builtin(subgroup_size) lanes: u32';
+  const numbers = ', @builtin(subgroup_id) subgroup: u32, @builtin(num_subgroups) subgroups: u32';
   return [
-    ...(shader.bindings.some(({ element }) => /^f16$|h$/.test(element)) ? ['enable f16;'] : []),
-    ...(shader.subgroups ? ['enable subgroups;'] : []),
+    ...[...new Set([...(halves ? ['f16'] : []), ...(subgroups ? ['subgroups'] : []), ...enables])].map(
+      (name) => `enable ${name};`,
+    ),
     ...shader.bindings.map((binding, i) => `@group(0) @binding(${i}) ${declared(binding)}`),
     ...entries(shader.counts).map(([name, value]) => `const ${name} = ${whole(name, value)}u;`),
     ...entries(shader.numbers).map(([name, value]) => `const ${name} = ${real(name, value)}f;`),
     ...entries(shader.shared).map(([name, length]) => `var<workgroup> ${name}: array<f32, ${length}>;`),
     shader.functions ?? '',
     `@compute @workgroup_size(${shader.threads})`,
-    `fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32${shader.subgroups ? lanes : ''}) {`,
+    `fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32${subgroups ? lanes : ''}${subgroups === 'numbered' ? numbers : ''}) {`,
     shader.main,
     '}',
   ].join('\n');

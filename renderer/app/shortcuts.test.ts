@@ -29,4 +29,8 @@ describe('shortcuts', () => {
     expect(pressed(press('¡', { code: 'Digit1', altKey: true }), true)).toBe('alt+1');
     expect(keyLabels('mod+shift+z', false)).toEqual(['Ctrl', 'Shift', 'Z']);
   });
+  it('are shown as on the keyboard, a plus too', () => {
+    expect(keyLabels('+', false)).toEqual(['+']);
+    expect(keyLabels('mod++', false)).toEqual(['Ctrl', '+']);
+  });
 });

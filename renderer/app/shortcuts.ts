@@ -28,6 +28,8 @@ export type ShortcutAction =
   | 'pin-result'
   | 'fit-view'
   | 'fit-selection'
+  | 'zoom-in'
+  | 'zoom-out'
   | `move-${'left' | 'right' | 'up' | 'down'}`
   | 'step-previous'
   | 'step-next'
@@ -66,6 +68,8 @@ export const shortcuts: readonly Shortcut[] = [
   { action: 'tidy', keys: ['t'], where: 'team' },
   { action: 'fit-view', keys: ['f'], where: 'team' },
   { action: 'fit-selection', keys: ['s'], where: 'team' },
+  { action: 'zoom-in', keys: ['+', '='], where: 'team' },
+  { action: 'zoom-out', keys: ['-'], where: 'team' },
   { action: 'pin-result', keys: ['p'], where: 'team' },
   { action: 'move-left', keys: ['shift+ArrowLeft'], where: 'team' },
   { action: 'move-right', keys: ['shift+ArrowRight'], where: 'team' },
@@ -121,7 +125,7 @@ export function keyLabels(keys: string, mac: boolean): string[] {
     ArrowUp: '↑',
     ArrowDown: '↓',
   };
-  return keys.split('+').map((key) => names[key] ?? (key.length === 1 ? key.toUpperCase() : key));
+  return keys.split(/\+(?=.)/).map((key) => names[key] ?? (key.length === 1 ? key.toUpperCase() : key));
 }
 
 export function isMac(platform = navigator.platform): boolean {

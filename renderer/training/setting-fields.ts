@@ -85,6 +85,13 @@ export function textValues(group: SettingGroup, texts: Texts): Record<string, un
   );
 }
 
+/** What holds where a frozen run says nothing; of one way of learning, nothing is left unsaid. */
+const unsaid: Readonly<Record<string, string>> = { samples: '1', branch: 'false', keepCheckpoints: 'best' };
+
+export function runDefaults(settings: Readonly<Record<string, unknown>> | undefined): Record<string, string> {
+  return settings === undefined ? {} : { ...unsaid, ...flatDefaults(settings) };
+}
+
 /** A frozen group as the fields name its values: `{kl: {coef}}` as `kl.coef`. */
 export function flatDefaults(frozen: Readonly<Record<string, unknown>> | undefined): Record<string, string> {
   return Object.fromEntries(

@@ -2,7 +2,7 @@
  * The set-up form as text fields, and the request they make. An empty field means the controller's default; a wrong one
  * gives a sentence and nothing is sent.
  */
-import type { WeightPrecision } from '../../engine/protocol.ts';
+import type { DeviceKind, WeightPrecision } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
 import type { RunConfig } from '../../workflows/schema/run.ts';
@@ -34,7 +34,13 @@ export type SetupForm = {
 };
 
 /** From the exact one to the smallest. */
-export const precisions: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
+const precisions: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
+
+/** What a device can sample with beside the exact weights. */
+export function precisionsOn(device: DeviceKind | undefined): readonly WeightPrecision[] {
+  if (device === 'webgpu') return precisions;
+  return device === 'wasm' ? precisions.filter((one) => one !== 'f16') : [];
+}
 
 export const emptyForm: SetupForm = {
   title: '',

@@ -119,6 +119,8 @@ export const shellWords = {
       ungroup: 'Take a group apart',
       'fit-view': 'Show the whole team',
       'fit-selection': 'Show what is selected',
+      'zoom-in': 'Zoom in',
+      'zoom-out': 'Zoom out',
       'pin-result': 'Pin the last result of the selected node, or take the pin out',
       tidy: 'Tidy the drawing',
       'move-left': 'Move the selected nodes left',

@@ -120,9 +120,33 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: pinned,
   },
   {
+    name: 'team-group',
+    about: 'Team: inside a group, with what its nodes did and what can be done with one',
+    set: async (page) => {
+      await page.getByRole('treeitem', { name: /^Role Decompose/ }).click();
+      await page.getByRole('treeitem', { name: /^Tool/ }).click({ modifiers: ['Control'] });
+      await page.keyboard.press('Control+g');
+      await page.getByRole('treeitem', { name: /^Sub-workflow/ }).dblclick();
+      await page.getByRole('treeitem', { name: /^Tool/ }).click({ button: 'right' });
+      await page.getByRole('combobox', { name: words.team.menu.node('Search') }).waitFor();
+    },
+  },
+  {
+    name: 'team-problem',
+    about: 'Team: a problem with its place and its remedy',
+    set: async (page) => {
+      await closed(page);
+      await page.getByRole('navigation', { name: words.team.group.way }).getByRole('button').first().click();
+      await page.getByRole('treeitem', { name: /^Output/ }).click();
+      await page.keyboard.press('Delete');
+      await page.getByRole('button', { name: words.team.fixes.add }).waitFor();
+    },
+  },
+  {
     name: 'training-setup',
     about: 'Training: setting up a run',
     set: async (page) => {
+      await press(page, words.team.discard);
       await go(page, 'training');
       await page.getByText('"totalSteps"').waitFor();
     },
@@ -169,6 +193,7 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
       const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.reward) });
       await chart.focus();
       await page.keyboard.press('End');
+      for (let back = 0; back < 6; back++) await page.keyboard.press('ArrowLeft');
       await page.keyboard.press('+');
     },
   },
@@ -185,7 +210,14 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: (page) => page.goto(`${page.url().split('#')[0]}#/training?compare=`),
   },
   { name: 'home-runs', about: 'Home, with a run to go on with', set: (page) => go(page, 'home') },
-  { name: 'models', about: 'Models: what is here and what fits', set: (page) => go(page, 'models') },
+  {
+    name: 'models',
+    about: 'Models: what is here and what fits',
+    set: async (page) => {
+      await go(page, 'models');
+      await page.getByText(words.models.devices.looking).waitFor({ state: 'detached', timeout: 60_000 });
+    },
+  },
   { name: 'models-chat', about: 'Models: trying one out', set: chat },
   { name: 'refused', about: 'A file from a newer Troupe is refused in a sentence', set: dropDamaged },
 ];

@@ -71,10 +71,12 @@ function readCall(): Call {
   const activations = REALS.find((kind) => kind === values.activations);
   if (activations === undefined)
     throw new UserError(`There are no ${values.activations} activations; choose one of ${REALS.join(', ')}`);
-  const exact = [weights, keys, activations].every((kind) => kind === 'f32');
-  if (!exact && (device !== 'webgpu' || trunk !== 'fast'))
+  const halves = weights === 'f16' || keys !== 'f32' || activations !== 'f32';
+  const takers = halves ? ['webgpu'] : ['webgpu', 'wasm'];
+  const exact = weights === 'f32' && !halves;
+  if (!exact && (device === undefined || !takers.includes(device) || trunk !== 'fast'))
     throw new UserError(
-      `Only hand-written kernels sample with ${weights} weights, ${keys} keys and ${activations} activations; add --device webgpu`,
+      `Only hand-written kernels sample with ${weights} weights, ${keys} keys and ${activations} activations; add --device ${takers.join(' or ')}`,
     );
   return {
     fixtures,

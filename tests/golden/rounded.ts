@@ -6,11 +6,14 @@
 import type * as tfjs from '@tensorflow/tfjs';
 import { LINEAR_LAYERS } from '../../engine/formats/peft.ts';
 import type { BaseModel } from '../../engine/model/base-model.ts';
-import { headWeight, type Weights } from '../../engine/model/trunk.ts';
+import type { KeyValueCache } from '../../engine/model/cache.ts';
+import { makeTfjsTrunk } from '../../engine/model/tfjs-trunk.ts';
+import { headPrecision, headWeight, type Weights } from '../../engine/model/trunk.ts';
 import type { Generation } from '../../engine/protocol.ts';
+import { activeWasm } from '../../engine/device/wasm-machine.ts';
+import { disposeMatrix, pack, unpackedReference as unpackedMatrix } from '../../engine/wasm/packed-weights.ts';
 import { unpackedReference, type PackedPrecision } from '../../engine/webgpu/kernels/pack-weights.ts';
 import { packed } from '../../engine/webgpu/kernels/packed-testing.ts';
-import { headPrecision } from '../../engine/webgpu/packed-weights.ts';
 import { largestError, type Checks } from './report.ts';
 
 type Tf = typeof tfjs;
@@ -27,7 +30,8 @@ export async function checkRounded(
   const { weights, head, dispose } = await roundedWeights(tf, base, precision);
   let [worst, behind] = [0, 0];
   for (const { promptIds, ids, logprobs } of answers) {
-    const wanted = await logprobsOf(tf, base, { weights, head }, promptIds, ids);
+    const read = activeWasm() ? logprobsAfterExactPrompt : logprobsOf;
+    const wanted = await read(tf, base, { weights, head }, promptIds, ids);
     const { vocab } = base.config;
     const chosen = ids.map((id, t) => wanted[t * vocab + id]);
     worst = worse(worst, largestError(logprobs, chosen));
@@ -51,9 +55,7 @@ async function roundedWeights(
 ): Promise<Rounded & { dispose(): void }> {
   const made: tfjs.Tensor[] = [];
   const rounded = async (tensor: tfjs.Tensor, as: PackedPrecision): Promise<tfjs.Tensor> => {
-    const [rows, columns] = tensor.shape as [number, number];
-    const words = await packed(as, [(await tensor.data()) as Float32Array], columns);
-    const own = tf.tensor2d(unpackedReference(as, words, rows, columns), [rows, columns]);
+    const own = tf.tensor(await roundedValues(tensor, as), tensor.shape);
     made.push(own);
     return own;
   };
@@ -63,6 +65,47 @@ async function roundedWeights(
       weights[name] = await rounded(tensor, precision);
   const head = await rounded(headWeight(base.config, base.weights), headPrecision(precision));
   return { weights, head: head as tfjs.Tensor2D, dispose: () => tf.dispose(made) };
+}
+
+/** As the open device packs them. */
+async function roundedValues(tensor: tfjs.Tensor, as: PackedPrecision): Promise<Float32Array> {
+  const machine = activeWasm();
+  if (machine) {
+    const matrix = pack(machine, tensor, as);
+    const values = unpackedMatrix(matrix);
+    disposeMatrix(matrix);
+    return values;
+  }
+  const [rows, columns] = tensor.shape as [number, number];
+  const words = await packed(as, [(await tensor.data()) as Float32Array], columns);
+  return unpackedReference(as, words, rows, columns);
+}
+
+/** The same where prompts are read by the exact weights, as in WebAssembly: token by token on the plain trunk. */
+async function logprobsAfterExactPrompt(
+  tf: Tf,
+  { config, weights: exact }: BaseModel,
+  { weights, head }: Rounded,
+  prompt: readonly number[],
+  ids: readonly number[],
+): Promise<Float32Array> {
+  const trunk = makeTfjsTrunk(config);
+  const cache = trunk.openCache(1, prompt.length + ids.length) as KeyValueCache;
+  const batch = {
+    ids: Int32Array.from(prompt),
+    batch: 1,
+    length: prompt.length,
+    lengths: Int32Array.of(prompt.length),
+  };
+  const states = [trunk.prefill(cache, batch, { weights: exact, adapter: null })];
+  cache.runWith({ weights, adapter: null });
+  for (const id of ids.slice(0, -1)) states.push(tf.tidy(() => trunk.decode(cache, tf.tensor1d([id], 'int32'))));
+  const logprobs = tf.tidy(() => tf.logSoftmax(tf.matMul(tf.concat2d(states, 0), head, false, true)));
+  const data = (await logprobs.data()) as Float32Array;
+  tf.dispose([...states, logprobs]);
+  cache.dispose();
+  trunk.dispose();
+  return data;
 }
 
 /** Of every token there is, at every position of the response. // [ids.length * vocab] */

@@ -98,17 +98,23 @@ export const i32 = {
   rem: binary(0x70), // unsigned
   and: binary(0x71),
   shl: binary(0x74),
+  shr: binary(0x76), // unsigned
   load: (at: Code, offset = 0): Code => [at, 0x28, memarg(2, offset)],
   store: (at: Code, value: Code, offset = 0): Code => [at, value, 0x36, memarg(2, offset)],
 } as const;
 
 export const f32 = {
   of: (value: number): Code => [0x43, f32Bytes(value)],
+  abs: unary(0x8b),
+  neg: unary(0x8c),
+  eq: binary(0x5b),
+  gt: binary(0x5e),
   sqrt: unary(0x91),
   add: binary(0x92),
   sub: binary(0x93),
   mul: binary(0x94),
   div: binary(0x95),
+  min: binary(0x96),
   max: binary(0x97),
   ofI32: unary(0xb3), // unsigned
   load: (at: Code, offset = 0): Code => [at, 0x2a, memarg(2, offset)],
@@ -127,6 +133,9 @@ export const v128 = {
     simd(13),
     lanes.flatMap((lane) => [0, 1, 2, 3].map((byte) => lane * 4 + byte)),
   ],
+  /** Stores one i32 or one pair of them out of a vector. */
+  store32: (at: Code, value: Code, offset = 0): Code => [at, value, simd(90), memarg(0, offset), 0],
+  store64: (at: Code, value: Code, offset = 0): Code => [at, value, simd(91), memarg(0, offset), 0],
   and: binary(...simd(78)),
   andnot: binary(...simd(79)),
   or: binary(...simd(80)),
@@ -146,6 +155,7 @@ export const f32x4 = {
   div: binary(...simd(231)),
   min: binary(...simd(232)),
   max: binary(...simd(233)),
+  ofI32x4: unary(...simd(250)),
   /** a * b + c, fused where the machine has it. */
   relaxedMadd: (a: Code, b: Code, c: Code): Code => [a, b, c, simd(0x105)],
 } as const;
@@ -158,6 +168,24 @@ export const i32x4 = {
   shl: binary(...simd(171)),
   add: binary(...simd(174)),
   truncF32x4: unary(...simd(248)),
+  /** Of eight pairs of 16-bit integers the products, added two by two. */
+  dotI16x8: binary(...simd(186)),
+} as const;
+
+/** Integers of 8 and 16 bits: bytes widened, and wider ones narrowed with saturation. */
+export const bytes = {
+  /** The lower or upper eight of sixteen bytes as 16-bit integers. */
+  lowSigned: unary(...simd(135)),
+  highSigned: unary(...simd(136)),
+  lowUnsigned: unary(...simd(137)),
+  highUnsigned: unary(...simd(138)),
+  all: (value: number): Code => [simd(12), new Array<number>(16).fill(value)],
+  shrUnsigned: (a: Code, by: number): Code => [a, i32.of(by), simd(109)],
+  /** Two vectors of i32 to one of i16. */
+  narrow32: binary(...simd(133)),
+  /** Two vectors of i16 to one of bytes. */
+  narrow16Signed: binary(...simd(101)),
+  narrow16Unsigned: binary(...simd(102)),
 } as const;
 
 export const memory = {

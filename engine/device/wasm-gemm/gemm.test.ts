@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeWasmHost } from '../wasm.node.ts';
 import { Gemm, type Product } from './gemm.ts';
 import { hasRelaxedSimd, type KernelOptions } from './module.ts';
+import { panelFloats, PANELS_ARGS, panelsOf } from './panels.ts';
 import { type Heap, ThreadTeam } from './threads.ts';
 
 /** A heap that only grows: enough for a test. */
@@ -155,6 +156,37 @@ describe.each([
     for (const m of [1, 2, 3, 4, 5, 7, 16, 50]) {
       const few = product(it4, stacked(m), b, { m, n, k, transposeA, transposeB });
       expect(Buffer.from(few.buffer).equals(Buffer.from(all.buffer, 0, m * n * 4)), `${m} rows`).toBe(true);
+    }
+  });
+
+  it('are the same to the bit with weights in panels', () => {
+    const next = random(13);
+    for (const [n, k] of [
+      [1, 1],
+      [45, 531],
+      [64, 96],
+      [135, 7],
+    ] as const) {
+      const b = filled(n * k, next);
+      const from = it4.heap.put(b);
+      const panels = it4.heap.put(new Float32Array(panelFloats(n, k)).fill(NaN));
+      const args = { from, to: panels, n, k };
+      for (const name in PANELS_ARGS) {
+        const place = name as keyof typeof PANELS_ARGS;
+        it4.team.view()[it4.team.args + PANELS_ARGS[place] / 4] = args[place];
+      }
+      it4.team.run('packPanels', panelsOf(n), true);
+      for (const m of [1, 2, 5, 9, 211]) {
+        const a = filled(m * k, next);
+        const c: Case = { m, n, k, transposeA: false, transposeB: true };
+        const plain = product(it4, a, b, c);
+        const at = it4.heap.put(new Float32Array(m * n + 1).fill(NaN).fill(12345, m * n));
+        const alone = { indexA: [0], indexB: [0], panels: true };
+        it4.gemm.multiply({ a: it4.heap.put(a), b: panels, c: at, ...c, ...alone });
+        const packed = new Float32Array(it4.heap.memory.buffer, at, m * n + 1).slice();
+        expect(packed[m * n]).toBe(12345);
+        expect(Buffer.from(packed.buffer, 0, m * n * 4).equals(Buffer.from(plain.buffer)), `${m} ${n} ${k}`).toBe(true);
+      }
     }
   });
 });

@@ -19,6 +19,8 @@ export type Product = {
   /** Which matrix of A and of B each batch item takes. */
   readonly indexA: readonly number[];
   readonly indexB: readonly number[];
+  /** Whether b is a transposed matrix in panels (see panels.ts); it stands alone then. */
+  readonly panels?: boolean;
 };
 
 /** Multiply-adds below which one thread is quicker than waking another: some ten microseconds. */
@@ -78,7 +80,8 @@ export class Gemm {
     put('aRow', p.transposeA ? 4 : p.k * 4);
     put('aCol', p.transposeA ? p.m * 4 : 4);
     put('bRow', p.transposeB ? 4 : p.n * 4);
-    put('bCol', p.transposeB ? p.k * 4 : 4);
+    put('bCol', p.transposeB ? p.k * 4 : 4); // as much a column in panels
+    put('panels', p.panels ? 1 : 0);
     put('offsets', this.table);
     put('rowBlock', cut.rowBlock);
     put('rowBlocks', cut.rowBlocks);

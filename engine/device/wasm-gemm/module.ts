@@ -7,8 +7,13 @@ import { gatedGradJob, gatedJob } from './gated-jobs.ts';
 import { rmsNormGradJob, rmsNormJob, rmsNormWeightGradJob } from './norm-jobs.ts';
 import { Assembler, type Func, f32x4, v128 } from './emit.ts';
 import { BINARY_OPS, binaryJob, columnSumJob, expJob } from './elementwise.ts';
+import { blockProductJob } from './block-product.ts';
+import { packBlocksJob } from './block-pack.ts';
+import { cachedAttentionJob } from './cached-attention.ts';
+import { packPanelsJob } from './panels.ts';
 import { productJob } from './product.ts';
 import { teamFunctions } from './team.ts';
+import { weighJob } from './weigh.ts';
 
 export type KernelOptions = {
   /** Rows of the register tile. */
@@ -23,6 +28,8 @@ export type KernelOptions = {
 export const JOB = {
   product: 0, exp: 1, columnSum: 2, Add: 3, Sub: 4, Multiply: 5, RealDiv: 6, rmsNorm: 7, rmsNormGrad: 8,
   rmsNormWeightGrad: 9, gated: 10, gatedGrad: 11, causalSoftmax: 12, softmaxGrad: 13, rope: 14,
+  packPanels: 15, cachedAttention: 16, packBytes: 17, packNibbles: 18, bytesProduct: 19, nibblesProduct: 20,
+  weigh: 21,
 } as const; // prettier-ignore
 
 export type KernelExports = {
@@ -48,6 +55,13 @@ export function kernelBytes(options: KernelOptions): Uint8Array<ArrayBuffer> {
     causalSoftmax: causalSoftmaxJob(module, options.relaxed),
     softmaxGrad: softmaxGradJob(module),
     rope: ropeJob(module),
+    packPanels: packPanelsJob(module),
+    cachedAttention: cachedAttentionJob(module, options.relaxed),
+    packBytes: packBlocksJob(module, 'q8'),
+    packNibbles: packBlocksJob(module, 'q4'),
+    bytesProduct: blockProductJob(module, 'q8', options.relaxed),
+    nibblesProduct: blockProductJob(module, 'q4', options.relaxed),
+    weigh: weighJob(module, options.relaxed),
     ...(Object.fromEntries(BINARY_OPS.map((op) => [op, binaryJob(module, op)])) as Record<
       (typeof BINARY_OPS)[number],
       Func

@@ -18,6 +18,7 @@ import {
   whileLoop,
 } from './emit.ts';
 import { rowTimesMatrix, rowTimesTransposed } from './gemv.ts';
+import { PANEL_COLUMNS, rowTimesPanels } from './panels.ts';
 import { packKernel } from './pack.ts';
 import { TILE_COLUMNS, tileKernel } from './tile.ts';
 
@@ -32,6 +33,8 @@ export const PRODUCT_ARGS = {
   /** Table of two i32 per batch item: byte offsets of its A and B. */
   offsets: 40,
   rowBlock: 44, columnBlock: 48, rowBlocks: 52, columnBlocks: 56,
+  /** 1 where B lies in panels (panels.ts): bCol is then a column's share of a panel. */
+  panels: 60,
 } as const; // prettier-ignore
 
 const PANEL_A = 0;
@@ -45,6 +48,7 @@ export function productJob(module: Assembler, tileRows: number, relaxed: boolean
   const block = blockKernel(module, tileRows, relaxed);
   const gemvPlain = rowTimesMatrix(module, relaxed);
   const gemvTransposed = rowTimesTransposed(module, relaxed);
+  const gemvPanels = rowTimesPanels(module, relaxed);
   return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
     const [args, scratch, piece] = scope.args as [Local, Local, Local];
     const word = (name: keyof typeof PRODUCT_ARGS): Code => i32.load(get(args), PRODUCT_ARGS[name]);
@@ -68,9 +72,13 @@ export function productJob(module: Assembler, tileRows: number, relaxed: boolean
       when(
         i32.eq(get(rows), i32.of(1)),
         when(
-          i32.eq(word('bCol'), i32.of(4)),
-          call(gemvPlain, get(a), word('aCol'), get(b), word('bRow'), get(c), get(columns), word('k')),
-          call(gemvTransposed, get(a), word('aCol'), get(b), word('bCol'), get(c), get(columns), word('k')),
+          word('panels'),
+          call(gemvPanels, get(a), word('aCol'), get(b), get(c), get(columns), word('k'), get(scratch)),
+          when(
+            i32.eq(word('bCol'), i32.of(4)),
+            call(gemvPlain, get(a), word('aCol'), get(b), word('bRow'), get(c), get(columns), word('k')),
+            call(gemvTransposed, get(a), word('aCol'), get(b), word('bCol'), get(c), get(columns), word('k')),
+          ),
         ),
         call(block, get(args), get(scratch), get(a), get(b), get(c), get(rows), get(columns)),
       ),
@@ -91,14 +99,20 @@ function blockKernel(module: Assembler, tileRows: number, relaxed: boolean): Fun
   return module.func(null, ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'], null, (scope) => {
     const [args, scratch, a, b, c, rows, columns] = scope.args as [Local, Local, Local, Local, Local, Local, Local];
     const word = (name: keyof typeof PRODUCT_ARGS): Code => i32.load(get(args), PRODUCT_ARGS[name]);
-    const [k0, k, j, i, width, tallest, height, panelA, from, to, ldc, stride] = Array.from({ length: 12 }, () =>
-      scope.local('i32'),
-    ) as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
+    const [k0, k, j, i, width, tallest, height, panelA, panelB, bStride, to, ldc, stride] = Array.from(
+      { length: 13 },
+      () => scope.local('i32'),
+    ) as [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local];
     const capped = (into: Local, value: Code, most: number): Code => [
       set(into, value),
       when(i32.gt(get(into), i32.of(most)), set(into, i32.of(most))),
     ];
-    const panelB = i32.add(get(scratch), i32.of(PANEL_B));
+    /** Columns j … of what was packed beforehand, from k0 on. */
+    const tileOfPanel = i32.add(
+      i32.add(get(b), i32.mul(i32.and(get(j), i32.of(-PANEL_COLUMNS)), word('bCol'))),
+      i32.shl(i32.add(i32.mul(get(k0), i32.of(PANEL_COLUMNS)), i32.and(get(j), i32.of(PANEL_COLUMNS - 1))), i32.of(2)),
+    );
+    const packed = i32.add(get(scratch), i32.of(PANEL_B));
     const narrow = i32.lt(get(width), i32.of(TILE_COLUMNS));
     const widthBytes = i32.shl(get(width), i32.of(2));
     const edgeOfC = i32.add(get(c), i32.shl(get(j), i32.of(2)));
@@ -118,7 +132,7 @@ function blockKernel(module: Assembler, tileRows: number, relaxed: boolean): Fun
         tiles.map((tile, t) =>
           when(
             i32.eq(get(height), i32.of(t + 1)),
-            call(tile, get(panelA), panelB, get(to), get(stride), get(k), get(k0)),
+            call(tile, get(panelA), get(panelB), get(bStride), get(to), get(stride), get(k), get(k0)),
           ),
         ),
         set(panelA, i32.add(get(panelA), i32.shl(i32.mul(get(k), get(height)), i32.of(2)))),
@@ -147,8 +161,16 @@ function blockKernel(module: Assembler, tileRows: number, relaxed: boolean): Fun
         ),
         range(j, i32.of(0), get(columns), i32.of(TILE_COLUMNS), [
           capped(width, i32.sub(get(columns), get(j)), TILE_COLUMNS),
-          set(from, i32.add(get(b), i32.add(i32.mul(get(k0), word('bRow')), i32.mul(get(j), word('bCol'))))),
-          call(packB, get(from), word('bCol'), word('bRow'), get(k), get(width), panelB),
+          when(
+            word('panels'),
+            [set(panelB, tileOfPanel), set(bStride, i32.of(PANEL_COLUMNS * 4))],
+            [
+              set(panelB, i32.add(get(b), i32.add(i32.mul(get(k0), word('bRow')), i32.mul(get(j), word('bCol'))))),
+              call(packB, get(panelB), word('bCol'), word('bRow'), get(k), get(width), packed),
+              set(panelB, packed),
+              set(bStride, i32.of(TILE_COLUMNS * 4)),
+            ],
+          ),
           columnOfTiles,
         ]),
       ]),

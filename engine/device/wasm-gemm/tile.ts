@@ -27,14 +27,14 @@ export function madd(relaxed: boolean): (a: Code, b: Code, c: Code) => Code {
 }
 
 /**
- * tile(panelA, panelB, c, ldc, k, accumulate): C[rows][8] (+)= A · B. k >= 1; `accumulate` 0 starts from zero.
+ * tile(panelA, panelB, bStride, c, ldc, k, accumulate): C[rows][8] (+)= A · B. k >= 1; `accumulate` 0 starts from zero.
  * Deliberately not unrolled: V8 keeps the sums of one step in place (55 GFLOP/s here), but copies registers between unrolled
  * steps (33 GFLOP/s).
  */
 export function tileKernel(module: Assembler, rows: number, relaxed: boolean): Func {
   const fma = madd(relaxed);
-  return module.func(null, ['i32', 'i32', 'i32', 'i32', 'i32', 'i32'], null, (scope) => {
-    const [pa, pb, c, ldc, k, accumulate] = scope.args as [Local, Local, Local, Local, Local, Local];
+  return module.func(null, ['i32', 'i32', 'i32', 'i32', 'i32', 'i32', 'i32'], null, (scope) => {
+    const [pa, pb, bStride, c, ldc, k, accumulate] = scope.args as [Local, Local, Local, Local, Local, Local, Local];
     const row = scope.local('i32');
     const a = scope.local('v128');
     const b = [scope.local('v128'), scope.local('v128')];
@@ -47,7 +47,7 @@ export function tileKernel(module: Assembler, rows: number, relaxed: boolean): F
         pair.map((sum, j) => set(sum, fma(get(a), get(b[j]!), get(sum)))),
       ]),
       set(pa, i32.add(get(pa), i32.of(rows * 4))),
-      set(pb, i32.add(get(pb), i32.of(TILE_COLUMNS * 4))),
+      set(pb, i32.add(get(pb), get(bStride))),
     ];
     const eachRow = (visit: (pair: Local[]) => Code): Code => [
       set(row, get(c)),

@@ -88,13 +88,13 @@ export function weighRowsKernel(shape: AttendShape, cut: Cut): SizedKernel {
   let at = row * stride;
   let keys = positions[firstRow + row / HEADS] + 1u;
   var best = -1e30;
-  for (var i = lane; i < keys; i += TEAM) { best = max(best, p[at + i]); }
+  for (var i = place; i < keys; i += TEAM) { best = max(best, p[at + i]); }
   best = highest(best, thread);
   var mass = 0f;
-  for (var i = lane; i < keys; i += TEAM) { mass += exp(p[at + i] - best); }
+  for (var i = place; i < keys; i += TEAM) { mass += exp(p[at + i] - best); }
   let all = best + log(total(mass, thread));
-  for (var i = lane; i < keys; i += TEAM) { p[at + i] = exp(p[at + i] - all); }
-  if (lane == 0u) { lse[firstRow * HEADS + row] = all; }`,
+  for (var i = place; i < keys; i += TEAM) { p[at + i] = exp(p[at + i] - all); }
+  if (place == 0u) { lse[firstRow * HEADS + row] = all; }`,
   });
 }
 

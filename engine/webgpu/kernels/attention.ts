@@ -37,12 +37,15 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
   const format = keyFormatOf(shape.keys);
   const { one, four } = activationOf(tuning.activations);
   const taken = handRound ? heads / kvHeads : 1;
-  const own = Math.ceil(headDim / team);
-  const ragged = headDim % team !== 0;
+  // Of a value, a thread of an emulating adapter takes four dimensions at a time: a load costs the same.
+  const wide = handRound > 0;
+  const across = wide ? headDim / 4 : headDim;
+  const own = Math.ceil(across / team);
+  const ragged = across % team !== 0;
   const { before, scores, highest, keep, take } = handRound
     ? inSubgroup(taken, Math.ceil(headDim / 4 / team), format)
     : inMemory(format);
-  /** For every head (`@`), and of it for every dimension of a thread (`#`). */
+  /** For every head (`@`), and of it for every dimension, or four, of a thread (`#`). */
   const forHeads = (line: string): string => Array.from({ length: taken }, (_, h) => line.replaceAll('@', `${h}`)).join('\n'); // prettier-ignore
   const forSums = (line: string): string => forHeads(each(own, line));
   return kernel(
@@ -52,12 +55,12 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
         STEP,
         reads('q', four),
         reads('k', format.four),
-        reads('v', format.one),
+        reads('v', wide ? format.four : format.one),
         writes('y', span === null ? one : 'f32'),
       ],
       counts: {
         ...{ HEADS: heads, GROUP: heads / kvHeads, KV_HEADS: kvHeads },
-        ...{ DIM: headDim, D4: headDim / 4, CAPACITY: capacity, TEAM: team },
+        ...{ DIM: headDim, D4: headDim / 4, ACROSS: across, CAPACITY: capacity, TEAM: team },
       },
       numbers: { SCALE: headDim ** -0.5 },
       shared: handRound ? {} : { scores: team, weights: team },
@@ -75,8 +78,8 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
   let team = turns(TEAM);
 ${before}
 ${forHeads('  var best@ = -1e30;\n  var mass@ = 0f;')}
-${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, DIM - 1u)' : '#u * TEAM + thread'};`)}
-${forSums('  var sum@_# = 0f;')}
+${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, ACROSS - 1u)' : '#u * TEAM + thread'};`)}
+${forSums(`  var sum@_# = ${wide ? 'vec4f()' : '0f'};`)}
   for (var first = start; first < keys; first += TEAM) {
     let count = min(TEAM, keys - first);
     let key = (cached + first + min(thread, count - 1u)) * D4;
@@ -90,30 +93,33 @@ ${keep}
     mass@ *= fade@;`)}
 ${forSums('    sum@_# *= fade@;')}
     for (var j = 0u; j < count; j++) {
-      let at = (cached + first + j) * DIM;
-${each(own, `      let v# = ${oneKey(format, 'v', 'at', 'd#')};`)}
+      let at = (cached + first + j) * ACROSS;
+${each(own, `      let v# = ${wide ? fourKeys(format, 'v', 'at + d#') : oneKey(format, 'v', 'at', 'd#')};`)}
 ${forHeads(`      let weight@ = ${take};\n      mass@ += weight@;`)}
-${forSums('      sum@_# = fma(weight@, v#, sum@_#);')}
+${forSums(`      sum@_# = fma(${wide ? 'vec4f(weight@)' : 'weight@'}, v#, sum@_#);`)}
     }
   }
-${span === null ? whole(taken, own, one) : part(own, spans)}`,
+${span === null ? whole(taken, own, wide, one) : part(own, spans)}`,
     },
     (rows) => [(heads / taken) * spans, rows],
   );
 }
 
-function whole(taken: number, own: number, element: Element): string {
-  const sums = Array.from({ length: taken * own }, (_, i) => {
-    const head = Math.floor(i / own);
-    return `sum${head}_${i % own} / mass${head}`;
+/** `own` sums of every head, each of one dimension or of four. */
+function whole(taken: number, own: number, wide: boolean, element: Element): string {
+  const parts = wide ? ['.x', '.y', '.z', '.w'] : [''];
+  const every = own * parts.length;
+  const sums = Array.from({ length: taken * every }, (_, i) => {
+    const head = Math.floor(i / every);
+    return `sum${head}_${Math.floor((i % every) / parts.length)}${parts[i % parts.length]} / mass${head}`;
   });
   return `
   let to = (row * HEADS + head) * DIM;
-  var all = array<f32, ${taken * own}>(${sums.join(', ')});
+  var all = array<f32, ${sums.length}>(${sums.join(', ')});
   // In turns, since compiling what writes a number is dear on emulating adapters.
-  for (var i = 0u; i < turns(${taken * own}u); i++) {
-    let d = i % ${own}u * TEAM + thread;
-    if (d < DIM) { y[to + i / ${own}u * DIM + d] = ${stored(element, 'all[i]')}; }
+  for (var i = 0u; i < turns(${sums.length}u); i++) {
+    let d = (i % ${every}u / ${parts.length}u * TEAM + thread) * ${parts.length}u + i % ${parts.length}u;
+    if (d < DIM) { y[to + i / ${every}u * DIM + d] = ${stored(element, 'all[i]')}; }
   }`;
 }
 

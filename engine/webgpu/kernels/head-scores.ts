@@ -21,18 +21,18 @@ export function carryLogitsKernel(cut: Cut): SizedKernel {
   let before = select(vec4f(-1e30, 0f, 0f, 0f), carried[row], first > 0u);
   let at = row * width;
   var own = -1e30;
-  for (var i = lane; i < width; i += TEAM) { own = max(own, z[at + i]); }
+  for (var i = place; i < width; i += TEAM) { own = max(own, z[at + i]); }
   let best = max(before.x, highest(own, thread));
   var mass = 0f;
   var spread = 0f;
-  for (var i = lane; i < width; i += TEAM) {
+  for (var i = place; i < width; i += TEAM) {
     let high = z[at + i] - best;
     mass += exp(high);
     spread += high * exp(high);
   }
   mass = total(mass, thread);
   spread = total(spread, thread);
-  if (lane > 0u) { return; }
+  if (place > 0u) { return; }
   let fade = exp(before.x - best);
   let token = ids[row] - first; // ids below first wrap around and fail the test
   carried[row] = vec4f(

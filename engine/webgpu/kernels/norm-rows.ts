@@ -17,10 +17,10 @@ export function normRowsKernel(eps: number, cut: Cut): SizedKernel {
     main: `${rowOfThread(cut)}
   let at = row * c4;
   var square = 0f;
-  for (var i = lane; i < c4; i += TEAM) { square += dot(x[at + i], x[at + i]); }
+  for (var i = place; i < c4; i += TEAM) { square += dot(x[at + i], x[at + i]); }
   let s = inverseSqrt(total(square, thread) / f32(4u * c4) + EPS);
-  if (lane == 0u) { scale[row] = s; }
-  for (var i = lane; i < c4; i += TEAM) { y[at + i] = x[at + i] * s * weight[i]; }`,
+  if (place == 0u) { scale[row] = s; }
+  for (var i = place; i < c4; i += TEAM) { y[at + i] = x[at + i] * s * weight[i]; }`,
   });
 }
 
@@ -38,9 +38,9 @@ export function normRowsGradKernel(cut: Cut): SizedKernel {
   let at = row * c4;
   let s = scale[row];
   var own = 0f;
-  for (var i = lane; i < c4; i += TEAM) { own += dot(weight[i] * dy[at + i], x[at + i]); }
+  for (var i = place; i < c4; i += TEAM) { own += dot(weight[i] * dy[at + i], x[at + i]); }
   let mean = total(own, thread) * s / f32(4u * c4);
-  for (var i = lane; i < c4; i += TEAM) {
+  for (var i = place; i < c4; i += TEAM) {
     let grad = s * (weight[i] * dy[at + i] - x[at + i] * (s * mean));
     dx[at + i] = grad + select(vec4f(), dx[at + i], add == 1u);
   }`,

@@ -2,23 +2,19 @@
  * Matrix products of any size in three orientations, with f32 sums: c = alpha · op(a) op(b) and then, by `mode`, instead of
  * c, on top of it, plus a matrix or plus a row. The forward pass is "nt" (weights lie as [out, in]), the gradient of an
  * input "nn", of a weight "tn". A GPU stages tiles in workgroup memory; an emulating adapter, where waiting and loading are
- * dear, gives every thread sums of its own, and where it has vectors they load what their threads share once. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
+ * dear, gives every thread sums of its own, and where it has vectors they load what their threads share once. Matrix units
+ * multiply staged tiles: `product-matrix.ts`. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
  */
+import { matrixWords, type MatrixWords } from '../matrix-unit.ts';
 import { sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
+import { DEPTH, FINISH, STAGED_PARTS, stagings, TILE, type Orientation, type ProductMode } from './product-tiles.ts';
+import { matrixProduct } from './product-matrix.ts';
 import { each, fourOf, reads, texels, writes } from '../wgsl.ts';
-
-export type Orientation = 'nn' | 'nt' | 'tn';
-export const PRODUCT_MODE = { replace: 0, add: 1, plusMatrix: 2, plusRow: 3 } as const;
-export type ProductMode = keyof typeof PRODUCT_MODE;
 
 /** Rows and columns of c that a thread takes where it works alone; rows where numbers are handed round. */
 const ROWS = 8;
 const COLUMNS = 4;
 const ROUND_ROWS = 16;
-/** Of c that a workgroup takes together, and how much of k is staged at once. */
-const TILE = 64;
-const DEPTH = 16;
-const TEAM = 256;
 /** Padded, so that the transposing writes of neighbours fall into different banks. */
 const STRIDE = TILE + 4;
 /** The operands where numbers are handed round. */
@@ -28,15 +24,24 @@ const [A, B] = [texels('a'), texels('b')];
  * Sizes m, n, k, mode, alpha; the count is `productItems`. Bindings: a ([m, k], in "tn" [k, m]), b ([k, n], in "nt" [n, k]),
  * addend ([m, n] or [n], read in two modes only), c [m, n].
  */
-export function productKernel(orientation: Orientation, { team, threads, handRound }: Cut): SizedKernel {
+export function productKernel(
+  orientation: Orientation,
+  { team, threads, handRound, matrix }: Cut,
+  words: MatrixWords | null = matrix && matrixWords(matrix),
+): SizedKernel {
   const shape = {
     bindings: [reads('a', 'vec4f'), reads('b', 'vec4f'), reads('addend', 'f32'), writes('c', 'f32')],
     ...{ counts: {}, sizes: ['m', 'n', 'k', 'mode'], reals: ['alpha'], functions: FINISH },
   };
+  if (matrix && words)
+    return sizedKernel(`product ${orientation}, on matrix units`, {
+      ...shape,
+      ...matrixProduct(orientation, matrix, words),
+    });
   if (team > 1)
     return sizedKernel(`product ${orientation}`, {
       ...shape,
-      ...{ threads: TEAM, perGroup: 1, shared: { left: DEPTH * STRIDE, right: DEPTH * STRIDE } },
+      ...{ threads: STAGED_PARTS, perGroup: 1, shared: { left: DEPTH * STRIDE, right: DEPTH * STRIDE } },
       main: togetherMain(orientation),
     });
   if (handRound > 0)
@@ -49,21 +54,11 @@ export function productKernel(orientation: Orientation, { team, threads, handRou
 }
 
 /** Items of a call: tiles of a thread or of a workgroup. */
-export function productItems(m: number, n: number, { team, handRound }: Cut): number {
+export function productItems(m: number, n: number, { team, handRound, matrix }: Cut): number {
   const tiles = (rows: number, columns: number): number => Math.ceil(m / rows) * Math.ceil(n / columns);
-  if (team > 1) return tiles(TILE, TILE);
+  if (matrix || team > 1) return tiles(TILE, TILE);
   return handRound > 0 ? tiles(ROUND_ROWS, COLUMNS * handRound) : tiles(ROWS, COLUMNS);
 }
-
-const FINISH = `
-fn finish(row: u32, column: u32, n: u32, mode: u32, product: f32) {
-  let at = row * n + column;
-  var value = product;
-  if (mode == ${PRODUCT_MODE.add}u) { value += c[at]; }
-  else if (mode == ${PRODUCT_MODE.plusMatrix}u) { value += addend[at]; }
-  else if (mode == ${PRODUCT_MODE.plusRow}u) { value += addend[column]; }
-  c[at] = value;
-}`;
 
 /** Beyond the edges the last row or column is computed again and thrown away. */
 function aloneMain(orientation: Orientation, threads: number): string {
@@ -196,19 +191,21 @@ ${Array.from({ length: ROUND_ROWS }, (_, i) => `      s${i} = fma(vec4f(x${Math.
 
 /** Every thread stages one vec4 of either operand, then takes 4 × 4 sums. */
 function togetherMain(orientation: Orientation): string {
+  const { left, right } = stagings(orientation, STRIDE, (to) => (at, value) => `${to}[${at}] = ${value};`);
   return `
   let across = (n + ${TILE - 1}u) / ${TILE}u;
   let top = block / across * ${TILE}u;
   let start = block % across * ${TILE}u;
   let row = thread / 16u * 4u;
   let column = thread % 16u * 4u;
+  let part = thread;
 ${each(4, '  var s# = vec4f();')}
   for (var first = 0u; first < k; first += ${DEPTH}u) {
     {
-${orientation === 'tn' ? stageStraight('a', 'left', 'top', 'm') : stageTurned('a', 'left', 'top', 'm')}
+${left}
     }
     {
-${orientation === 'nt' ? stageTurned('b', 'right', 'start', 'n') : stageStraight('b', 'right', 'start', 'n')}
+${right}
     }
     workgroupBarrier();
     for (var i = 0u; i < turns(${DEPTH / 4}u); i++) {
@@ -232,30 +229,6 @@ function depthStep(j: number): string {
   const at = `${j * STRIDE}u`;
   const w = [0, 1, 2, 3].map((c) => `right[w + ${at} + ${c}u]`).join(', ');
   return `      let w${j} = vec4f(${w});\n${each(4, `      s# = fma(vec4f(left[x + ${at} + #u]), w${j}, s#);`)}`;
-}
-
-/** The operand lies as [its own dimension, k]: four of k, written across. */
-function stageTurned(operand: string, to: string, first: string, limit: string): string {
-  return `
-      let own = thread / 4u;
-      let depth = thread % 4u;
-      var v = vec4f();
-      if (${first} + own < ${limit} && first + 4u * depth < k) {
-        v = ${operand}[(${first} + own) * (k / 4u) + first / 4u + depth];
-      }
-${each(4, `      ${to}[(4u * depth + #u) * ${STRIDE}u + own] = v[#];`)}`;
-}
-
-/** The operand lies as [k, its own dimension]. */
-function stageStraight(operand: string, to: string, first: string, limit: string): string {
-  return `
-      let depth = thread / 16u;
-      let own = thread % 16u * 4u;
-      var v = vec4f();
-      if (first + depth < k && ${first} + own < ${limit}) {
-        v = ${operand}[(first + depth) * (${limit} / 4u) + (${first} + own) / 4u];
-      }
-${each(4, `      ${to}[depth * ${STRIDE}u + own + #u] = v[#];`)}`;
 }
 
 export type ProductShape = {

@@ -4,6 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
 import { packRows, queryChunks } from '../packed-rows.ts';
+import { playedWords } from '../matrix-testing.ts';
+import type { MatrixUnit, MatrixWords } from '../matrix-unit.ts';
 import { GPU_CUT, SOFTWARE_CUT, vectorCut, type Cut } from '../sized-kernel.ts';
 import { largestDifference, runSized, someNumbers } from '../testing.ts';
 import { adamwKernel, adamwReference } from './adamw.ts';
@@ -36,7 +38,8 @@ import {
   takeRowsKernel,
   takeRowsReference,
 } from './take-rows.ts';
-import { PRODUCT_MODE, productItems, productKernel, productReference, type ProductShape } from './product.ts';
+import { PRODUCT_MODE } from './product-tiles.ts';
+import { productItems, productKernel, productReference, type ProductShape } from './product.ts';
 
 const adapter = await findAdapter();
 const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
@@ -58,14 +61,14 @@ const PRODUCTS: readonly ProductShape[] = [
   { orientation: 'tn', m: 76, n: 132, k: 37, mode: 'add', alpha: 0.3 },
 ];
 
-async function checkProduct(shape: ProductShape, cut: Cut): Promise<void> {
+async function checkProduct(shape: ProductShape, cut: Cut, words?: MatrixWords): Promise<void> {
   const { orientation, m, n, k, mode, alpha } = shape;
   const inputs = {
     ...{ a: someNumbers(m * k, 1), b: someNumbers(n * k, 2) },
     ...{ addend: someNumbers(mode === 'plusRow' ? n : m * n, 3), c: someNumbers(m * n, 4) },
   };
   const sizes = { m, n, k, mode: PRODUCT_MODE[mode], alpha };
-  const got = await runSized(productKernel(orientation, cut), productItems(m, n, cut), sizes, inputs);
+  const got = await runSized(productKernel(orientation, cut, words), productItems(m, n, cut), sizes, inputs);
   expect(largestDifference(got.c, productReference(shape, inputs))).toBeLessThan(1e-4);
 }
 
@@ -77,6 +80,80 @@ describe.skipIf(noVectors)(`products handed round in a vector ${noVectors ?? ''}
   afterAll(() => device.close());
 
   it.each(PRODUCTS)('product %j', { timeout: 300_000 }, (shape) => checkProduct(shape, vectors!));
+});
+
+/** Whether `f16` compiles here, which units of halves want even where they are played. */
+const halves = typeof adapter !== 'string' && adapter.adapter.features.has('shader-f16');
+/** With half as many subgroups as there are blocks, all take two turns. */
+const UNITS = [
+  { unit: { m: 8, n: 32, k: 16, half: false }, turns: 1, orientations: ['nn', 'nt', 'tn'] },
+  { unit: { m: 16, n: 16, k: 8, half: false }, turns: 2, orientations: ['nt'] },
+  { unit: { m: 16, n: 32, k: 16, half: true }, turns: 1, orientations: ['tn'] },
+] as const;
+
+describe.skipIf(noVectors)(`products on matrix units, played ${noVectors ?? ''}`, () => {
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice('webgpu');
+  });
+  afterAll(() => device.close());
+
+  const lanes = vectors?.handRound ?? 1;
+  const unitOf = ({ unit, turns }: (typeof UNITS)[number]): MatrixUnit => ({
+    ...{ ...unit, subgroup: lanes / turns, layout: 'named' },
+  });
+
+  it.each(UNITS)('%j', { timeout: 300_000 }, async (of) => {
+    const unit = unitOf(of);
+    if (unit.half && !halves) return;
+    const own = PRODUCTS.filter(({ orientation }) => (of.orientations as readonly string[]).includes(orientation));
+    for (const product of own) await checkProduct(product, { ...GPU_CUT, matrix: unit }, playedWords(unit, lanes));
+  });
+
+  it.skipIf(!halves)(
+    'keep the digits that halves lack, and numbers too small for them',
+    { timeout: 300_000 },
+    async () => {
+      const unit = unitOf(UNITS[2]);
+      const shape = { orientation: 'tn', m: 20, n: 12, k: 48, mode: 'replace', alpha: 1 } as const;
+      const inputs = { a: someNumbers(20 * 48, 1, 1e-6), b: someNumbers(12 * 48, 2, 30), addend: new Float32Array(1), c: new Float32Array(240) }; // prettier-ignore
+      const kernel = productKernel('tn', { ...GPU_CUT, matrix: unit }, playedWords(unit, lanes));
+      const sizes = { m: 20, n: 12, k: 48, mode: PRODUCT_MODE.replace, alpha: 1 };
+      const got = await runSized(kernel, productItems(20, 12, { ...GPU_CUT, matrix: unit }), sizes, inputs);
+      const wanted = productReference(shape, inputs);
+      const largest = wanted.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      expect(largestDifference(got.c, wanted) / largest).toBeLessThan(5e-4);
+    },
+  );
+});
+
+const noSubgroups =
+  absent ?? (typeof adapter !== 'string' && adapter.adapter.features.has('subgroups') ? null : 'skipped: no subgroups');
+
+describe.skipIf(noSubgroups)(`rows reduced by subgroups ${noSubgroups ?? ''}`, () => {
+  const cut = { ...GPU_CUT, subgroups: true };
+  let device: Device;
+  beforeAll(async () => {
+    device = await openDevice('webgpu');
+  });
+  afterAll(() => device.close());
+
+  it.each([1, 41])('sums: the norm of %i rows', async (rows) => {
+    const x = { x: someNumbers(rows * 300, 1), weight: someNumbers(300, 2) };
+    const outputs = { y: new Float32Array(rows * 300), scale: new Float32Array(rows) };
+    const got = await runSized(normRowsKernel(1e-3, cut), rows, { c4: 75 }, { ...x, ...outputs });
+    expect(largestDifference(got.y, normRowsReference(1e-3, x).y)).toBeLessThan(1e-5);
+  });
+
+  it('maxima: scores of given tokens', async () => {
+    const [rows, vocab] = [5, 132];
+    const [ids, z] = [Uint32Array.of(0, 131, 63, 64, 7), someNumbers(5 * 132, 1, 4)];
+    const inputs = { ids, z, carried: someNumbers(rows * 4, 3) };
+    const { carried } = await runSized(carryLogitsKernel(cut), rows, { first: 0, width: vocab }, inputs);
+    const scores = new Float32Array(rows * 2);
+    const got = await runSized(scoreLogitsKernel(cut), rows, {}, { carried, scores });
+    expect(largestDifference(got.scores, scoreLogitsReference({ z, ids, vocab }))).toBeLessThan(1e-4);
+  });
 });
 
 describe.skipIf(absent).each(['gpu', 'software'] as const)(`training kernels cut for %s ${absent ?? ''}`, (name) => {
