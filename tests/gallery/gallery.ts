@@ -11,7 +11,7 @@ import { shotsAfter } from './shots.ts';
 const folder = join(root, 'docs/gallery');
 const themes = ['light', 'dark'] as const;
 const size = { width: 1280, height: 800 };
-const mostBytes = 6_000_000;
+const mostBytes = 7_000_000;
 
 const shots = shotsAfter(14);
 
