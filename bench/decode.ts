@@ -187,7 +187,7 @@ function boundOf(config: ModelConfig, precision: WeightPrecision, { batch, conte
   const maxBinding = activeGpu().device.limits.maxStorageBufferBindingSize;
   const multiplied = parametersOf(config) - (tied ? 0 : vocab * hidden);
   const weights = precision === 'f32' ? 4 * multiplied : packedBytes(config, precision, maxBinding);
-  const { bytes } = keyFormatOf(preferredKeys(activeGpu(), { rollout: precision }));
+  const { bytes } = keyFormatOf(preferredKeys({ rollout: precision }));
   const keys = 2 * bytes * layers * kvHeads * headDim * context;
   const flops = 2 * multiplied + 4 * layers * heads * headDim * context;
   // Copying counts a byte twice, reading once.

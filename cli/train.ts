@@ -28,7 +28,7 @@ export function addTrain(program: Command): void {
     .option('--weights <kind>', 'weights that tokens are sampled with: f32, q8, q4 or, on WebGPU, f16 (default: f32)')
     .option(
       '--keys <kind>',
-      'keys and values that sampling keeps: f32 or f16 (WebGPU only; default: as the device prefers)',
+      'keys and values that sampling keeps: f32 or f16 (WebGPU only; default: f16 beside weights less exact than f32)',
     )
     .option('--activations <kind>', 'what flows between kernels in sampling: f32 or f16 (WebGPU only; default: f32)')
     .option('--memory <GiB>', 'device memory it may take at most (WebGPU only)', Number)

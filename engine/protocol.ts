@@ -104,7 +104,7 @@ export type PolicySpec = {
   readonly seed: number;
   /** 'f32' when absent. Others need a device with hand-written kernels. */
   readonly rollout?: WeightPrecision;
-  /** What the device prefers for such weights when absent. 'f16' needs a device with hand-written kernels. */
+  /** When absent 'f32' beside such weights, else 'f16', which needs a device with hand-written kernels. */
   readonly keys?: KeyPrecision;
   /** 'f32' when absent. 'f16' needs, besides, a device that computes with half floats. */
   readonly activations?: ActivationPrecision;

@@ -48,7 +48,7 @@ export function planFor(config: ModelConfig, load: MemoryLoad): MemoryPlan | nul
   const gpu = handWrittenGpu();
   if (!gpu || !fastTrunkFits(gpu, config)) return null;
   const most = gpu.device.limits.maxStorageBufferBindingSize;
-  return planMemory(config, { ...load, keys: preferredKeys(gpu, load) }, most, cutFor(gpu).handRound > 0);
+  return planMemory(config, { ...load, keys: preferredKeys(load) }, most, cutFor(gpu).handRound > 0);
 }
 
 /** The device for hand-written kernels, or null where there is none or plain operations are wanted. */

@@ -52,6 +52,16 @@ describe.skipIf(absent)(`policies ${absent ?? ''}`, () => {
     await device.close();
   });
 
+  it.each([
+    [{ rollout: 'f16' }, 'is to sample with f16 weights, which this device cannot'],
+    [{ keys: 'f16' }, 'is to keep f16 keys, which takes WebGPU'],
+    [{ activations: 'f16' }, 'is to pass on f16 activations, which takes WebGPU with the feature shader-f16'],
+    [{ keys: 'q8' }, 'There are no q8 keys; use f32 or f16'],
+    [{ activations: 'q8' }, 'There are no q8 activations; use f32 or f16'],
+  ] as const)('refuse to sample in a way the device has no kernels for: %j', (how, sentence) => {
+    expect(() => makePolicy({ ...FULL, ...how } as PolicySpec, base)).toThrow(sentence);
+  });
+
   it('start as the base model, whatever the method', () => {
     const frozen = states(make({ ...FULL, policy: 'frozen', frozen: true }));
     expect(states(make(FULL))).toEqual(frozen);

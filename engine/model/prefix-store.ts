@@ -5,13 +5,19 @@
  * kept is the device's affair.
  */
 import type { WeightPrecision } from '../protocol.ts';
-import { LEAST_SHARED } from '../webgpu/prefix-store.ts';
-import { PrefixTree } from '../webgpu/prefix-tree.ts';
+import { PrefixTree } from './prefix-tree.ts';
 import type { ForwardWeights } from './trunk.ts';
+
+/** Fewer tokens are sooner computed than copied. */
+export const LEAST_SHARED = 16;
+
+/** What a device may hold of beginnings unless told otherwise. */
+export const PREFIX_BYTES = 256 * 2 ** 20;
 
 /** Keeps stretches of the positions of a slot, and puts them back. */
 export type Shelf<Place, Stretch> = {
-  bytesOf(positions: number): number;
+  /** More than any bound where it cannot be kept at all. */
+  bytesOf(place: Place, positions: number): number;
   keep(place: Place, first: number, positions: number): Stretch;
   /** Positions `within` … of a stretch to `first` … of a slot. */
   take(stretch: Stretch, within: number, place: Place, first: number, positions: number): void;
@@ -52,7 +58,7 @@ export class PrefixStore<Place, Stretch> {
     const tree = this.#treeOf(using);
     const first = tree.find(prompt).length;
     const positions = prompt.length - first;
-    const bytes = this.#shelf.bytesOf(positions);
+    const bytes = this.#shelf.bytesOf(place, positions);
     if (positions < LEAST_SHARED || !this.#makeRoom(bytes, prompt, tree)) return;
     const stretch = this.#shelf.keep(place, first, positions);
     // What it goes on from may have been given back, to find it room.
@@ -99,7 +105,7 @@ export class PrefixStore<Place, Stretch> {
 const precisionOf = ({ rollout = 'f32' }: ForwardWeights): WeightPrecision => rollout;
 
 function same(a: ForwardWeights, b: ForwardWeights): boolean {
-  return a.weights === b.weights && a.adapter === b.adapter && precisionOf(a) === precisionOf(b);
+  return a.weights === b.weights && a.adapter === b.adapter && precisionOf(a) === precisionOf(b) && a.keys === b.keys;
 }
 
 /** Weights that were trained or unloaded are gone. */

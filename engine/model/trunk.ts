@@ -36,7 +36,7 @@ export type ForwardWeights = {
   readonly adapter: Adapter | null;
   /** How exact the weights are that a cache's steps read; 'f32' when absent. `forward` takes the weights themselves. */
   readonly rollout?: WeightPrecision;
-  /** How exact the keys and values of a cache are; when absent, what the trunk prefers. */
+  /** How exact the keys and values of a cache are; when absent, what the trunk prefers beside such weights. */
   readonly keys?: KeyPrecision;
   /** How exact what flows through a cache's steps is; 'f32' when absent. */
   readonly activations?: ActivationPrecision;

@@ -41,17 +41,20 @@ export function drawWeighed(
   machine.team.run('weigh', rows, rows * vocab >= LEAST_SHARED);
   const ofRow = (address: number, row: number, width: number): Float32Array =>
     floats.subarray(address / 4 + row * width, address / 4 + (row + 1) * width);
-  use(floats.subarray(at.logits / 4, at.logits / 4 + rows * vocab), (row, position) => {
-    const sampling = samplings[row];
-    const largest = floats[most / 4 + row];
-    if (!sampling || !isWhole(sampling) || !Number.isFinite(largest)) return null;
-    const [own, weighed, blockSums] = [ofRow(at.logits, row, vocab), ofRow(at.weights, row, vocab), ofRow(sums, row, 3 * blocks)]; // prettier-ignore
-    const id = sampling.temperature === 0 ? own.indexOf(largest) : placeOf(weighed, blockSums, uniform(sampling.seed, position, PURPOSE.sample)); // prettier-ignore
-    const [sum, weighted] = [totalOf(blockSums, 0), totalOf(blockSums, 1)];
-    const logSum = Math.log(sum);
-    return { id, logprob: own[id] - largest - logSum, entropy: logSum - weighted / sum };
-  });
-  tf.dispose([weights, numbers]);
+  try {
+    use(floats.subarray(at.logits / 4, at.logits / 4 + rows * vocab), (row, position) => {
+      const sampling = samplings[row];
+      const largest = floats[most / 4 + row];
+      if (!sampling || !isWhole(sampling) || !Number.isFinite(largest)) return null;
+      const [own, weighed, blockSums] = [ofRow(at.logits, row, vocab), ofRow(at.weights, row, vocab), ofRow(sums, row, 3 * blocks)]; // prettier-ignore
+      const id = sampling.temperature === 0 ? own.indexOf(largest) : placeOf(weighed, blockSums, uniform(sampling.seed, position, PURPOSE.sample)); // prettier-ignore
+      const [sum, weighted] = [totalOf(blockSums, 0), totalOf(blockSums, 1)];
+      const logSum = Math.log(sum);
+      return { id, logprob: own[id] - largest - logSum, entropy: logSum - weighted / sum };
+    });
+  } finally {
+    tf.dispose([weights, numbers]);
+  }
   return true;
 }
 

@@ -65,16 +65,14 @@ export class Stepper {
    * on the exact weights whatever the cache runs with: many at once, they are no slower.
    */
   states(cache: KeyValueCache, rows: readonly StepRow[], hidden: tf.Tensor2D, of: 'prompts' | 'answers'): void {
-    // All that is allocated comes first: what follows goes by addresses.
-    const rotation = tf.tidy(() => {
-      const { cos, sin } = this.#rope.at(Int32Array.from(rows, ({ position }) => position));
-      return { cos: tf.keep(cos), sin: tf.keep(sin) };
+    tf.tidy(() => {
+      // All that is allocated comes first: what follows goes by addresses.
+      const rotation = this.#rope.at(Int32Array.from(rows, ({ position }) => position));
+      const buffers = this.#buffers(rows.length, rankOf(cache.using.adapter));
+      const packed = of === 'prompts' ? this.#packs.exactOf(cache.using) : this.#packs.of(cache.using);
+      const pass = new Pass(this.#machine, this.#config, cache, packed, buffers, rotation);
+      pass.run(rows, this.#machine.addressOf(hidden));
     });
-    const buffers = this.#buffers(rows.length, rankOf(cache.using.adapter));
-    const packed = of === 'prompts' ? this.#packs.exactOf(cache.using) : this.#packs.of(cache.using);
-    const pass = new Pass(this.#machine, this.#config, cache, packed, buffers, rotation);
-    pass.run(rows, this.#machine.addressOf(hidden));
-    tf.dispose([rotation.cos, rotation.sin]);
   }
 
   /** hidden [rows, hidden] -> [rows, vocab] */

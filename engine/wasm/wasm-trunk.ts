@@ -9,12 +9,11 @@ import { MOST_CACHED } from '../device/wasm-gemm/cached-attention.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { KeyValueCache } from '../model/cache.ts';
 import { leanBlockFits } from '../model/lean-block.ts';
-import { PrefixStore } from '../model/prefix-store.ts';
+import { PREFIX_BYTES, PrefixStore } from '../model/prefix-store.ts';
+import { promptWaves, type PromptNode } from '../model/prompt-tree.ts';
 import { promptOf } from '../model/row-layout.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
 import type { Cache, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
-import { PREFIX_BYTES } from '../webgpu/prefix-store.ts';
-import { promptWaves, type PromptNode } from '../webgpu/prompt-tree.ts';
 import { copyPositions, shelfOf, type Kept, type SlotPlace } from './key-values.ts';
 import { Stepper, type StepRow } from './step.ts';
 

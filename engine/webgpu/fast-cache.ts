@@ -7,6 +7,7 @@ import * as tf from '@tensorflow/tfjs';
 import { OutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
+import type { PrefixStore } from '../model/prefix-store.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
 import { copyPlan, decoderPlan, drawPlan, packAdapters, truncatedDrawPlan } from './decoder-plan.ts';
 import type { PackedAdapters, PlanInputs } from './decoder-plan.ts';
@@ -15,7 +16,7 @@ import type { Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
-import type { PrefixStore, SlotPlace } from './prefix-store.ts';
+import type { SlotPlace, Stretch } from './prefix-shelf.ts';
 import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
 
 /** Most rows of one step of a prompt: enough to keep a device busy, few enough to keep intermediates small. */
@@ -27,7 +28,7 @@ export type Ground = {
   readonly config: ModelConfig;
   readonly tuning: Tuning;
   readonly packs: Packs;
-  readonly prefixes: PrefixStore;
+  readonly prefixes: PrefixStore<SlotPlace, Stretch>;
 };
 
 /** What products are cut for: the number of rows, doubled up to, as far as that may make a difference. */
@@ -80,7 +81,7 @@ export class FastCache implements Cache {
     capacity: number,
     voices: readonly ForwardWeights[] = [],
   ) {
-    this.keys = preferredKeys(gpu, voices[0]);
+    this.keys = preferredKeys(voices[0]);
     this.activations = voices[0]?.activations ?? 'f32';
     const bytes = slots * config.kvHeads * capacity * config.headDim * keyFormatOf(this.keys).bytes;
     if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
@@ -217,9 +218,9 @@ export class FastCache implements Cache {
   }
 }
 
-/** Half floats where weights are less exact too and memory is what holds a device back; exact weights get exact keys. */
-export function preferredKeys({ software }: Gpu, using?: Pick<ForwardWeights, 'rollout' | 'keys'>): KeyPrecision {
-  return using?.keys ?? (software || (using?.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
+/** Half floats beside weights less exact too, since less is read of them; exact weights get exact keys. */
+export function preferredKeys(using: Pick<ForwardWeights, 'rollout' | 'keys'> = {}): KeyPrecision {
+  return using.keys ?? ((using.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
 }
 
 /** Bytes of a cache and of what its steps work with, known before it is opened; without adapters. */

@@ -6,6 +6,8 @@
 import * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
+import { PREFIX_BYTES, PrefixStore } from '../model/prefix-store.ts';
+import { promptWaves, type PromptNode } from '../model/prompt-tree.ts';
 import { promptOf } from '../model/row-layout.ts';
 import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
@@ -16,8 +18,7 @@ import { keyFormatOf } from './key-format.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
 import { Packs } from './packed-weights.ts';
-import { PREFIX_BYTES, PrefixStore } from './prefix-store.ts';
-import { promptWaves, type PromptNode } from './prompt-tree.ts';
+import { gpuShelf } from './prefix-shelf.ts';
 import { cutFor, type Cut } from './sized-kernel.ts';
 import { writeStep, type RowDraw, type StepRow } from './step.ts';
 import { TrainingPass } from './training-pass.ts';
@@ -48,7 +49,7 @@ export function makeFastTrunk(
   prefixBytes = PREFIX_BYTES,
 ): Trunk {
   const training = new TrainingPass(gpu, config, cut);
-  const prefixes = new PrefixStore(gpu, config, prefixBytes);
+  const prefixes = new PrefixStore(gpuShelf(gpu, config), prefixBytes);
   const measured = gpu.autotuner?.applied(tuning) ?? tuning;
   const ground: Ground = { gpu, config, tuning: measured, packs: new Packs(gpu, config), prefixes };
   return {
@@ -58,7 +59,7 @@ export function makeFastTrunk(
     packs: ['f16', 'q8', 'q4'],
     halves: gpu.device.features.has('shader-f16'),
     logits: null,
-    keyBytes: (using) => keyFormatOf(preferredKeys(gpu, using)).bytes,
+    keyBytes: (using) => keyFormatOf(preferredKeys(using)).bytes,
     openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
     prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
@@ -115,8 +116,7 @@ function prefill(
   const known = whole.map((prompt) => prefixes.known(prompt, asKept));
   for (const wave of promptWaves(whole, known)) {
     for (const { index, from, shared } of wave)
-      if (from === null && shared > 0)
-        gpu.run([], 0, { before: prefixes.take(whole[index], asKept, cache.placeOf(slots[index])) });
+      if (from === null && shared > 0) prefixes.take(whole[index], asKept, cache.placeOf(slots[index]));
     copyBeginnings(gpu, cache, wave, slots);
     computeRests(gpu, cache, wave, whole, slots);
   }

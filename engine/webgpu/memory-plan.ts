@@ -8,7 +8,7 @@ import type { MemoryLoad, MemoryPlan, TrainMethod } from '../protocol.ts';
 import { DEFAULT_BUDGET, LENGTH_STEP, roundUp } from '../rollout/batches.ts';
 import { cacheMemory } from './fast-cache.ts';
 import { packedBytes } from './packed-weights.ts';
-import { PREFIX_BYTES } from './prefix-store.ts';
+import { PREFIX_BYTES } from '../model/prefix-store.ts';
 import { trainingBytes } from './training-memory.ts';
 
 /** maxBinding: what the device lets one binding be; texels: whether products read their operands from textures. */

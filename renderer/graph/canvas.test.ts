@@ -120,8 +120,6 @@ describe('a scene on a canvas', () => {
     expect(core.pan()).toEqual(before);
     bringIntoView(core, card('5'), places()['5']);
     expect(core.pan().x).toBeCloseTo(core.width() / 2 - 1_000 * 0.7);
-    expect(fitOrShow(core, canvas.box(), 'beginning')).toBe(false);
-    expect(core.pan().x + canvas.box().x * core.zoom()).toBeCloseTo(36);
     expect(fitOrShow(core, canvas.box(), undefined)).toBe(true);
   });
 });

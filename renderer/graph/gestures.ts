@@ -7,7 +7,7 @@ import type { GraphCanvas } from './canvas.ts';
 import { snapped } from './glide.ts';
 import type { Point } from './scene.ts';
 
-export type Gestures = {
+type Gestures = {
   readonly selected: () => ReadonlySet<string>;
   /** A person has placed something, or moved the view. */
   readonly ontouch: () => void;

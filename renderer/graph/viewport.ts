@@ -21,13 +21,12 @@ export function fit(core: Core, box: Box, padding = MARGIN): void {
   centre(core, { x: box.x + box.width / 2, y: box.y + box.height / 2 });
 }
 
-/** All of it where it can be read so, else the part around one card, or where it begins; true when all is in view. */
-export function fitOrShow(core: Core, box: Box, part: Point | 'beginning' | undefined): boolean {
+/** All of it where it can be read so, else the part around a place; true when all is in view. */
+export function fitOrShow(core: Core, box: Box, part: Point | undefined): boolean {
   fit(core, box);
   if (part === undefined || core.zoom() >= TOO_SMALL) return true;
   core.zoom(READABLE);
-  const middle = { x: box.x + (core.width() / 2 - MARGIN) / READABLE, y: box.y + box.height / 2 };
-  centre(core, part === 'beginning' ? middle : part);
+  centre(core, part);
   return false;
 }
 

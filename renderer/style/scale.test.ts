@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
 const root = join(import.meta.dirname, '..');
-/** Cards on a canvas are drawn in its units and shown at any zoom. */
-const drawn = ['NodeCard.svelte', 'RecordCard.svelte'];
+/** Cards and notes on a canvas are drawn in its units and shown at any zoom. */
+const drawn = ['NodeCard.svelte', 'RecordCard.svelte', 'StickyNote.svelte'];
 
 type Sheet = { name: string; css: string };
 const sheets: Sheet[] = readdirSync(root, { recursive: true, encoding: 'utf8' })

@@ -12,7 +12,7 @@ describe('the last trace of a team', () => {
     newer: [{ id: '30-train-a', workflow: 'trained' }],
   };
   const api = {
-    traces: async (run: string) => ({ total: 0, rows: (kept[run] ?? []) as never[] }),
+    traces: async (run: string) => ({ total: 0, rows: (kept[run] ?? []) as never[], means: null }),
     trace: async (run: string, id: string) => ({ ...sampleTrace(0), ...kept[run].find((one) => one.id === id) }),
   };
   const runs = [

@@ -5,6 +5,7 @@
 import type { ForkChange, Trace, TraceRecord } from '../../workflows/schema/trace.ts';
 import { outcomeOf } from '../../workflows/train/summary.ts';
 import type { Scene } from '../graph/scene.ts';
+import { score, signed } from '../kit/format.ts';
 import { traceScene, type TraceCard } from './trace-scene.ts';
 
 /** `other`: run anew with another result. `gone`: only the original has it. */
@@ -94,4 +95,15 @@ export function parsedOutputs(
   } catch (error) {
     return { problem: (error as Error).message };
   }
+}
+
+/** How a record of a trace is called; one that is not there by its id. */
+export function titleIn({ records }: Pick<Trace, 'records'>, record: string): string {
+  return records.find(({ id }) => id === record)?.title || record;
+}
+
+/** A fork's score, and how far it stands from that of the trace it left: "0.50 (−0.50)". */
+export function scoreChange(from: Trace, to: Trace): string {
+  const [before, after] = [outcomeOf(from), outcomeOf(to)];
+  return before === null || after === null ? score(after) : `${score(after)} (${signed(after - before)})`;
 }

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { traceSchema, type Trace, type TraceRecord } from '../../workflows/schema/trace.ts';
 import { diffAt, stateBefore } from './state-diff.ts';
 import { available, numbersOf, quantities, scaleOf, STRONGEST, tint, tokenFacts, visible } from './token-colours.ts';
-import { auditOf, forkScene, freshSeed, parsedOutputs, standings } from './forks.ts';
+import { auditOf, forkScene, freshSeed, parsedOutputs, scoreChange, standings, titleIn } from './forks.ts';
 import { passing, testMatrixOf } from './test-matrix.ts';
 import { differences, sameQuestion } from './compare.ts';
 import { laneOf, lanesOf, placesInView, STEP } from './lanes.ts';
@@ -158,6 +158,11 @@ describe('forks', () => {
     expect(auditOf(original, 'critic#0', forks)).toBeNull();
     expect(auditOf({ ...original, status: 'dropped' }, 'writer#0', forks)).toBeNull();
     expect([freshSeed(forks), freshSeed([])]).toEqual([10, 1]);
+    expect([scoreChange(original, forks[1]), titleIn(original, 'writer#0'), titleIn(original, 'x#0')]).toEqual([
+      '0.00 (−1.00)',
+      'writer',
+      'x#0',
+    ]);
   });
 
   it('read a tool’s result only where it is an object', () => {

@@ -36,7 +36,7 @@ export const homeWords = {
     measured: (time: string, queries: number, model: string) =>
       `Measured here: ${time} a step of ${queries} questions, with ${model}.`,
     recent: 'Recent runs',
-    noRuns: 'No runs yet.',
+    all: (n: number) => (n === 1 ? 'In the table of runs' : `All ${n} runs`),
     loading: 'Reading what is there…',
     columns: {
       run: 'Run',

@@ -16,7 +16,7 @@ const mostBytes = 6_000_000;
 const shots = shotsAfter(14);
 
 async function take(page: Page, name: string): Promise<void> {
-  await page.mouse.move(640, 790);
+  await page.mouse.move(420, 790);
   for (const theme of themes) {
     await page.emulateMedia({ colorScheme: theme, reducedMotion: 'reduce' });
     await page.waitForTimeout(500);

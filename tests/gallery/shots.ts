@@ -193,6 +193,7 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
       const chart = page.getByRole('slider', { name: words.chart.cursor(words.chart.reward) });
       await chart.focus();
       await page.keyboard.press('End');
+      for (let back = 0; back < 6; back++) await page.keyboard.press('ArrowLeft');
       await page.keyboard.press('+');
     },
   },
@@ -209,7 +210,14 @@ export const shotsAfter = (steps: number): readonly Shot[] => [
     set: (page) => page.goto(`${page.url().split('#')[0]}#/training?compare=`),
   },
   { name: 'home-runs', about: 'Home, with a run to go on with', set: (page) => go(page, 'home') },
-  { name: 'models', about: 'Models: what is here and what fits', set: (page) => go(page, 'models') },
+  {
+    name: 'models',
+    about: 'Models: what is here and what fits',
+    set: async (page) => {
+      await go(page, 'models');
+      await page.getByText(words.models.devices.looking).waitFor({ state: 'detached', timeout: 60_000 });
+    },
+  },
   { name: 'models-chat', about: 'Models: trying one out', set: chat },
   { name: 'refused', about: 'A file from a newer Troupe is refused in a sentence', set: dropDamaged },
 ];

@@ -49,7 +49,7 @@ export const policySchema = z
     frozen: z.boolean().default(false),
     /** How exact the weights are that it samples with; float32 when absent. It always learns on float32. */
     weights: weightsSchema.optional(),
-    /** How exact the keys and values are that it samples with; when absent, as the device prefers for such weights. */
+    /** How exact the keys and values are that it samples with; when absent, half floats beside weights less exact than float32. */
     keys: keysSchema.optional(),
     /** How exact what flows between the kernels is as it samples; float32 when absent. */
     activations: activationsSchema.optional(),
