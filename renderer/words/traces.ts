@@ -5,6 +5,7 @@ export const tracesWords = {
     run: 'Run',
     single: 'Single questions',
     list: 'Traces',
+    panels: { list: 'Width of the list', record: 'Width of the record' },
     filter: 'Filter by text',
     steps: 'Step or steps',
     stepsHint: 'One step (12), or several (10-20, 10-, -20)',
