@@ -4,6 +4,7 @@ import { shotsAfter } from '../gallery/shots.ts';
 import { test } from './page.ts';
 
 test('axe finds nothing in any state of any place, light or dark', async ({ page, address }) => {
+  test.setTimeout(900_000);
   await page.goto(address);
   for (const { name, set } of shotsAfter(3))
     await test.step(name, async () => {
