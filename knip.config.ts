@@ -1,6 +1,7 @@
 /** Finds files and exports that nothing uses. */
 export default {
   entry: [
+    'cli/main.ts',
     'electron/{main,preload,host-preload}.ts',
     'renderer/{main,host}.ts',
     'engine/{worker,start.web,start.node}*.ts',
