@@ -45,7 +45,7 @@ test('a service answers for a role once the person allows it, and a key is not k
     await page
       .getByRole('textbox', { name: `${cast.endpoint.newKey}, decomposer`, exact: true })
       .fill('sk-never-written');
-    await page.getByRole('button', { name: cast.endpoint.keep }).click();
+    await page.getByRole('button', { name: cast.endpoint.keep, exact: true }).click();
     await expect(
       page
         .getByText(/has no key store that Troupe could use/)
