@@ -4,7 +4,8 @@
  * learn what runs and to pause it before the program ends.
  */
 import { BrowserWindow, ipcMain, MessageChannelMain, type MessagePortMain } from 'electron';
-import { connect, type Wire } from '../engine/wire.ts';
+import type { Wire } from '../engine/wire.ts';
+import { connectController } from '../workflows/controller-client.ts';
 import type { ControllerApi, ControllerEvents, DownloadApi } from '../workflows/protocol.ts';
 import { serveServices, type Services } from '../workflows/run/services.port.ts';
 import { serveStore } from '../workflows/workspace/store.port.ts';
@@ -37,16 +38,6 @@ const deaf: ControllerEvents = {
   onDownload: () => {},
   onNotice: () => {},
 };
-
-function controllerOver(port: MessagePortMain): ControllerApi {
-  const remote = connect<ControllerApi, ControllerEvents>(wireOf(port), deaf, []);
-  return new Proxy({} as ControllerApi, {
-    get:
-      (_, name: keyof ControllerApi) =>
-      (...args: unknown[]) =>
-        remote.$call(name, ...(args as never)),
-  });
-}
 
 /** What the main process answers for the controller: the folder, services elsewhere, models on their way here. */
 type HostPlaces = {
@@ -90,5 +81,9 @@ export async function openHostWindow(
   send('troupe-store', storage.port2, elsewhere.port2);
   const own = new MessageChannelMain();
   send('troupe-client', own.port2);
-  return { window, addClient: (port) => send('troupe-client', port), controller: controllerOver(own.port1) };
+  return {
+    window,
+    addClient: (port) => send('troupe-client', port),
+    controller: connectController(wireOf(own.port1), deaf),
+  };
 }

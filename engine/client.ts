@@ -3,7 +3,7 @@
  * behind the port.
  */
 import type { EngineApi, EngineEvents } from './protocol.ts';
-import { connect, type Wire } from './wire.ts';
+import { callsOf, connect, type Wire } from './wire.ts';
 
 export type EngineClient = EngineApi & {
   /** Ends the connection; calls still waiting reject with `reason`. */
@@ -52,8 +52,5 @@ const CALLS = [
 /** Calls an engine over a port. Events arrive at `events`. */
 export function connectEngine(port: WebPort | Wire, events: EngineEvents): EngineClient {
   const remote = connect<EngineApi, EngineEvents>('listen' in port ? port : webWire(port), events, []);
-  const calls = Object.fromEntries(
-    CALLS.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]),
-  );
-  return { ...(calls as unknown as EngineApi), disconnect: (reason) => remote.$close(new Error(reason)) };
+  return { ...callsOf<EngineApi>(remote, CALLS), disconnect: (reason) => remote.$close(new Error(reason)) };
 }

@@ -34,6 +34,15 @@ export function connect<Remote extends object, Local extends object>(
   });
 }
 
+/** Calls of the other side as plain functions, which can be spread and handed on. */
+export function callsOf<Api extends object>(
+  remote: { $call(name: never, ...args: never[]): unknown },
+  names: readonly (keyof Api)[],
+): Api {
+  const call = remote.$call as (name: keyof Api, ...args: unknown[]) => unknown;
+  return Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => call(name, ...args)])) as Api;
+}
+
 /** UserErrors and cancellations travel without a stack; bugs keep theirs. */
 function packError(error: unknown): WireError {
   if (error instanceof UserError || error instanceof Cancelled) return { name: error.name, message: error.message };

@@ -3,6 +3,7 @@ import '@fontsource-variable/inter/index.css';
 import '@fontsource-variable/jetbrains-mono/index.css';
 import './style/base.css';
 import { mount } from 'svelte';
+import { webWire } from '../engine/client.ts';
 import { connectController } from '../workflows/controller-client.ts';
 import App from './app/App.svelte';
 import { sentence, Session } from './app/session.svelte.ts';
@@ -19,5 +20,5 @@ mount(App, { target, props: { session } });
 
 window.addEventListener('hashchange', () => session.followAddress());
 controllerPort((reason) => session.fail(reason))
-  .then((port) => session.open(connectController(port, session.events)))
+  .then((port) => session.open(connectController(webWire(port), session.events)))
   .catch((failure: unknown) => session.fail(sentence(failure)));

@@ -1,6 +1,5 @@
 /** The controller seen from a screen: the same typed calls over a port, its events handed to `events`. */
-import { webWire } from '../engine/client.ts';
-import { connect } from '../engine/wire.ts';
+import { callsOf, connect, type Wire } from '../engine/wire.ts';
 import type { ControllerApi, ControllerEvents } from './protocol.ts';
 
 /** Every call there is: one that is forgotten here does not compile. */
@@ -59,12 +58,7 @@ export const controllerEvents = [
   'onNotice',
 ] as const satisfies (keyof ControllerEvents)[];
 
-export function connectController(port: MessagePort, events: ControllerEvents): ControllerApi {
-  const remote = connect<ControllerApi, ControllerEvents>(webWire(port), events, []);
-  return Object.fromEntries(
-    Object.keys(controllerCalls).map((name) => [
-      name,
-      (...args: unknown[]) => remote.$call(name as keyof ControllerApi, ...(args as never)),
-    ]),
-  ) as unknown as ControllerApi;
+export function connectController(wire: Wire, events: ControllerEvents): ControllerApi {
+  const remote = connect<ControllerApi, ControllerEvents>(wire, events, []);
+  return callsOf<ControllerApi>(remote, Object.keys(controllerCalls) as (keyof ControllerApi)[]);
 }

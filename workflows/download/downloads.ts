@@ -112,8 +112,9 @@ export function openDownloads(options: DownloadOptions): DownloadApi {
     const endpoint: Endpoint = { base: plan.endpoint, ...(options.token ? { token: options.token } : {}) };
     const whole = await listed(name, plan, endpoint, mine);
     const total = whole.files.reduce((sum, { size }) => sum + size, 0);
-    await refuseIfFull(total - (await bytesHere(name)));
-    change(mine, { state: 'running', totalBytes: total, doneBytes: await bytesHere(name), movedAt: Date.now() });
+    const doneBytes = await bytesHere(name);
+    await refuseIfFull(total - doneBytes);
+    change(mine, { state: 'running', totalBytes: total, doneBytes, movedAt: Date.now() });
     const tell = follow(mine, change);
     try {
       for (const file of whole.files) {
@@ -204,6 +205,8 @@ export function openDownloads(options: DownloadOptions): DownloadApi {
       await found?.ended;
       if (!found) await claimed(name);
       await store.remove(placeOf(name));
+      // Where a claim is no file of the folder, it is still held.
+      await store.release(`${placeOf(name)}/claim`);
     },
   };
 }

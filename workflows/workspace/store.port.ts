@@ -2,7 +2,7 @@
  * What the desktop's main process does for the controller's worker, over one port: the workspace folder as a Store, and
  * models fetched from an endpoint into it.
  */
-import { connect, type Wire } from '../../engine/wire.ts';
+import { callsOf, connect, type Wire } from '../../engine/wire.ts';
 import { downloadCalls, type Downloaded } from '../download/downloads.port.ts';
 import type { DownloadApi } from '../protocol.ts';
 import type { Store } from './store.ts';
@@ -29,19 +29,18 @@ const storeCalls = [
   'claim',
   'release',
 ] as const satisfies (keyof Store)[];
+
 export function connectStore(wire: Wire): {
   store: Store;
   downloads(onDownload: Downloaded['onDownload']): DownloadApi;
 } {
   let hear: Downloaded['onDownload'] = () => {};
   const remote = connect<Store & DownloadApi, Downloaded>(wire, { onDownload: (download) => hear(download) }, []);
-  const calling = (names: readonly (keyof (Store & DownloadApi))[]) =>
-    Object.fromEntries(names.map((name) => [name, (...args: unknown[]) => remote.$call(name, ...(args as never))]));
   return {
-    store: calling(storeCalls) as unknown as Store,
+    store: callsOf<Store>(remote, storeCalls),
     downloads: (onDownload) => {
       hear = onDownload;
-      return calling(downloadCalls) as unknown as DownloadApi;
+      return callsOf<DownloadApi>(remote, downloadCalls);
     },
   };
 }
