@@ -14,8 +14,8 @@ export function countTransfers({ device }: Gpu): { readonly counted: Transfers; 
     return createBuffer.call(this, descriptor);
   };
   // Buffers to read from are kept and mapped again.
-  GPUBuffer.prototype.mapAsync = function (mode, offset = 0, size = this.size - offset): Promise<undefined> {
-    note(counted, mode & GPUMapMode.READ ? 'down' : 'up', size);
+  GPUBuffer.prototype.mapAsync = function (this: GPUBuffer, mode, offset = 0, size) {
+    note(counted, mode & GPUMapMode.READ ? 'down' : 'up', size ?? this.size - offset);
     return mapAsync.call(this, mode, offset, size);
   };
   device.queue.writeBuffer = function (...call: Parameters<GPUQueue['writeBuffer']>): undefined {
