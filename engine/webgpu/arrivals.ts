@@ -38,7 +38,7 @@ export function planArrivals(
     const goesOn = best !== null && most >= LEAST_SHARED && most > kept[i];
     const wave = goesOn ? best.wave + 1 : 0;
     // What both begin with of what was left is there before any wave.
-    const shared = goesOn ? most : Math.min(most, best?.kept ?? 0, kept[i]);
+    const shared = goesOn ? most : Math.min(most, best?.kept ?? 0);
     const pages = Math.floor(shared / PAGE);
     known.push({ slot, prompt, wave, kept: kept[i] });
     return {
