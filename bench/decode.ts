@@ -226,14 +226,14 @@ class TooLarge extends Error {}
 function begun(trunk: Trunk, batch: number): Trunk {
   return {
     ...trunk,
-    openCache: (slots, capacity, voices) => {
+    openCache: (slots, capacity, ...rest) => {
       if (slots < batch) throw new TooLarge(`${batch} sequences of ${capacity} positions`);
-      return trunk.openCache(slots, capacity, voices);
+      return trunk.openCache(slots, capacity, ...rest);
     },
-    prefill: (cache, prompts, using, slots) => {
+    prefill: (cache, prompts, using, slots, spans) => {
       const last = prompts.lengths.map((length, i) => prompts.ids[i * prompts.length + length - 1]);
       const one: TokenBatch = { ids: last, batch: prompts.batch, length: 1, lengths: last.map(() => 1) };
-      const hidden = trunk.prefill(cache, one, using, slots);
+      const hidden = trunk.prefill(cache, one, using, slots, spans);
       const shared = prompts.prefix?.length ?? 0;
       for (let i = 0; i < prompts.batch; i++) cache.lengths[slots?.[i] ?? i] = shared + prompts.lengths[i];
       return hidden;
