@@ -45,7 +45,7 @@ export async function openWebGpu(reason: string, found?: AdapterReport): Promise
   let closed = false;
   gpu.addEventListener('uncapturederror', (event) => {
     const { error } = event as GPUUncapturedErrorEvent;
-    fault ??= isMemoryError(error) ? new OutOfMemory(0, `GPU memory of ${name}`) : new Error(`GPU: ${error.message}`);
+    fault ??= faultOf(error, name);
   });
   return {
     info: {
@@ -112,9 +112,12 @@ function flush(backend: GuestBackend): void {
   backend.submitQueue();
 }
 
-function isMemoryError(error: GPUError): boolean {
-  return (
+/** A binding larger than the device's is want of room, too: whoever can do with less tries again. */
+export function faultOf(error: GPUError, name: string): Error {
+  const [, bytes] = /Binding size \((\d+)\)[^]*maximum storage buffer binding size/.exec(error.message) ?? [];
+  if (bytes !== undefined) return new OutOfMemory(Number(bytes), `one binding of ${name}`);
+  const memory =
     (typeof GPUOutOfMemoryError !== 'undefined' && error instanceof GPUOutOfMemoryError) ||
-    /out of memory/i.test(error.message)
-  );
+    /out of memory/i.test(error.message);
+  return memory ? new OutOfMemory(0, `GPU memory of ${name}`) : new Error(`GPU: ${error.message}`);
 }
