@@ -152,7 +152,7 @@ async function withinMemory<T>(device: Device, work: () => Promise<T>): Promise<
     if (!isOutOfMemory(error)) throw error;
     await device.gpu!.queue.onSubmittedWorkDone();
     await device.yieldToEvents().catch(() => {});
-    throw new TooLarge((error as Error).message);
+    throw tooLarge(error);
   }
 }
 
@@ -223,6 +223,9 @@ function trunkOf(kind: TrunkKind, config: ModelConfig): Trunk {
 /** Generation would go on with fewer sequences at a time; here that is no measurement of so many. */
 class TooLarge extends Error {}
 
+/** In words by which no one takes it for what fewer sequences would mend. */
+const tooLarge = (error: unknown): TooLarge => new TooLarge((error as Error).message.replace(/^out of memory: /i, ''));
+
 /** tfjs itself would only be told by the device, in many lines, that a tensor of its cache is larger than a binding may be. */
 function refuseBindings({ config, drawing }: Trunk, positions: number): void {
   const bytes = 4 * positions * config.kvHeads * config.headDim;
@@ -237,8 +240,13 @@ function begun(trunk: Trunk, batch: number): Trunk {
     ...trunk,
     openCache: (slots, capacity, ...rest) => {
       if (slots < batch) throw new TooLarge(`${slots} of ${batch} sequences of ${capacity} positions`);
-      refuseBindings(trunk, slots * capacity);
-      return trunk.openCache(slots, capacity, ...rest);
+      try {
+        refuseBindings(trunk, slots * capacity);
+        return trunk.openCache(slots, capacity, ...rest);
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
+        throw tooLarge(error);
+      }
     },
     prefill: (cache, prompts, using, slots, spans) => {
       const last = prompts.lengths.map((length, i) => prompts.ids[i * prompts.length + length - 1]);
