@@ -1,6 +1,17 @@
 /** A measured step's load: its tokens, and the least time against sums made by hand. */
 import { expect, it } from 'vitest';
-import { methodOf, ordersOf, PRESETS, promptTokens, PUBLISHED, recordsOf, responseTokens, leastSeconds, type Load } from './rl-load.ts'; // prettier-ignore
+import {
+  besidePublished,
+  leastSeconds,
+  methodOf,
+  ordersOf,
+  PRESETS,
+  promptTokens,
+  PUBLISHED,
+  recordsOf,
+  responseTokens,
+  type Load,
+} from './rl-load.ts';
 import { shapeNamed } from './models.ts';
 
 const load = (changed: Partial<Load> = {}): Load => ({
@@ -23,6 +34,14 @@ it('asks each query something of its own after what all share', () => {
   expect(second.slice(0, 4)).toEqual(first.slice(0, 4));
   expect(second.slice(4)).not.toEqual(first.slice(4));
   expect(first).toHaveLength(6);
+});
+
+it('stands beside what is published only with as much to do', () => {
+  const own = load({ roles: PRESETS['verl'].roles, queries: 256, tokens: 512 });
+  expect(besidePublished(own, 'qwen2.5-0.5b', 33.8)).toMatchObject({ seconds: 67.6, timesAsFast: 2 });
+  expect(besidePublished(own, 'nano', 1)).toBeNull();
+  expect(besidePublished({ ...own, queries: 255 }, 'qwen2.5-0.5b', 1)).toBeNull();
+  expect(besidePublished({ ...own, tokens: 128 }, 'qwen2.5-0.5b', 1)).toBeNull();
 });
 
 it('counts what a forward pass multiplies, and its multiples', () => {

@@ -205,9 +205,7 @@ function reportOf(
     tokensPerSecond: rounded((part === 'generation' ? responses : all) / spent[part]),
     ...{ leastSeconds: rounded(least[part]), ofRoof: rounded(least[part] / spent[part]) },
   }));
-  const { prompts: published, seconds, parts: theirs } = rl.PUBLISHED;
-  const alike = model === 'qwen2.5-0.5b' && records === published && load.tokens >= rl.PUBLISHED.responseTokens;
-  const versus = alike ? { ...rl.PUBLISHED, parts: theirs, timesAsFast: rounded(seconds / spent.total) } : null;
+  const versus = rl.besidePublished(load, model, spent.total);
   return {
     ...{ seconds: spent.total, records, tokensPerSecond: rounded(all / spent.total), parts, versus },
     transfers: { seconds: transferSeconds, share: rounded(transferSeconds / spent.total), ...transfers },
@@ -217,7 +215,9 @@ function reportOf(
           `${part.padEnd(10)} ${String(seconds).padStart(8)} s  ${(100 * share).toFixed(0).padStart(3)} %  ${tokensPerSecond} tokens/s, ${(100 * ofRoof).toPrecision(2)} % of the roof`,
       ),
       `whole step ${String(spent.total).padStart(8)} s  ${rounded(all / spent.total)} tokens/s; travel by itself takes ${transferSeconds} s of it`,
-      ...(versus ? [`${versus.timesAsFast} times as fast as the published ${seconds} s (${rl.PUBLISHED.source})`] : []),
+      ...(versus
+        ? [`${versus.timesAsFast} times as fast as the published ${versus.seconds} s (${versus.source})`]
+        : []),
     ],
   };
 }
