@@ -20,7 +20,8 @@ import { rmsNormKernel } from '../engine/webgpu/kernels/rms-norm.ts';
 import { recordProduct, products } from '../engine/webgpu/record-product.ts';
 import { Recorder } from '../engine/webgpu/recorder.ts';
 import { cutFor } from '../engine/webgpu/sized-kernel.ts';
-import { writeStep } from '../engine/webgpu/step.ts';
+import { pagesFor } from '../engine/webgpu/page-pool.ts';
+import { wholeStep } from '../engine/webgpu/step.ts';
 import { formatOf } from '../engine/webgpu/weight-format.ts';
 import { shapeNamed } from './models.ts';
 import { roofOf, type Roof } from './roof.ts';
@@ -151,8 +152,9 @@ function stepwise(gpu: Gpu, rows: number, { kernel, shapes, plain, ...rest }: St
 /** A step of `rows` sequences, all as far as the cache goes, each to be drawn from. */
 function stepTensor(rows: number): tf.Tensor {
   const seats = Array.from({ length: rows }, (_, slot) => ({ slot, position: POSITION, out: slot, adapter: null }));
-  const words = writeStep(seats, seats.map(() => ({ sharpness: 1.25, draw: 0.4 }))); // prettier-ignore
-  return tf.tensor1d(new Int32Array(words.buffer), 'int32');
+  const pages = pagesFor(CAPACITY);
+  const slots = seats.map(({ slot }) => Array.from({ length: pages }, (_, nth) => slot * pages + nth));
+  return tf.tensor1d(wholeStep(seats, seats.map(() => ({ sharpness: 1.25, draw: 0.4 })), slots), 'int32'); // prettier-ignore
 }
 
 function linears({ hidden, intermediate: wide }: ModelConfig, rows: number, tuning: Tuning): Stepwise[] {

@@ -77,6 +77,10 @@ export class KeyValueCache implements Cache {
     return { host, device: tf.getBackend() === 'webgpu' ? tf.tensor1d(host, 'int32') : null };
   }
 
+  empty(slot: number): void {
+    this.lengths[slot] = 0;
+  }
+
   select(slots: Int32Array): void {
     tf.tidy(() => {
       const index = tf.tensor1d(this.#rowsOf(slots), 'int32');

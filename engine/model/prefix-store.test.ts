@@ -10,7 +10,7 @@ type Slot = { ids: number[] };
 function store(mostBytes: number): { prefixes: PrefixStore<Slot, number[]>; shelved: Set<number[]> } {
   const shelved = new Set<number[]>();
   const shelf: Shelf<Slot, number[]> = {
-    bytesOf: (_, positions) => positions,
+    bytesOf: (_, __, positions) => positions,
     keep: ({ ids }, first, positions) => {
       const kept = ids.slice(first, first + positions);
       shelved.add(kept);

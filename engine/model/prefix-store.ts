@@ -17,7 +17,7 @@ export const PREFIX_BYTES = 256 * 2 ** 20;
 /** Keeps stretches of the positions of a slot, and puts them back. */
 export type Shelf<Place, Stretch> = {
   /** More than any bound where it cannot be kept at all. */
-  bytesOf(place: Place, positions: number): number;
+  bytesOf(place: Place, first: number, positions: number): number;
   keep(place: Place, first: number, positions: number): Stretch;
   /** Positions `within` … of a stretch to `first` … of a slot. */
   take(stretch: Stretch, within: number, place: Place, first: number, positions: number): void;
@@ -58,7 +58,7 @@ export class PrefixStore<Place, Stretch> {
     const tree = this.#treeOf(using);
     const first = tree.find(prompt).length;
     const positions = prompt.length - first;
-    const bytes = this.#shelf.bytesOf(place, positions);
+    const bytes = this.#shelf.bytesOf(place, first, positions);
     if (positions < LEAST_SHARED || !this.#makeRoom(bytes, prompt, tree)) return;
     const stretch = this.#shelf.keep(place, first, positions);
     // What it goes on from may have been given back, to find it room.

@@ -32,7 +32,7 @@ export function promptWaves(
 }
 
 /** How many tokens `prompt` may take from `earlier`. */
-function sameLength(earlier: Int32Array, prompt: Int32Array): number {
+export function sameLength(earlier: ArrayLike<number>, prompt: ArrayLike<number>): number {
   const most = Math.min(earlier.length, prompt.length - 1);
   let same = 0;
   while (same < most && earlier[same] === prompt[same]) same++;

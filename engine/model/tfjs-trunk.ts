@@ -35,6 +35,7 @@ export function makeTfjsTrunk(config: ModelConfig): Trunk {
     packs: [],
     halves: false,
     logits: null,
+    page: null,
     keyBytes: () => 4,
     openCache: (slots, capacity) => new KeyValueCache(config, slots, capacity),
     prefill: (cache, prompts, using, slots) => prefill(config, rope, asOurs(cache), prompts, using, slots),

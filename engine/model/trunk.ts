@@ -46,12 +46,17 @@ export type ForwardWeights = {
 export interface Cache {
   readonly slots: number;
   readonly capacity: number;
-  /** Positions filled so far, per slot. Set to 0, a slot is empty: it still takes part in every step, at the least cost. */
+  /** Positions filled so far, per slot. */
   readonly lengths: Int32Array;
+  /** Nobody sits here any more, or before the next step: the slot still takes part in every step, at the least cost. */
+  empty(slot: number): void;
   /** Keeps these slots, in this order, and frees the rest: a batch shrinks as its sequences finish. */
   select(slots: Int32Array): void;
   dispose(): void;
 }
+
+/** What a sequence asks of a cache: room for its prompt and all that may follow it. */
+export type Wanted = { readonly promptIds: ArrayLike<number>; readonly span: number };
 
 /** The head fused with sampling: a token of every slot is drawn, and logits exist only of rows that cut the distribution off. */
 export interface Drawing {
@@ -77,13 +82,26 @@ export interface Trunk {
   readonly logits: ((cache: Cache, hidden: tf.Tensor2D) => tf.Tensor2D) | null;
   /** Bytes of one number of a cache whose slots run with this. */
   keyBytes(using: ForwardWeights): 2 | 4;
-  /** `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes, and tells how exact keys are to be. */
-  openCache(slots: number, capacity: number, voices?: readonly ForwardWeights[]): Cache;
+  /** Positions of a page where slots take their room by pages and share them; null where each has all its own from the beginning. */
+  readonly page: number | null;
+  /**
+   * `voices`: what its slots will run with, where that is known; it saves compiling for each as it comes, and tells how exact
+   * keys are to be. `positions`: how many there are in all, where slots take them by pages; enough for every slot when absent.
+   */
+  openCache(slots: number, capacity: number, voices?: readonly ForwardWeights[], positions?: number): Cache;
+  /** How many of these, in this order, an open cache has pages for now; absent where a slot is all they need. */
+  room?(cache: Cache, sequences: readonly Wanted[], using: ForwardWeights): number;
   /**
    * Fills these slots, without them all, from position 0, the prefix included; others stay as they are. Returns the hidden
-   * state of each sequence's last token. // [batch, hidden]
+   * state of each sequence's last token. `spans`: positions each may come to need, else the cache's capacity. // [batch, hidden]
    */
-  prefill(cache: Cache, prompts: TokenBatch, using: ForwardWeights, slots?: Int32Array): tf.Tensor2D;
+  prefill(
+    cache: Cache,
+    prompts: TokenBatch,
+    using: ForwardWeights,
+    slots?: Int32Array,
+    spans?: readonly number[],
+  ): tf.Tensor2D;
   /** Appends one token to every slot. ids: [slots] int32. // [slots, hidden] */
   decode(cache: Cache, ids: tf.Tensor1D): tf.Tensor2D;
   /** Differentiable in every tensor of `using`. // [batch, length, hidden] */

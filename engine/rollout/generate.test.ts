@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openDevice, type Device } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
-import type { Trunk } from '../model/trunk.ts';
+import type { Trunk, Wanted } from '../model/trunk.ts';
 import type { Generation, Sampling } from '../protocol.ts';
 import { planBatches, planStage, type Job } from './batches.ts';
 import { generate, Rollout, type Order, type Speaker } from './generate.ts';
@@ -191,14 +191,41 @@ describe('planBatches', () => {
 });
 
 describe('planStage', () => {
-  const bytes = (slots: number, capacity: number): number => slots * capacity * 3 * 2 * 20 * 2 * 4;
-  it('seats all at once where they fit, the longest deciding', () =>
-    expect(planStage([10, 700, 90], CONFIG, ROOMY)).toEqual({ slots: 3, capacity: 704 }));
-  it('leaves the long ones for later where they would cost the others their slots', () =>
-    expect(planStage([10, 700, 90], CONFIG, { ...ROOMY, cacheBytes: bytes(2, 128) })).toEqual({
-      slots: 2,
-      capacity: 128,
+  const bytes = (positions: number): number => positions * 3 * 2 * 20 * 2 * 4;
+  /** Of each its span, what it begins with, and up to where. */
+  const wanted = (...some: [span: number, own: number, shared: number][]): Wanted[] =>
+    some.map(([span, own, shared]) => ({
+      span,
+      promptIds: Array.from({ length: Math.min(span, 300) }, (_, i) => (i < shared ? i : own)),
     }));
-  it('has a slot for a sequence that exceeds the budget', () =>
-    expect(planStage([500], CONFIG, { ...ROOMY, cacheBytes: 1 })).toEqual({ slots: 1, capacity: 512 }));
+  const spans = (...some: number[]): Wanted[] => wanted(...some.map((span, i) => [span, i, 0] as [number, number, number])); // prettier-ignore
+  const slots = { config: CONFIG, page: null };
+  const pages = { config: CONFIG, page: 64 };
+
+  it('seats all at once where they fit, the longest deciding', () =>
+    expect(planStage(spans(10, 700, 90), slots, ROOMY)).toEqual({ slots: 3, capacity: 704, positions: 2112 }));
+  it('leaves the long ones for later where they would cost the others their slots', () =>
+    expect(planStage(spans(10, 700, 90), slots, { ...ROOMY, cacheBytes: bytes(256) })).toEqual({
+      ...{ slots: 2, capacity: 128, positions: 256 },
+    }));
+  it('has a slot for a sequence that exceeds the budget', () => {
+    const one = { slots: 1, capacity: 512, positions: 512 };
+    expect(planStage(spans(500), slots, { ...ROOMY, cacheBytes: 1 })).toEqual(one);
+    expect(planStage(spans(500), pages, { ...ROOMY, cacheBytes: 1 })).toEqual(one);
+  });
+  it('takes pages for each its own span, those they begin with alike once', () => {
+    expect(planStage(spans(10, 700, 90), pages, ROOMY)).toEqual({ slots: 3, capacity: 704, positions: 64 * 14 });
+    const siblings = wanted([330, 1, 200], [330, 2, 200], [330, 3, 150], [20, 4, 0]);
+    // 200 tokens alike are three whole pages of six, 150 are two.
+    expect(planStage(siblings, pages, ROOMY).positions).toBe(64 * (6 + 3 + 4 + 1));
+  });
+  it('has as many slots as find pages together, and pages for longer ones to come', () => {
+    const few = { ...ROOMY, cacheBytes: bytes(64 * 12) };
+    expect(planStage(wanted([330, 1, 250], [330, 2, 250], [330, 3, 250], [330, 4, 250]), pages, few)).toEqual({
+      ...{ slots: 3, capacity: 384, positions: 768 },
+    });
+    expect(planStage(spans(60, 60, 330), pages, { ...few, slots: 2 })).toEqual({
+      ...{ slots: 2, capacity: 384, positions: 64 * 7 },
+    });
+  });
 });

@@ -9,7 +9,7 @@ import type { Cache, ForwardWeights, Trunk } from '../model/trunk.ts';
 import type { Generation } from '../protocol.ts';
 import { DEFAULT_BUDGET, planStage, type Budget } from './batches.ts';
 import { decodeAhead, decodeInStep, drawnOnDevice } from './decode.ts';
-import { Seats } from './seats.ts';
+import { Seats, wantedBy } from './seats.ts';
 import { Sequence, type Asker, type Order } from './sequence.ts';
 
 export type { Order } from './sequence.ts';
@@ -130,17 +130,14 @@ export class Rollout {
     }
   }
 
-  /** With as many slots as the budget and the memory there is allow. */
+  /** With as many slots, and pages, as the budget and the memory there is allow. */
   #openCache(guests: readonly Sequence[], budget: Budget): Cache {
     const voices = [...new Set(guests.map(({ asker }) => asker.using))];
-    const { slots, capacity } = planStage(
-      guests.map(({ span }) => span),
-      this.#trunk.config,
-      budget,
-    );
-    for (let wanted = slots; ; wanted >>= 1) {
+    const { slots, capacity, positions } = planStage(guests.map(wantedBy), this.#trunk, budget);
+    for (let part = 1; ; part *= 2) {
+      const wanted = Math.floor(slots / part);
       try {
-        return this.#trunk.openCache(wanted, capacity, voices);
+        return this.#trunk.openCache(wanted, capacity, voices, Math.max(capacity, positions / part));
       } catch (error) {
         if (!isOutOfMemory(error) || wanted === 1) throw error;
       }

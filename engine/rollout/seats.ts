@@ -4,7 +4,7 @@
  */
 import type * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
-import type { Cache, Trunk } from '../model/trunk.ts';
+import type { Cache, Trunk, Wanted } from '../model/trunk.ts';
 import { planStage, prefillFits, type Budget } from './batches.ts';
 import { tokenBatch } from './token-batch.ts';
 import type { Sequence } from './sequence.ts';
@@ -36,6 +36,8 @@ export class Seats {
   readonly #first: ReadonlySet<Sequence>;
   /** Slots that may be taken: fewer once memory ran out. */
   #most: number;
+  /** How many sat when there was no room for another: until one of them goes, there is none. */
+  #full = Infinity;
 
   /** `waiting` may grow meanwhile; sequences leave it as they sit down, those that `admits` lets in. */
   constructor(
@@ -71,13 +73,21 @@ export class Seats {
    * Sequences of one adapter are seated at a time: ask again.
    */
   fill(): Arrival | null {
+    this.rest();
     const free = this.seats.flatMap((seat, slot) => (isSeated(seat) ? [] : [slot]));
     const room = Math.min(free.length, this.#most - (this.seats.length - free.length));
     const seated = this.seats.length - free.length;
     const guests = this.#guests().length;
     const enough = seated > 0 ? Math.min(guests, Math.ceil(this.seats.length / FILL_SHARE)) : 1;
-    if (guests === 0 || room < enough) return null;
+    if (guests === 0 || room < enough || seated >= this.#full) return null;
     const next = this.#next(room);
+    const fit = this.#roomFor(next);
+    this.#waiting.unshift(...next.splice(fit));
+    this.#full = fit < enough ? seated : Infinity;
+    if (fit < enough) {
+      this.#waiting.unshift(...next);
+      return null;
+    }
     try {
       return this.#seat(next, Int32Array.from(free.slice(0, next.length)));
     } catch (error) {
@@ -93,11 +103,7 @@ export class Seats {
   #guests(): readonly Sequence[] {
     const guests = this.#waiting.filter((sequence) => this.#fits(sequence));
     if (guests.length < WIDER * this.seats.length || guests.some((one) => this.#first.has(one))) return guests;
-    const { slots } = planStage(
-      guests.map(({ span }) => span),
-      this.trunk.config,
-      this.#budget,
-    );
+    const { slots } = planStage(guests.map(wantedBy), this.trunk, this.#budget);
     return slots < WIDER * this.seats.length ? guests : [];
   }
 
@@ -122,10 +128,18 @@ export class Seats {
     return next;
   }
 
+  /** How many of them, in this order, there is room for beside those who sit. */
+  #roomFor(next: readonly Sequence[]): number {
+    if (next.length === 0) return 0;
+    return this.trunk.room?.(this.cache, next.map(wantedBy), next[0].asker.using) ?? next.length;
+  }
+
   #seat(next: readonly Sequence[], slots: Int32Array): Arrival {
     const { trunk, cache } = this;
     const prompts = tokenBatch(next.map(({ order }) => order.promptIds));
-    const hidden = trunk.prefill(cache, prompts, next[0].asker.using, slots.length < cache.slots ? slots : undefined);
+    const some = slots.length < cache.slots ? slots : undefined;
+    const spans = next.map(({ span }) => span);
+    const hidden = trunk.prefill(cache, prompts, next[0].asker.using, some, spans);
     const seats = next.map((sequence): Seat => ({ sequence, drawn: 0 }));
     slots.forEach((slot, i) => (this.seats[slot] = seats[i]));
     return { slots, seats, hidden };
@@ -145,10 +159,12 @@ export class Seats {
   /** Before a step: empties the slots with nothing left to draw. */
   rest(): void {
     this.seats.forEach((seat, slot) => {
-      if (!isLive(seat)) this.cache.lengths[slot] = 0;
+      if (!isLive(seat)) this.cache.empty(slot);
     });
   }
 }
+
+export const wantedBy = ({ order, span }: Sequence): Wanted => ({ promptIds: order.promptIds, span });
 
 const isSeated = (seat: Seat | null): seat is Seat => seat !== null && seat.sequence.finish === null;
 const isLive = (seat: Seat | null): seat is Seat => isSeated(seat) && seat.drawn < seat.sequence.limit;

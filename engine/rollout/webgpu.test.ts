@@ -6,7 +6,7 @@ import { findAdapter } from '../device/adapter.ts';
 import { openDevice } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTrunk, useTrunk, type TrunkKind } from '../model/choose-trunk.ts';
-import type { Adapter, ForwardWeights } from '../model/trunk.ts';
+import type { Adapter, ForwardWeights, Trunk } from '../model/trunk.ts';
 import type { DeviceKind, Generation, Sampling } from '../protocol.ts';
 import { drawOnDevice } from './device-sample.ts';
 import { generate, Rollout, type Order, type Speaker } from './generate.ts';
@@ -15,7 +15,7 @@ import { chooseToken } from './sample.ts';
 const CONFIG: ModelConfig = {
   ...{ architecture: 'llama', hidden: 32, intermediate: 72, layers: 2, heads: 4, kvHeads: 2, headDim: 8, vocab: 101 },
   ...{
-    contextLength: 120,
+    contextLength: 400,
     ropeTheta: 10_000,
     ropeScaling: null,
     rmsEps: 1e-6,
@@ -153,6 +153,39 @@ describe.skipIf(absent)(`generation on WebGPU ${absent ?? ''}`, () => {
         for (const [i, order] of all.entries()) {
           const [alone] = await generate({ trunk, using: voices[i % 3], tokenizer: null }, [order]);
           expect(together[i % 3][Math.floor(i / 3)].ids).toEqual(alone.ids);
+        }
+      });
+    },
+  );
+
+  it(
+    'seats the samples of a long question in the pages of a few, and gives each the tokens it has alone',
+    { timeout: 400_000 },
+    async () => {
+      await speakOn('webgpu', async (speaker) => {
+        const opened: number[][] = [];
+        const trunk: Trunk = {
+          ...speaker.trunk,
+          openCache: (slots, capacity, voices, positions) => {
+            opened.push([slots, capacity, positions!]);
+            return speaker.trunk.openCache(slots, capacity, voices, positions);
+          },
+        };
+        const question = (i: number): number[] => Array.from({ length: 140 }, (_, t) => 10 + ((i * 31 + t * 17) % 90));
+        // Twelve samples of one question, then others of other lengths, each several times.
+        const all = [...Array.from({ length: 12 }, () => question(0)), ...orders({}).flatMap(({ promptIds }, i) => [promptIds, [...question(1 + (i % 2)), ...promptIds]])].map((promptIds, i): Order => ({ record: `r${i}`, promptIds, sampling: { ...SAMPLING, seed: i, maxTokens: 8 + (i % 7) } })); // prettier-ignore
+        // Unshared, a sample takes three pages; with a question of two whole ones in common, twelve take 2 + 12.
+        const pages = 14;
+        const cacheBytes = pages * 64 * CONFIG.layers * CONFIG.kvHeads * CONFIG.headDim * 2 * 4;
+        const few = { budget: { cacheBytes, prefillBytes: 2e9, slots: 64 } };
+        const siblings = await generate({ ...speaker, trunk }, all.slice(0, 12), few);
+        expect(opened).toEqual([[12, 192, 64 * pages]]);
+        const together = await generate({ ...speaker, trunk }, all, few);
+        expect(together.slice(0, 12)).toEqual(siblings);
+        expect(Math.max(...opened.map(([, , positions]) => positions))).toBe(64 * pages);
+        for (const [i, order] of all.entries()) {
+          const [alone] = await generate(speaker, [order]);
+          expect(together[i].ids).toEqual(alone.ids);
         }
       });
     },

@@ -57,7 +57,7 @@ export function shelfOf(machine: WasmMachine, shape: Shape): Shelf<SlotPlace, Ke
   const { layers, kvHeads, headDim } = shape;
   const floats = (positions: number): number => layers * 2 * kvHeads * positions * headDim;
   return {
-    bytesOf: (_, positions) => 4 * floats(positions),
+    bytesOf: (_, __, positions) => 4 * floats(positions),
     keep: (place, first, positions) => {
       const kept = { tensor: machine.allocate([floats(positions)]), positions };
       const heads = headsOfKept(machine, shape, kept);

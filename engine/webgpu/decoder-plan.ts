@@ -25,7 +25,7 @@ import type { PackedWeights } from './packed-weights.ts';
 import { formatOf } from './weight-format.ts';
 import type { Intermediate, LowRankWidths, Workspace } from './workspace.ts';
 
-export type LayerBuffers = { readonly k: GPUBuffer; readonly v: GPUBuffer }; // [slots, kvHeads, capacity, headDim]
+export type LayerBuffers = { readonly k: GPUBuffer; readonly v: GPUBuffer }; // [pages, kvHeads, PAGE, headDim]
 
 /** The adapters that rows of a step may have, side by side, by layer. */
 export type PackedAdapters = {
@@ -136,7 +136,7 @@ function drawStep({ gpu, config, tuning, packed, workspace }: PlanInputs): Step 
   ]);
 }
 
-/** Keys and values from slot to slot, in every layer. */
+/** Keys and values from page to page, in every layer. */
 export function copyPlan({ gpu, config, tuning, workspace, capacity, keys, layers }: PlanInputs): Step[] {
   const { heads, kvHeads, headDim } = config;
   const kernel = copyKeysKernel({ heads, kvHeads, headDim, capacity, keys }, tuning);

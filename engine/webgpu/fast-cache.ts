@@ -1,10 +1,12 @@
 /**
- * Keys and values of the fast trunk, with the plans that fill and read them. Which slot a row belongs to, and which adapter
- * it has, is looked up in a table on every step: a batch shrinks without a number being moved, and roles with adapters of
- * their own on one base share its steps.
+ * Keys and values of the fast trunk, with the plans that fill and read them. They lie in pages: which of them a row's
+ * sequence has, and which adapter, is looked up in a table on every step, so that a batch shrinks without a number being
+ * moved, sequences that begin alike hold the same pages, and roles with adapters of their own on one base share its steps.
+ * Source of the pages: Kwon et al. 2023, "Efficient Memory Management for Large Language Model Serving with PagedAttention".
  */
 import * as tf from '@tensorflow/tfjs';
 import { OutOfMemory } from '../device/out-of-memory.ts';
+import type { Arrival, Sitting } from './arrivals.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { ropeFrequencies } from '../formats/config.ts';
 import type { PrefixStore } from '../model/prefix-store.ts';
@@ -16,7 +18,9 @@ import type { Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
-import type { SlotPlace, Stretch } from './prefix-shelf.ts';
+import { PAGE, PagePool, pagesFor } from './page-pool.ts';
+import type { Place, Stretch } from './prefix-shelf.ts';
+import { writeStep, writeTables, type RowDraw, type StepRow } from './step.ts';
 import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
 
 /** Most rows of one step of a prompt: enough to keep a device busy, few enough to keep intermediates small. */
@@ -28,7 +32,7 @@ export type Ground = {
   readonly config: ModelConfig;
   readonly tuning: Tuning;
   readonly packs: Packs;
-  readonly prefixes: PrefixStore<SlotPlace, Stretch>;
+  readonly prefixes: PrefixStore<Place, Stretch>;
 };
 
 /** What products are cut for: the number of rows, doubled up to, as far as that may make a difference. */
@@ -42,7 +46,7 @@ type Compiled = {
   readonly plans: Map<Rows, Plans>;
 };
 
-/** Dispatches from token ids to hidden states, from there to drawn tokens, and of keys from slot to slot. */
+/** Dispatches from token ids to hidden states, from there to drawn tokens, and of keys from page to page. */
 export type Plans = {
   readonly states: readonly Step[];
   /** Where some row has more keys than a span. */
@@ -53,11 +57,15 @@ export type Plans = {
   readonly copy: readonly Step[];
 };
 
+/** Who sits in a slot: what it was asked, with which adapter, and where its keys lie. */
+type Seat = { readonly prompt: Int32Array; readonly voice: number | null; readonly pages: readonly number[] };
+
+/** Where slots in which nobody sits write what nobody reads. */
+const NOWHERE = 0;
+
 export class FastCache implements Cache {
   slots: number;
   lengths: Int32Array;
-  /** Where each slot's keys lie. */
-  places: Int32Array;
   readonly capacity: number;
   readonly keys: KeyPrecision;
   readonly activations: ActivationPrecision;
@@ -67,30 +75,41 @@ export class FastCache implements Cache {
   readonly #layers: readonly { readonly k: tf.Tensor; readonly v: tf.Tensor }[];
   readonly #rope: tf.Tensor;
   readonly #opened: number;
-  /** Of every place, its adapter. */
-  readonly #voices: (number | null)[];
+  readonly #pool: PagePool;
+  readonly #pages: number;
+  /** By slot. */
+  #seats: (Seat | null)[];
+  /** Whether the tables on the device are those of `#seats`. */
+  #written = false;
   readonly #adapters: Adapter[] = [];
   #weights: { readonly own: Weights; readonly packed: PackedWeights } | null = null;
   readonly #packs: Packs;
   #compiled: Compiled | null = null;
 
-  /** `voices`: what its slots will run with, as far as that is known; others cost a plan anew when they turn up. */
+  /**
+   * `voices`: what its slots will run with, as far as that is known; others cost a plan anew when they turn up. `positions`:
+   * for how many there are pages; less than all slots' capacity where sequences are shorter or begin alike.
+   */
   constructor(
     { gpu, config, tuning, packs }: Ground,
     slots: number,
     capacity: number,
     voices: readonly ForwardWeights[] = [],
+    positions = slots * PAGE * pagesFor(capacity),
   ) {
     this.keys = preferredKeys(voices[0]);
     this.activations = voices[0]?.activations ?? 'f32';
-    const bytes = slots * config.kvHeads * capacity * config.headDim * keyFormatOf(this.keys).bytes;
+    this.#pages = 1 + pagesFor(positions);
+    const page = config.kvHeads * PAGE * config.headDim * keyFormatOf(this.keys).bytes;
+    const bytes = this.#pages * page;
     if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
       throw new OutOfMemory(bytes, 'one layer of the key-value cache');
     this.slots = this.#opened = slots;
     this.capacity = capacity;
     this.lengths = new Int32Array(slots);
-    this.places = Int32Array.from({ length: slots }, (_, slot) => slot);
-    this.#voices = Array.from({ length: slots }, () => null);
+    this.#seats = Array.from({ length: slots }, () => null);
+    this.#pool = new PagePool(this.#pages, 2 * config.layers * page);
+    this.#pool.share([NOWHERE]);
     this.#gpu = gpu;
     this.#config = config;
     this.#tuning = { ...tuning, activations: this.activations };
@@ -103,8 +122,8 @@ export class FastCache implements Cache {
     this.#rope = tf.keep(tf.tensor1d(ropeTable(config, capacity)));
   }
 
-  /** These slots run with these weights from now on; all slots of a cache share them, adapters apart. */
-  runWith(slots: Int32Array, using: ForwardWeights): void {
+  /** Slots run with these weights from now on; all slots of a cache share them, adapters apart. */
+  runWith(using: ForwardWeights): void {
     if (using.keys !== undefined && using.keys !== this.keys)
       throw new Error(`${using.keys} keys in a cache of ${this.keys}`);
     if ((using.activations ?? 'f32') !== this.activations)
@@ -112,19 +131,66 @@ export class FastCache implements Cache {
     const packed = this.#packs.of(using);
     if (this.#weights && this.#weights.packed !== packed) throw new Error('a cache whose slots run on other weights');
     this.#weights ??= { own: using.weights, packed };
-    const voice = this.#numberOf(using.adapter);
-    for (const slot of slots) this.#voices[this.places[slot]] = voice;
+    this.#numberOf(using.adapter);
   }
 
-  /** Where a slot's keys lie and which adapter it has. */
-  seat(slot: number): { readonly slot: number; readonly adapter: number | null } {
-    return { slot: this.places[slot], adapter: this.#voices[this.places[slot]] };
+  /** Pages that nobody has. */
+  get free(): number {
+    return this.#pool.free;
   }
 
-  /** Where a slot's keys and values lie. */
-  placeOf(slot: number): SlotPlace {
+  /** Who sits here and reads with this adapter: whose pages others may begin with. */
+  sitting(adapter: Adapter | null): Sitting[] {
+    const voice = this.#numberOf(adapter);
+    return this.#seats.flatMap((seat, slot) => (seat && seat.voice === voice ? [{ slot, prompt: seat.prompt }] : []));
+  }
+
+  /** Someone takes an empty slot, with pages for `span` positions. */
+  sit(
+    { slot, prompt, from, pages }: Pick<Arrival, 'slot' | 'prompt' | 'from' | 'pages'>,
+    adapter: Adapter | null,
+    span: number,
+  ): void {
+    const shared = from === null ? [] : this.pagesOf(from).slice(0, pages);
+    const own = this.#pool.take(pagesFor(span) - shared.length);
+    this.#pool.share(shared);
+    this.#seats[slot] = { prompt, voice: this.#numberOf(adapter), pages: [...shared, ...own] };
+    this.#written = false;
+  }
+
+  empty(slot: number): void {
+    this.lengths[slot] = 0;
+    const seat = this.#seats[slot];
+    if (!seat) return;
+    this.#pool.release(seat.pages);
+    this.#seats[slot] = null;
+    this.#written = false;
+  }
+
+  /** In the order of its positions. */
+  pagesOf(slot: number): readonly number[] {
+    return this.#seats[slot]?.pages ?? [];
+  }
+
+  /** Of a step's row. */
+  rowOf(slot: number): Pick<StepRow, 'slot' | 'adapter'> {
+    return { slot, adapter: this.#seats[slot]?.voice ?? null };
+  }
+
+  /** Where a slot's keys and values lie; `shared`: how many of its pages others fill. */
+  placeOf(slot: number, shared = 0): Place {
     const layers = this.#layers.map(({ k, v }) => ({ k: this.#gpu.bufferOf(k), v: this.#gpu.bufferOf(v) }));
-    return { layers, slot: this.places[slot], capacity: this.capacity, bytes: keyFormatOf(this.keys).bytes };
+    return { layers, pages: this.pagesOf(slot), shared, bytes: keyFormatOf(this.keys).bytes };
+  }
+
+  /** What the next step is about. */
+  write(workspace: Workspace, rows: readonly StepRow[], draws: readonly RowDraw[] = []): void {
+    const { step, tables } = workspace;
+    this.#gpu.write(step, writeStep(rows, draws, tables));
+    if (this.#written) return;
+    const pages = this.#seats.map((seat) => seat?.pages ?? [NOWHERE]);
+    this.#gpu.write(step, writeTables(pages, tables.width), 16 * tables.at);
+    this.#written = true;
   }
 
   /** The workspace, with room for steps of `rows` rows. */
@@ -142,6 +208,7 @@ export class FastCache implements Cache {
     };
     const workspace = openWorkspace(this.#gpu, this.#config, most, size, adapters.widths);
     this.#compiled = { adapters, workspace, plans: new Map() };
+    this.#written = false;
     return workspace;
   }
 
@@ -189,10 +256,14 @@ export class FastCache implements Cache {
   }
 
   select(slots: Int32Array): void {
-    const { lengths, places } = this;
+    const kept = new Set(slots);
+    for (let slot = 0; slot < this.slots; slot++) if (!kept.has(slot)) this.empty(slot);
+    const lengths = this.lengths;
+    const seats = this.#seats;
     this.lengths = slots.map((slot) => lengths[slot]);
-    this.places = slots.map((slot) => places[slot]);
+    this.#seats = [...slots].map((slot) => seats[slot]);
     this.slots = slots.length;
+    this.#written = false;
   }
 
   dispose(): void {
@@ -223,16 +294,18 @@ export function preferredKeys(using: Pick<ForwardWeights, 'rollout' | 'keys'> = 
   return using.keys ?? ((using.rollout ?? 'f32') === 'f32' ? 'f32' : 'f16');
 }
 
-/** Bytes of a cache and of what its steps work with, known before it is opened; without adapters. */
+/** Bytes of a cache and of what its steps work with, known before it is opened; without adapters. `positions` as for a cache. */
 export function cacheMemory(
   config: ModelConfig,
   slots: number,
   capacity: number,
   keys: KeyPrecision = 'f32',
+  positions = slots * PAGE * pagesFor(capacity),
 ): { readonly keysAndValues: number; readonly workspace: number } {
   const none = { qkv: 0, o: 0, gated: 0, down: 0 };
   return {
-    keysAndValues: 2 * keyFormatOf(keys).bytes * config.layers * slots * config.kvHeads * capacity * config.headDim,
+    keysAndValues:
+      2 * keyFormatOf(keys).bytes * config.layers * (1 + pagesFor(positions)) * config.kvHeads * PAGE * config.headDim,
     workspace: workspaceBytes(
       config,
       Math.max(slots, PASS_ROWS),

@@ -6,7 +6,8 @@ import { findAdapter } from '../device/adapter.ts';
 import { openDevice, type Device } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
-import type { Adapter, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
+import type { Adapter, Cache, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
+import type { FastCache } from './fast-cache.ts';
 import { makeFastTrunk } from './fast-trunk.ts';
 import { activeGpu } from './gpu.ts';
 import { GPU_TUNING, SOFTWARE_TUNING } from './kernel.ts';
@@ -206,7 +207,7 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     const length = Math.max(...some.map((own) => own.length));
     const ids = new Int32Array(some.length * length);
     some.forEach((own, row) => ids.set(own, row * length));
-    const cache = trunk.openCache(some.length, 64, [using]);
+    const cache = trunk.openCache(some.length, 256, [using]);
     const lengths = Int32Array.from(some, (own) => own.length);
     const hidden = [trunk.prefill(cache, { ids, batch: some.length, length, lengths }, using)];
     hidden.push(step(trunk, cache, some.map(() => 42)) as tf.Tensor2D); // prettier-ignore
@@ -239,8 +240,8 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     // In the smallest, what one call keeps does not last until the next.
     for (const [prefixBytes, reused] of [
       [undefined, 3],
-      [12_000, null],
-      [4_000, 0],
+      [40_000, null],
+      [8_000, 0],
     ] as const) {
       const trunk = someTrunk(prefixBytes);
       const own = someAdapter(7);
@@ -307,6 +308,71 @@ describe.skipIf(absent)(`the fast trunk ${absent ?? ''}`, () => {
     expect(gpu.submits - submits).toBe(1);
     expect(gpu.dispatches - dispatches).toBeLessThanOrEqual(8 * CONFIG.layers + 6);
     tf.dispose([ids, draw.ids, draw.numbers]);
+    cache.dispose();
+  });
+
+  /** Prompts of 100 tokens alike, then of their own. */
+  const sample = (...own: number[]): number[] => [...Array.from({ length: 100 }, (_, t) => (t * 13) % 101), ...own];
+
+  it(
+    'shares the pages of prompts that begin alike with who comes later, to the bit',
+    { timeout: 300_000 },
+    async () => {
+      const using: ForwardWeights = { weights, adapter: null };
+      const some = [sample(1, 2), sample(), sample(3), sample(1, 2, 3), [...sample(), ...sample(9)]];
+      const free = (cache: Cache): number => (cache as FastCache).free;
+      const cache = forgetful.openCache(5, 256, [using], 64 * 12);
+      expect(free(cache)).toBe(12);
+      const prompt = async (slot: number): Promise<Float32Array> => {
+        const ids = Int32Array.from(some[slot]);
+        const batch = { ids, batch: 1, length: ids.length, lengths: Int32Array.of(ids.length) };
+        const hidden = forgetful.prefill(cache, batch, using, Int32Array.of(slot), [ids.length + 20]);
+        const states = Float32Array.from(await hidden.data());
+        hidden.dispose();
+        return states;
+      };
+      const next = async (ids: number[]): Promise<Float32Array> => {
+        const states = step(forgetful, cache, ids);
+        const all = Float32Array.from(await states.data());
+        states.dispose();
+        return all;
+      };
+      const wanted = (await statesOf(forgetful, some, using)).map((both) => [both.slice(0, 32), both.slice(32)]);
+      for (const slot of [0, 1, 2]) expect(await prompt(slot)).toEqual(wanted[slot][0]);
+      // Two pages, and a second one for each of the others.
+      expect(free(cache)).toBe(12 - 4);
+      // All three write to the page they part in.
+      const three = await next([42, 42, 42, 0, 0]);
+      for (const slot of [0, 1, 2]) expect(three.slice(slot * 32, slot * 32 + 32)).toEqual(wanted[slot][1]);
+      for (const slot of [3, 4]) expect(await prompt(slot)).toEqual(wanted[slot][0]);
+      expect(free(cache)).toBe(12 - 4 - 1 - 3);
+      // Whose page it was goes; the others keep it.
+      cache.empty(0);
+      expect(free(cache)).toBe(12 - 4 - 3);
+      cache.select(Int32Array.of(4, 3));
+      expect(free(cache)).toBe(12 - 1 - 4);
+      const two = await next([42, 42]);
+      expect(two.slice(0, 32)).toEqual(wanted[4][1]);
+      expect(two.slice(32)).toEqual(wanted[3][1]);
+      cache.dispose();
+    },
+  );
+
+  it('seats as many as find pages, and leaves nothing of who found none', { timeout: 300_000 }, async () => {
+    const using: ForwardWeights = { weights, adapter: null };
+    const cache = forgetful.openCache(4, 256, [using], 256);
+    const wanted = [sample(1), sample(2), [...sample(3), ...sample(4)]].map((promptIds) => ({ promptIds, span: 120 }));
+    expect(forgetful.room!(cache, wanted.slice(0, 2), using)).toBe(2);
+    expect(forgetful.room!(cache, [...wanted.slice(0, 2), { ...wanted[2], span: 210 }], using)).toBe(2);
+    expect(forgetful.room!(cache, [{ ...wanted[0], span: 257 }], using)).toBe(0);
+    const tensors = tf.memory().numTensors;
+    const ids = Int32Array.from(wanted.slice(0, 2).flatMap(({ promptIds }) => promptIds));
+    const both = { ids, batch: 2, length: 101, lengths: Int32Array.of(101, 101) };
+    expect(() => forgetful.prefill(cache, both, using, Int32Array.of(0, 1), [120, 250])).toThrow('out of memory');
+    expect(tf.memory().numTensors).toBe(tensors);
+    expect((cache as FastCache).free).toBe(4);
+    forgetful.prefill(cache, both, using, Int32Array.of(0, 1), [120, 120]).dispose();
+    expect((cache as FastCache).free).toBe(1);
     cache.dispose();
   });
 

@@ -7,20 +7,21 @@ import * as tf from '@tensorflow/tfjs';
 import { isOutOfMemory } from '../device/out-of-memory.ts';
 import type { ModelConfig } from '../formats/config.ts';
 import { PREFIX_BYTES, PrefixStore } from '../model/prefix-store.ts';
-import { promptWaves, type PromptNode } from '../model/prompt-tree.ts';
 import { promptOf } from '../model/row-layout.ts';
-import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk } from '../model/trunk.ts';
+import type { Cache, Drawing, ForwardWeights, TokenBatch, Trunk, Wanted } from '../model/trunk.ts';
 import { ID_MAX, type Draw, type RowSampling } from '../rollout/device-sample.ts';
 import { PURPOSE, uniform } from '../rollout/rng.ts';
+import { planArrivals, type Arrival } from './arrivals.ts';
 import { FastCache, PASS_ROWS, preferredKeys, type Ground, type Plans } from './fast-cache.ts';
 import type { Copy, Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { tuningFor, type Tuning } from './kernel.ts';
 import { matrixParts } from './matrix-parts.ts';
 import { Packs } from './packed-weights.ts';
+import { PAGE, pagesFor } from './page-pool.ts';
 import { gpuShelf } from './prefix-shelf.ts';
 import { cutFor, type Cut } from './sized-kernel.ts';
-import { writeStep, type RowDraw, type StepRow } from './step.ts';
+import type { RowDraw, StepRow } from './step.ts';
 import { TrainingPass } from './training-pass.ts';
 import { tuneDecoding } from './tune-decoding.ts';
 import type { Workspace } from './workspace.ts';
@@ -60,8 +61,10 @@ export function makeFastTrunk(
     halves: gpu.device.features.has('shader-f16'),
     logits: null,
     keyBytes: (using) => keyFormatOf(preferredKeys(using)).bytes,
-    openCache: (slots, capacity, voices) => openCache(ground, slots, capacity, voices),
-    prefill: (cache, prompts, using, slots) => prefill(ground, asOurs(cache), prompts, using, slots),
+    page: PAGE,
+    openCache: (...size) => openCache(ground, ...size),
+    room: (cache, sequences, using) => room(ground, asOurs(cache), sequences, using),
+    prefill: (cache, prompts, using, slots, spans) => prefill(ground, asOurs(cache), prompts, using, slots, spans),
     decode: (cache, ids) => decode(gpu, config, asOurs(cache), ids),
     forward: (batch, using) =>
       tf.tidy(() => {
@@ -79,14 +82,14 @@ export function makeFastTrunk(
 }
 
 /** Where memory is short, what prompts begin with makes room first. */
-function openCache(ground: Ground, ...[slots, capacity, voices]: Parameters<Trunk['openCache']>): FastCache {
+function openCache(ground: Ground, ...size: Parameters<Trunk['openCache']>): FastCache {
   try {
-    return new FastCache(ground, slots, capacity, voices);
+    return new FastCache(ground, ...size);
   } catch (error) {
     if (!isOutOfMemory(error) || ground.prefixes.bytes === 0) throw error;
     ground.prefixes.clear();
     ground.gpu.trim();
-    return new FastCache(ground, slots, capacity, voices);
+    return new FastCache(ground, ...size);
   }
 }
 
@@ -95,71 +98,116 @@ function asOurs(cache: Cache): FastCache {
   return cache;
 }
 
+/** How many of these, in this order, find pages now: those that sit and those before them give them what they begin with. */
+function room({ prefixes }: Ground, cache: FastCache, sequences: readonly Wanted[], using: ForwardWeights): number {
+  const prompts = sequences.map(({ promptIds }) => Int32Array.from(promptIds));
+  const nowhere = prompts.map((_, i) => -1 - i);
+  const arrivals = planArrivals(...seatingOf(prefixes, cache, prompts, nowhere, using));
+  let { free } = cache;
+  const full = sequences.findIndex(({ span }, i) => (free -= pagesFor(span) - arrivals[i].pages) < 0);
+  return full < 0 ? sequences.length : full;
+}
+
+/** Who comes, what of their prompts earlier calls left, and who sits there. */
+function seatingOf(
+  prefixes: Ground['prefixes'],
+  cache: FastCache,
+  prompts: readonly Int32Array[],
+  slots: ArrayLike<number>,
+  using: ForwardWeights,
+): Parameters<typeof planArrivals> {
+  const asKept = { ...using, keys: cache.keys };
+  return [
+    prompts.map((prompt, i) => ({ slot: slots[i], prompt })),
+    prompts.map((prompt) => prefixes.known(prompt, asKept)),
+    cache.sitting(using.adapter),
+  ];
+}
+
 function prefill(
   { gpu, config, prefixes }: Ground,
   cache: FastCache,
-  prompts: TokenBatch,
+  batch: TokenBatch,
   using: ForwardWeights,
   given?: Int32Array,
+  spans?: readonly number[],
 ): tf.Tensor2D {
   const asKept = { ...using, keys: cache.keys };
   const slots = given ?? Int32Array.from({ length: cache.slots }, (_, slot) => slot);
-  if (prompts.batch !== slots.length) throw new Error(`${prompts.batch} prompts for ${slots.length} cache slots`);
-  const shared = prompts.prefix?.length ?? 0;
-  if (prompts.lengths.some((length) => shared + length > cache.capacity))
-    throw new Error(`prompts of ${shared + prompts.length} tokens in a cache of ${cache.capacity}`);
-  cache.runWith(slots, using);
-  const whole = [...slots].map((_, i) => promptOf(prompts, i));
+  if (batch.batch !== slots.length) throw new Error(`${batch.batch} prompts for ${slots.length} cache slots`);
+  const prompts = [...slots].map((_, i) => promptOf(batch, i));
+  const longest = Math.max(...prompts.map(({ length }) => length));
+  if (longest > cache.capacity) throw new Error(`prompts of ${longest} tokens in a cache of ${cache.capacity}`);
+  cache.runWith(using);
+  for (const slot of slots) cache.empty(slot);
   const hidden = gpu.allocate<tf.Tensor2D>([slots.length, config.hidden]);
-  // Once and large enough: states stay in it from wave to wave.
-  const { states } = cache.workspace(Math.min(PASS_ROWS, whole.reduce((sum, { length }) => sum + length, 0))); // prettier-ignore
-  const known = whole.map((prompt) => prefixes.known(prompt, asKept));
-  for (const wave of promptWaves(whole, known)) {
-    for (const { index, from, shared } of wave)
-      if (from === null && shared > 0) prefixes.take(whole[index], asKept, cache.placeOf(slots[index]));
-    copyBeginnings(gpu, cache, wave, slots);
-    computeRests(gpu, cache, wave, whole, slots);
+  try {
+    const arrivals = planArrivals(...seatingOf(prefixes, cache, prompts, slots, using));
+    arrivals.forEach((arrival, i) => cache.sit(arrival, using.adapter, spans?.[i] ?? cache.capacity));
+    for (const { slot, prompt, pages, copied, first } of arrivals)
+      if (first > pages * PAGE + copied) prefixes.take(prompt, asKept, cache.placeOf(slot, pages));
+    computeInWaves(gpu, cache, arrivals, hidden);
+  } catch (error) {
+    // Nobody is to begin with pages that were never filled.
+    for (const slot of slots) cache.empty(slot);
+    hidden.dispose();
+    throw error;
   }
-  whole.forEach((prompt, i) => prefixes.keep(prompt, asKept, cache.placeOf(slots[i])));
-  gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
-  whole.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
+  prompts.forEach((prompt, i) => prefixes.keep(prompt, asKept, cache.placeOf(slots[i])));
+  prompts.forEach((prompt, i) => (cache.lengths[slots[i]] = prompt.length));
   return hidden;
 }
 
-function copyBeginnings(gpu: Gpu, cache: FastCache, wave: readonly PromptNode[], slots: Int32Array): void {
-  const pairs = wave.flatMap(({ index, from, shared }): StepRow[] =>
-    from === null
-      ? []
-      : [
-          { ...cache.seat(slots[from]), position: 0, out: null },
-          { ...cache.seat(slots[index]), position: shared, out: null },
-        ],
-  );
+/** Leaves the last state of each. // [arrivals, hidden] */
+function computeInWaves(gpu: Gpu, cache: FastCache, arrivals: readonly Arrival[], hidden: tf.Tensor): void {
+  const computed = arrivals.reduce((sum, { prompt, first }) => sum + prompt.length - first, 0);
+  // Once and large enough: states stay in it from wave to wave.
+  const { states } = cache.workspace(Math.min(PASS_ROWS, Math.max(computed, 2 * arrivals.length)));
+  const outs = new Map(arrivals.map(({ slot }, i) => [slot, i]));
+  const last = arrivals.reduce((most, { wave }) => Math.max(most, wave), 0);
+  for (let wave = 0; wave <= last; wave++) {
+    const now = arrivals.filter((arrival) => arrival.wave === wave);
+    copyBeginnings(gpu, cache, now);
+    computeRests(gpu, cache, now, outs);
+  }
+  gpu.run([], 0, { after: [{ from: states, to: gpu.bufferOf(hidden), bytes: hidden.size * 4 }] });
+}
+
+/** Of those who go on from the middle of another's page. */
+function copyBeginnings(gpu: Gpu, cache: FastCache, arrivals: readonly Arrival[]): void {
+  const pairs = arrivals.flatMap(({ slot, from, pages, copied }): StepRow[] => {
+    if (from === null || copied === 0) return [];
+    const [source, own] = [from, slot].map((one) => cache.pagesOf(one)[pages]);
+    const none = { adapter: null, out: null };
+    return [
+      { ...none, slot: source, position: 0 },
+      { ...none, slot: own, position: copied },
+    ];
+  });
   inPasses(pairs, (some, most) => {
-    gpu.write(cache.workspace(most).step, writeStep(some));
+    cache.write(cache.workspace(most), some);
     gpu.run(cache.plans(most).copy, some.length);
   });
 }
 
-/** The tokens that are not copied, without padding. The last of each prompt leaves its state. */
+/** The tokens that are neither shared nor copied, without padding. The last of each prompt leaves its state. */
 function computeRests(
   gpu: Gpu,
   cache: FastCache,
-  wave: readonly PromptNode[],
-  prompts: readonly Int32Array[],
-  slots: Int32Array,
+  arrivals: readonly Arrival[],
+  outs: ReadonlyMap<number, number>,
 ): void {
-  const rows = wave.flatMap(({ index, shared }) =>
-    Array.from(prompts[index].subarray(shared), (id, i) => ({
-      ...cache.seat(slots[index]),
-      position: shared + i,
-      out: shared + i === prompts[index].length - 1 ? index : null,
+  const rows = arrivals.flatMap(({ slot, prompt, first }) =>
+    Array.from(prompt.subarray(first), (id, i) => ({
+      ...cache.rowOf(slot),
+      position: first + i,
+      out: first + i === prompt.length - 1 ? outs.get(slot)! : null,
       id,
     })),
   );
   inPasses(rows, (some, most) => {
     const workspace = cache.workspace(most);
-    gpu.write(workspace.step, writeStep(some));
+    cache.write(workspace, some);
     gpu.write(
       workspace.ids,
       Int32Array.from(some, ({ id }) => id),
@@ -175,7 +223,7 @@ function inPasses<T>(rows: readonly T[], pass: (some: readonly T[], most: number
 
 function decode(gpu: Gpu, config: ModelConfig, cache: FastCache, ids: tf.Tensor1D): tf.Tensor2D {
   const { slots } = cache;
-  const workspace = nextStep(gpu, cache, []);
+  const workspace = nextStep(cache, []);
   const hidden = gpu.allocate<tf.Tensor2D>([slots, config.hidden]);
   gpu.run(cache.stateSteps(), slots, {
     before: [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: slots * 4 }],
@@ -185,12 +233,12 @@ function decode(gpu: Gpu, config: ModelConfig, cache: FastCache, ids: tf.Tensor1
 }
 
 /** Writes the step buffer for one more token of every slot, and counts it. */
-function nextStep(gpu: Gpu, cache: FastCache, draws: readonly RowDraw[]): Workspace {
+function nextStep(cache: FastCache, draws: readonly RowDraw[]): Workspace {
   if (cache.lengths.some((length) => length >= cache.capacity))
     throw new Error(`KV cache full: ${cache.capacity} positions`);
   const workspace = cache.workspace(cache.slots);
-  const rows = [...cache.lengths].map((position, slot) => ({ ...cache.seat(slot), position, out: slot }));
-  gpu.write(workspace.step, writeStep(rows, draws));
+  const rows = [...cache.lengths].map((position, slot) => ({ ...cache.rowOf(slot), position, out: slot }));
+  cache.write(workspace, rows, draws);
   for (let slot = 0; slot < cache.slots; slot++) cache.lengths[slot]++;
   return workspace;
 }
@@ -204,16 +252,16 @@ function drawing(gpu: Gpu, config: ModelConfig): Drawing {
     first: (cache, hidden, slots, sampling) => {
       const ours = asOurs(cache);
       const workspace = ours.workspace(slots.length);
-      const rows = [...slots].map((slot, i) => ({ ...ours.seat(slot), position: ours.lengths[slot], out: i }));
+      const rows = [...slots].map((slot, i) => ({ ...ours.rowOf(slot), position: ours.lengths[slot], out: i }));
       const draws = sampling.map((row) => drawOf(row, config));
-      gpu.write(workspace.step, writeStep(rows, draws));
+      ours.write(workspace, rows, draws);
       const before = [{ from: gpu.bufferOf(hidden), to: workspace.states, bytes: hidden.size * 4 }];
       return runDraw(gpu, slots.length, workspace, drawSteps(ours.plans(slots.length), draws), before);
     },
     next: (cache, ids, sampling) => {
       const ours = asOurs(cache);
       const draws = sampling.map((row) => drawOf(row, config));
-      const workspace = nextStep(gpu, ours, draws);
+      const workspace = nextStep(ours, draws);
       const before = [{ from: gpu.bufferOf(ids), to: workspace.ids, bytes: ours.slots * 4 }];
       return runDraw(
         gpu,

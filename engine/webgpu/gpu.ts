@@ -115,9 +115,9 @@ export class Gpu {
       }
   }
 
-  /** Takes effect before the next `run`. */
-  write(buffer: GPUBuffer, values: Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>): void {
-    this.device.queue.writeBuffer(buffer, 0, values);
+  /** From byte `at` on. Takes effect before the next `run`. */
+  write(buffer: GPUBuffer, values: Uint32Array<ArrayBuffer> | Int32Array<ArrayBuffer>, at = 0): void {
+    this.device.queue.writeBuffer(buffer, at, values);
   }
 
   /** `buffers` in the order of the kernel's bindings. */

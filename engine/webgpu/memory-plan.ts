@@ -52,10 +52,11 @@ function trainedBy(method: TrainMethod | null, config: ModelConfig): number {
   return layoutOf(spec, config).reduce((sum, { size }) => sum + size, 0);
 }
 
-/** The largest cache that a stage of these sequences may open. */
+/** The largest cache that a stage of these sequences may open, none of which begin alike. */
 function rolloutCache(config: ModelConfig, { sequences, positions, keys }: MemoryLoad): ReturnType<typeof cacheMemory> {
   const capacity = roundUp(Math.min(positions, config.contextLength), LENGTH_STEP);
-  const one = cacheMemory(config, 1, capacity).keysAndValues;
-  const room = Math.max(1, Math.floor(DEFAULT_BUDGET.cacheBytes / one)) * (keys === 'f16' ? 2 : 1);
-  return cacheMemory(config, Math.min(sequences, room, DEFAULT_BUDGET.slots), capacity, keys);
+  const slots = Math.min(sequences, DEFAULT_BUDGET.slots);
+  const position = config.layers * config.kvHeads * config.headDim * 2 * (keys === 'f16' ? 2 : 4);
+  const room = Math.max(capacity, Math.floor(DEFAULT_BUDGET.cacheBytes / position));
+  return cacheMemory(config, slots, capacity, keys, Math.min(slots * capacity, room));
 }

@@ -1,6 +1,7 @@
 /**
  * Everything that changes from step to step, in one small buffer: how many rows there are, and of each row its cache slot,
- * its position, its adapter, where its last hidden state goes and how its next token is drawn. Three vec4u a row, after one of its own.
+ * its position, its adapter, where its last hidden state goes and how its next token is drawn. Three vec4u a row, after one
+ * of its own; behind the rows, of every slot the pages its keys lie in, which are written only when someone comes or goes.
  */
 import type { Sampling } from '../protocol.ts';
 import { reads } from './wgsl.ts';
@@ -25,7 +26,16 @@ const NONE = 0xffffffff;
 const WORDS = 12;
 
 export const STEP = reads('step', 'vec4u');
-export const stepWords = (rows: number): number => 4 + rows * WORDS;
+
+/** Where the tables of pages stand in a step buffer, in vec4u, and how many pages a slot's has. */
+export type Tables = { readonly at: number; readonly width: number };
+const NO_TABLES: Tables = { at: 0, width: 0 };
+
+/** Behind so many rows. */
+export const tablesBehind = (rows: number, width: number): Tables => ({ at: 1 + (rows * WORDS) / 4, width });
+
+const tableWords = (slots: number, width: number): number => 4 * Math.ceil((slots * width) / 4);
+export const stepWords = (rows: number, slots = 0, width = 0): number => 4 + rows * WORDS + tableWords(slots, width);
 
 /**
  * WGSL that reads one row. `turns(n)` is n, as a number no compiler knows: drivers write out short loops of a known length, and
@@ -36,6 +46,10 @@ fn stepRows() -> u32 { return step[0].x; }
 fn turns(n: u32) -> u32 { return min(n, step[0].x * n); }
 fn slotOf(row: u32) -> u32 { return step[1u + 3u * row].x; }
 fn positionOf(row: u32) -> u32 { return step[1u + 3u * row].y; }
+fn pageOf(row: u32, nth: u32) -> u32 {
+  let i = slotOf(row) * step[0].z + nth;
+  return step[step[0].y + i / 4u][i % 4u];
+}
 fn outOf(row: u32) -> u32 { return step[1u + 3u * row].z; }
 fn adapterOf(row: u32) -> u32 { return step[1u + 3u * row].w; }
 fn sharpnessOf(row: u32) -> f32 { return bitcast<f32>(step[2u + 3u * row].x); }
@@ -45,10 +59,14 @@ fn topPOf(row: u32) -> f32 { return bitcast<f32>(step[3u + 3u * row].y); }
 fn minPOf(row: u32) -> f32 { return bitcast<f32>(step[3u + 3u * row].z); }
 fn truncates(row: u32) -> bool { return step[3u + 3u * row].w == 1u; }`;
 
-export function writeStep(rows: readonly StepRow[], draws: readonly RowDraw[] = []): Uint32Array<ArrayBuffer> {
+export function writeStep(
+  rows: readonly StepRow[],
+  draws: readonly RowDraw[] = [],
+  { at, width }: Tables = NO_TABLES,
+): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(stepWords(rows.length));
   const reals = new Float32Array(words.buffer);
-  words[0] = rows.length;
+  words.set([rows.length, at, width]);
   for (const [i, { slot, position, out, adapter }] of rows.entries())
     words.set([slot, position, out ?? NONE, adapter ?? NONE], 4 + i * WORDS);
   for (const [i, { sharpness, draw, truncation }] of draws.entries()) {
@@ -58,5 +76,26 @@ export function writeStep(rows: readonly StepRow[], draws: readonly RowDraw[] = 
     words.set([truncation.topK], 12 + i * WORDS);
     words.set([1], 15 + i * WORDS);
   }
+  return words;
+}
+
+/** The pages of every slot, in the order of its positions. A slot without any has those of page 0. */
+export function writeTables(slots: readonly (readonly number[])[], width: number): Uint32Array<ArrayBuffer> {
+  const words = new Uint32Array(tableWords(slots.length, width));
+  for (const [slot, pages] of slots.entries()) words.set(pages, slot * width);
+  return words;
+}
+
+/** A buffer's words from beginning to end. */
+export function wholeStep(
+  rows: readonly StepRow[],
+  draws: readonly RowDraw[],
+  slots: readonly (readonly number[])[],
+): Int32Array {
+  const width = slots.reduce((most, { length }) => Math.max(most, length), 0);
+  const [step, tables] = [writeStep(rows, draws, tablesBehind(rows.length, width)), writeTables(slots, width)];
+  const words = new Int32Array(step.length + tables.length);
+  words.set(step);
+  words.set(tables, step.length);
   return words;
 }

@@ -4,7 +4,8 @@ import { activeGpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
 import { Recorder } from './recorder.ts';
 import type { SizedKernel } from './sized-kernel.ts';
-import { writeStep, type RowDraw, type StepRow } from './step.ts';
+import { pagesFor } from './page-pool.ts';
+import { wholeStep, type RowDraw, type StepRow } from './step.ts';
 
 type Numbers = Float32Array | Int32Array;
 
@@ -23,6 +24,15 @@ export function someRows(count: number, slots: number, capacity: number, adapter
   }));
 }
 
+/** Of every slot the pages of `capacity` positions, no two of them neighbours, and how many pages there are. */
+export function somePages(slots: number, capacity: number): { readonly pages: number[][]; readonly count: number } {
+  const width = pagesFor(capacity);
+  const pages = Array.from({ length: slots }, (_, slot) =>
+    Array.from({ length: width }, (__, nth) => 1 + nth * slots + ((slot + nth) % slots)),
+  );
+  return { pages, count: 1 + slots * width };
+}
+
 /**
  * Runs a kernel over these rows. `inputs` stand in the order of its bindings after the step buffer, unless the kernel has
  * none; the numbers of those it writes come back, by name.
@@ -32,10 +42,11 @@ export async function runKernel(
   inputs: Readonly<Record<string, Numbers>>,
   rows: readonly StepRow[],
   draws: readonly RowDraw[] = [],
+  pages: readonly (readonly number[])[] = [],
 ): Promise<Record<string, Float32Array>> {
   const gpu = activeGpu();
   const tensors = kernel.bindings.map(({ name }) => {
-    if (name === 'step') return tf.tensor1d(new Int32Array(writeStep(rows, draws).buffer), 'int32');
+    if (name === 'step') return tf.tensor1d(wholeStep(rows, draws, pages), 'int32');
     const values = inputs[name];
     if (!values) throw new Error(`no values for the binding ${name}`);
     return tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');

@@ -5,10 +5,14 @@
  */
 import type { Bound } from './gpu.ts';
 
-/** Texels of a line: 64 KiB, so that the longest texture every device makes holds more than a binding may. */
+/** Texels of a line: 64 KiB, so that the longest texture every device makes holds half a gibibyte. */
 export const TEXELS_ACROSS = 4096;
 const TEXEL_BYTES = 16;
 const LINE_BYTES = TEXELS_ACROSS * TEXEL_BYTES;
+
+/** Of one texture. */
+export const mostTexelBytes = ({ maxTextureDimension2D }: GPUSupportedLimits): number =>
+  maxTextureDimension2D * LINE_BYTES;
 
 /** Fills a texture with so many numbers, a multiple of 4, before a dispatch reads it. */
 export type TexelLoad = { readonly from: Bound; readonly numbers: number; readonly to: GPUTexture };

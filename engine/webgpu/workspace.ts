@@ -12,7 +12,8 @@ import type { Tuning } from './kernel.ts';
 import { spanNumbers } from './kernels/attention.ts';
 import { keptNumbers } from './kernels/draw-truncated.ts';
 import { RECORD, runsOf } from './kernels/head-tiles.ts';
-import { stepWords } from './step.ts';
+import { pagesFor } from './page-pool.ts';
+import { stepWords, tablesBehind, type Tables } from './step.ts';
 
 /** Widths of the low-rank intermediates; 0 where there is no adapter. */
 export type LowRankWidths = { readonly qkv: number; readonly o: number; readonly gated: number; readonly down: number };
@@ -28,6 +29,8 @@ export type Workspace = {
   readonly rows: number;
   readonly slots: number;
   readonly step: GPUBuffer;
+  /** Where the step buffer has the slots' pages. */
+  readonly tables: Tables;
   readonly ids: GPUBuffer;
   readonly states: GPUBuffer; // [slots, hidden]
   /** What a draw leaves of the vocabulary, and what it takes. */
@@ -50,7 +53,7 @@ export function openWorkspace(
 ): Workspace {
   const { slots } = size;
   const arena = layOut(intermediates(config, rows, size.activations, low));
-  const fixed = Object.values(fixedSizes(config, rows, slots));
+  const fixed = Object.values(fixedSizes(config, rows, size));
   const integers = 2; // the step buffer and the ids
   const fixedTensors = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
   const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4])));
@@ -64,6 +67,7 @@ export function openWorkspace(
   };
   return {
     ...{ rows, slots, step, ids, states, records, numbers },
+    tables: tablesBehind(rows, pagesFor(size.capacity)),
     get kept() {
       return made('kept');
     },
@@ -77,7 +81,7 @@ export function openWorkspace(
 
 /** Bytes of a workspace, before there is one, with all that may be asked for. */
 export function workspaceBytes(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): number {
-  const sizes = [...Object.values(fixedSizes(config, rows, size.slots)), ...Object.values(lazySizes(config, size))];
+  const sizes = [...Object.values(fixedSizes(config, rows, size)), ...Object.values(lazySizes(config, size))];
   return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, size.activations, low)).bytes;
 }
 
@@ -88,9 +92,9 @@ const lazySizes = (config: ModelConfig, { slots, capacity, span }: CacheSize) =>
 });
 
 /** Numbers in what lives as long as the workspace. */
-function fixedSizes(config: ModelConfig, rows: number, slots: number) {
+function fixedSizes(config: ModelConfig, rows: number, { slots, capacity }: CacheSize) {
   return {
-    step: stepWords(rows),
+    step: stepWords(rows, slots, pagesFor(capacity)),
     ids: rows,
     states: slots * config.hidden,
     records: slots * runsOf(config.vocab) * RECORD,

@@ -71,8 +71,10 @@ function applied(value: unknown, change: Change, depth: number): unknown {
   const key = change.path[depth];
   if (Array.isArray(value) && typeof key === 'number')
     return value.map((item: unknown, at) => (at === key ? applied(item, change, depth + 1) : item));
-  if (!isPlain(value) || key === '__proto__') throw new TypeError(`No place ${change.path.join('.')}`);
+  if (!isPlain(value)) throw new TypeError(`No place ${change.path.join('.')}`);
   if (depth === change.path.length - 1 && !('at' in change) && change.value === undefined)
     return Object.fromEntries(Object.entries(value).filter(([name]) => name !== String(key)));
-  return { ...value, [key]: applied(value[key], change, depth + 1) };
+  // Own keys only: one may be called __proto__, which in brackets is a name like any other.
+  const old = Object.hasOwn(value, key) ? value[key] : undefined;
+  return { ...value, [key]: applied(old, change, depth + 1) };
 }

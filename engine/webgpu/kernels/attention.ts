@@ -1,5 +1,5 @@
 /**
- * One token's query heads against its slot of the cache, up to and including its own position. A workgroup takes one head
+ * One token's query heads against its sequence's pages of the cache, up to and including its own position. A workgroup takes one head
  * of one row, or all heads that read the same keys, and walks the keys a team at a time: each thread scores one key, then all
  * add the weighted values, rescaling what they have when a larger score turns up. Rows may be new tokens of a batch or the
  * many tokens of a prompt. Where few long sequences would leave a GPU idle, several workgroups take spans of a row's keys,
@@ -12,7 +12,8 @@ import { fourKeys, keyFormatOf, keyFunctions, oneKey, type KeyFormat } from '../
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { each, reads, writes, type Element } from '../wgsl.ts';
-import type { HeadsShape } from './rotate.ts';
+import { PAGE } from '../page-pool.ts';
+import { placeOf, type HeadsShape } from './rotate.ts';
 
 /** Spans of a cache of so many positions. */
 export const spansOf = (capacity: number, span: number): number => Math.ceil(capacity / span);
@@ -24,7 +25,7 @@ export const spanNumbers = (
 ): number => heads * spansOf(capacity, span) * (headDim + 2);
 
 /**
- * Bindings: step, q [rows, heads, headDim], k and v [slots, kvHeads, capacity, headDim], y [rows, heads, headDim], or with a
+ * Bindings: step, q [rows, heads, headDim], k and v [pages, kvHeads, PAGE, headDim], y [rows, heads, headDim], or with a
  * span [rows, heads, spans, headDim + 2]. Where loading is what costs, as on emulating adapters, heads of the same keys
  * share their loads; a GPU wants the workgroups.
  */
@@ -33,6 +34,7 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
   const { team, handRound } = tuning;
   if (span !== null && (handRound || span % team !== 0))
     throw new Error(`no spans of ${span} keys for a team of ${team}`);
+  if (PAGE % team !== 0) throw new Error(`no pages of ${PAGE} keys for a team of ${team}`);
   const spans = span === null ? 1 : spansOf(capacity, span);
   const format = keyFormatOf(shape.keys);
   const { one, four } = activationOf(tuning.activations);
@@ -60,7 +62,7 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
       ],
       counts: {
         ...{ HEADS: heads, GROUP: heads / kvHeads, KV_HEADS: kvHeads },
-        ...{ DIM: headDim, D4: headDim / 4, ACROSS: across, CAPACITY: capacity, TEAM: team },
+        ...{ DIM: headDim, D4: headDim / 4, ACROSS: across, PAGE, TEAM: team },
       },
       numbers: { SCALE: headDim ** -0.5 },
       shared: handRound ? {} : { scores: team, weights: team },
@@ -73,7 +75,6 @@ export function attentionKernel(shape: HeadsShape, tuning: Tuning, span: number 
   let start = group.x % ${spans}u * ${span ?? 0}u;
   if (row >= stepRows() || start > positionOf(row)) { return; }
   let keys = ${span === null ? 'positionOf(row) + 1u' : `min(positionOf(row) + 1u, start + ${span}u)`};
-  let cached = (slotOf(row) * KV_HEADS + head / GROUP) * CAPACITY;
   let query = (row * HEADS + head) * D4;
   let team = turns(TEAM);
 ${before}
@@ -82,7 +83,8 @@ ${each(own, `  let d# = ${ragged ? 'min(#u * TEAM + thread, ACROSS - 1u)' : '#u 
 ${forSums(`  var sum@_# = ${wide ? 'vec4f()' : '0f'};`)}
   for (var first = start; first < keys; first += TEAM) {
     let count = min(TEAM, keys - first);
-    let key = (cached + first + min(thread, count - 1u)) * D4;
+    let cached = (pageOf(row, first / PAGE) * KV_HEADS + head / GROUP) * PAGE + first % PAGE;
+    let key = (cached + min(thread, count - 1u)) * D4;
 ${scores}
 ${forHeads(`    let score@ = select(-1e30, dot(part@, vec4f(1)) * SCALE, thread < count);
 ${highest}
@@ -93,7 +95,7 @@ ${keep}
     mass@ *= fade@;`)}
 ${forSums('    sum@_# *= fade@;')}
     for (var j = 0u; j < count; j++) {
-      let at = (cached + first + j) * ACROSS;
+      let at = (cached + j) * ACROSS;
 ${each(own, `      let v# = ${wide ? fourKeys(format, 'v', 'at + d#') : oneKey(format, 'v', 'at', 'd#')};`)}
 ${forHeads(`      let weight@ = ${take};\n      mass@ += weight@;`)}
 ${forSums(`      sum@_# = fma(${wide ? 'vec4f(weight@)' : 'weight@'}, v#, sum@_#);`)}
@@ -203,20 +205,22 @@ ${all('      part@ = fma(subgroupShuffle(q@_#, i), k4, part@);')}
 
 export type AttentionInputs = {
   readonly rows: readonly StepRow[];
+  /** Of every slot. */
+  readonly pages: readonly (readonly number[])[];
   readonly q: Float32Array;
   readonly k: Float32Array;
   readonly v: Float32Array;
 };
 
 /** softmax(q Kᵀ / √headDim) V over positions 0 … position, in plain loops. // [rows, heads, headDim] */
-export function attentionReference(shape: HeadsShape, { rows, q, k, v }: AttentionInputs): Float32Array {
-  const { heads, kvHeads, headDim, capacity } = shape;
+export function attentionReference(shape: HeadsShape, { rows, pages, q, k, v }: AttentionInputs): Float32Array {
+  const { heads, kvHeads, headDim } = shape;
   const out = new Float32Array(q.length);
   for (const [row, { slot, position }] of rows.entries()) {
     for (let head = 0; head < heads; head++) {
       const query = q.subarray((row * heads + head) * headDim, (row * heads + head + 1) * headDim);
-      const cached = (slot * kvHeads + Math.floor((head * kvHeads) / heads)) * capacity;
-      const keyOf = (t: number): Float32Array => k.subarray((cached + t) * headDim, (cached + t + 1) * headDim);
+      const placed = (t: number): number => placeOf(shape, pages[slot], Math.floor((head * kvHeads) / heads), t);
+      const keyOf = (t: number): Float32Array => k.subarray(placed(t), placed(t) + headDim);
       const scores = Array.from(
         { length: position + 1 },
         (_, t) => keyOf(t).reduce((sum, value, i) => sum + value * query[i], 0) * headDim ** -0.5,
@@ -225,8 +229,7 @@ export function attentionReference(shape: HeadsShape, { rows, q, k, v }: Attenti
       const weights = scores.map((score) => Math.exp(score - best));
       const mass = weights.reduce((a, b) => a + b, 0);
       for (const [t, weight] of weights.entries()) {
-        for (let i = 0; i < headDim; i++)
-          out[(row * heads + head) * headDim + i] += (weight / mass) * v[(cached + t) * headDim + i];
+        for (let i = 0; i < headDim; i++) out[(row * heads + head) * headDim + i] += (weight / mass) * v[placed(t) + i];
       }
     }
   }

@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
 import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning, type Tuning } from '../kernel.ts';
-import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
+import { PAGE } from '../page-pool.ts';
+import { largestDifference, runKernel, someNumbers, somePages, someRows } from '../testing.ts';
 import { attentionKernel, attentionReference, combineKernel, spanNumbers } from './attention.ts';
 import { gatedKernel, gatedReference } from './gated.ts';
 import { read, someStored, stored } from './half-testing.ts';
@@ -76,7 +77,8 @@ describe.skipIf(absent).each(Object.keys(TUNINGS))(
     });
 
     const HEADS = { heads: 4, kvHeads: 2, headDim: 12, capacity: 170, keys: 'f16' } as const;
-    const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
+    const { pages, count } = somePages(3, HEADS.capacity);
+    const size = count * HEADS.kvHeads * PAGE * HEADS.headDim;
 
     it('rotate', async () => {
       const rows = someRows(7, 3, HEADS.capacity);
@@ -93,8 +95,16 @@ describe.skipIf(absent).each(Object.keys(TUNINGS))(
         v: v.bound,
         q: zeros(rows.length * 4 * HEADS.headDim),
       };
-      const got = await runKernel(rotateKernel(shape, tuning), bound, rows);
-      const wanted = rotateReference(shape, { rows, table, ...norms, qkv: qkv.values, k: k.values, v: v.values });
+      const got = await runKernel(rotateKernel(shape, tuning), bound, rows, [], pages);
+      const wanted = rotateReference(shape, {
+        rows,
+        pages,
+        table,
+        ...norms,
+        qkv: qkv.values,
+        k: k.values,
+        v: v.values,
+      });
       for (const name of ['q', 'k', 'v'] as const) near(read('f16', got[name]), wanted[name]);
     });
 
@@ -102,13 +112,13 @@ describe.skipIf(absent).each(Object.keys(TUNINGS))(
       const rows = someRows(7, 3, HEADS.capacity);
       const width = rows.length * HEADS.heads * HEADS.headDim;
       const [q, k, v] = [someStored('f16', width, 1, 3), someStored('f16', size, 2), someStored('f16', size, 3)];
-      const wanted = attentionReference(HEADS, { rows, q: q.values, k: k.values, v: v.values });
+      const wanted = attentionReference(HEADS, { rows, pages, q: q.values, k: k.values, v: v.values });
       const inputs = { q: q.bound, k: k.bound, v: v.bound };
-      const whole = await runKernel(attentionKernel(HEADS, tuning), { ...inputs, y: zeros(width) }, rows);
+      const whole = await runKernel(attentionKernel(HEADS, tuning), { ...inputs, y: zeros(width) }, rows, [], pages);
       near(read('f16', whole.y), wanted);
       if (tuning.handRound > 0) return;
       const parts = new Float32Array(rows.length * spanNumbers(HEADS, 64));
-      const spans = await runKernel(attentionKernel(HEADS, tuning, 64), { ...inputs, y: parts }, rows);
+      const spans = await runKernel(attentionKernel(HEADS, tuning, 64), { ...inputs, y: parts }, rows, [], pages);
       const combined = await runKernel(combineKernel(HEADS, tuning, 64), { parts: spans.y, y: zeros(width) }, rows);
       near(read('f16', combined.y), wanted);
     });

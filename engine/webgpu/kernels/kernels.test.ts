@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { findAdapter } from '../../device/adapter.ts';
 import { openDevice, type Device } from '../../device/open.ts';
 import { GPU_TUNING, SOFTWARE_TUNING, vectorTuning } from '../kernel.ts';
-import { largestDifference, runKernel, someNumbers, someRows } from '../testing.ts';
+import { PAGE } from '../page-pool.ts';
+import { largestDifference, runKernel, someNumbers, somePages, someRows } from '../testing.ts';
 import { attentionKernel, attentionReference, combineKernel, spanNumbers } from './attention.ts';
 import { copyKeysKernel, copyKeysReference } from './copy-keys.ts';
 import { drawKernel, drawReference } from './draw.ts';
@@ -28,12 +29,14 @@ const TUNINGS = {
 const KEYS = ['f32', 'f16'] as const;
 const CUTS = ['gpu', 'software', 'software with vectors'] as const;
 
-/** Queries of `count` rows, three slots of keys and values, and what these stand for. */
+/** Queries of `count` rows, pages of three slots of keys and values, and what these stand for. */
 function someAttention(shape: HeadsShape, count: number) {
-  const size = 3 * shape.kvHeads * shape.capacity * shape.headDim;
+  const { pages, count: all } = somePages(3, shape.capacity);
+  const size = all * shape.kvHeads * PAGE * shape.headDim;
   const [k, v] = [someStored(shape.keys, size, 2), someStored(shape.keys, size, 3)];
   const q = someNumbers(count * shape.heads * shape.headDim, 1, 3);
-  return { q, k: k.bound, v: v.bound, y: new Float32Array(q.length), keys: { k: k.values, v: v.values } };
+  const keys = { pages, k: k.values, v: v.values };
+  return { pages, inputs: { q, k: k.bound, v: v.bound, y: new Float32Array(q.length) }, keys };
 }
 
 describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) => {
@@ -160,11 +163,11 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
   });
 
-  const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 41, keys: 'f32' } as const;
+  const HEADS = { heads: 6, kvHeads: 2, headDim: 20, capacity: 141, keys: 'f32' } as const;
   it.each(KEYS)('copy keys, %s', async (keys) => {
     const row = (slot: number, position: number) => ({ slot, position, out: null, adapter: null });
-    const rows = [row(1, 0), row(0, 7), row(1, 0), row(3, 41), row(2, 0), row(4, 20)];
-    const size = 5 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
+    const rows = [row(1, 0), row(0, 7), row(1, 0), row(3, 63), row(2, 0), row(4, 20)];
+    const size = 5 * HEADS.kvHeads * PAGE * HEADS.headDim;
     const [k, v] = [someStored(keys, size, 1), someStored(keys, size, 2)];
     const got = await runKernel(copyKeysKernel({ ...HEADS, keys }, tuning), { k: k.bound, v: v.bound }, rows);
     const wanted = copyKeysReference(HEADS, { rows, k: k.values, v: v.values });
@@ -178,7 +181,8 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     [1e-6, 'f16'],
   ] as const)('rotate, head norms with eps %s, %s keys', async (normEps, keys) => {
     const rows = someRows(13, 3, HEADS.capacity);
-    const size = 3 * HEADS.kvHeads * HEADS.capacity * HEADS.headDim;
+    const { pages, count } = somePages(3, HEADS.capacity);
+    const size = count * HEADS.kvHeads * PAGE * HEADS.headDim;
     const [k, v] = [someStored(keys, size, 3), someStored(keys, size, 4)];
     const arrays = {
       table: someNumbers(HEADS.capacity * HEADS.headDim, 1),
@@ -187,8 +191,8 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     };
     const shape = { ...HEADS, keys, normEps };
     const q = new Float32Array(rows.length * HEADS.heads * HEADS.headDim);
-    const got = await runKernel(rotateKernel(shape, tuning), { ...arrays, k: k.bound, v: v.bound, q }, rows);
-    const wanted = rotateReference(shape, { ...arrays, rows, k: k.values, v: v.values });
+    const got = await runKernel(rotateKernel(shape, tuning), { ...arrays, k: k.bound, v: v.bound, q }, rows, [], pages);
+    const wanted = rotateReference(shape, { ...arrays, rows, pages, k: k.values, v: v.values });
     expect(largestDifference(got.q, wanted.q)).toBeLessThan(1e-5);
     for (const name of ['k', 'v'] as const)
       expect(largestDifference(read(keys, got[name]), wanted[name])).toBeLessThan(keys === 'f32' ? 1e-5 : 2e-3);
@@ -202,21 +206,21 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
 
   it.each(ATTENTION)('attention %j', async (shape) => {
     const rows = someRows(13, 3, shape.capacity);
-    const { keys, ...inputs } = someAttention(shape, rows.length);
-    const got = await runKernel(attentionKernel(shape, tuning), inputs, rows);
+    const { keys, pages, inputs } = someAttention(shape, rows.length);
+    const got = await runKernel(attentionKernel(shape, tuning), inputs, rows, [], pages);
     expect(largestDifference(got.y, attentionReference(shape, { ...keys, q: inputs.q, rows }))).toBeLessThan(1e-5);
   });
 
   it.skipIf(cut === 'software with vectors').each(ATTENTION)('attention by spans %j', async (shape) => {
     const span = 64;
     const rows = someRows(40, 3, shape.capacity);
-    const { keys, ...inputs } = someAttention(shape, rows.length);
+    const { keys, pages, inputs } = someAttention(shape, rows.length);
     const parts = new Float32Array(rows.length * spanNumbers(shape, span));
-    const spans = await runKernel(attentionKernel(shape, tuning, span), { ...inputs, y: parts }, rows);
+    const spans = await runKernel(attentionKernel(shape, tuning, span), { ...inputs, y: parts }, rows, [], pages);
     const combined = await runKernel(combineKernel(shape, tuning, span), { parts: spans.y, y: inputs.y }, rows);
     expect(largestDifference(combined.y, attentionReference(shape, { ...keys, q: inputs.q, rows }))).toBeLessThan(1e-5);
     // A row that one span holds has the bits it has unsplit.
-    const unsplit = await runKernel(attentionKernel(shape, tuning), inputs, rows);
+    const unsplit = await runKernel(attentionKernel(shape, tuning), inputs, rows, [], pages);
     const width = shape.heads * shape.headDim;
     for (const [row, { position }] of rows.entries())
       if (position < span)
