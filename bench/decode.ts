@@ -5,21 +5,21 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Device } from '../engine/device/open.ts';
+import { isOutOfMemory } from '../engine/device/out-of-memory.ts';
 import { UserError } from '../engine/errors.ts';
 import type { ModelConfig } from '../engine/formats/config.ts';
 import { makeTrunk, tuneModels, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
 import type { ForwardWeights, TokenBatch, Trunk } from '../engine/model/trunk.ts';
 import type { WeightPrecision } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
-import { cacheMemory, preferredKeys } from '../engine/webgpu/fast-cache.ts';
+import { cacheMemory } from '../engine/webgpu/fast-cache.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
-import { keyFormatOf } from '../engine/webgpu/key-format.ts';
 import { packedBytes } from '../engine/webgpu/packed-weights.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
 import { profiled, sayProfile } from './profile.ts';
-import { roofOf, type Roof } from './roof.ts';
+import { decodeRoof, roofOf, type Roof } from './roof.ts';
 import { torchBeside, type TorchLoad, type TorchRates } from './torch.ts';
-import { keepResults, rounded, SLOW_SECONDS, type Bench, type Figures } from './suite.ts';
+import { keepResults, precisionOf, PRECISIONS, rounded, SLOW_SECONDS, type Bench, type Figures } from './suite.ts';
 
 export type DecodeOptions = {
   readonly models: readonly string[];
@@ -53,10 +53,10 @@ type Rate = Subject &
     readonly steps: number;
     /** Share of what the device's copying and multiplying allow. */
     readonly ofRoof: number | null;
+    /** Why it did not fit. */
+    readonly refused?: string;
   };
 type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly steps: number };
-
-const PRECISIONS: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
 
 export async function benchDecode(bench: Bench, options: DecodeOptions): Promise<Figures> {
   const subjects = subjectsOf(options.weights);
@@ -98,9 +98,8 @@ function torchLoad(config: ModelConfig, { weights, batches, contexts }: DecodeOp
 
 /** The hand-written trunk with each kind of weights, float32 first, and the plain one. */
 function subjectsOf(weights: readonly string[]): Subject[] {
-  const wrong = weights.find((kind) => !PRECISIONS.some((known) => known === kind));
-  if (wrong !== undefined) throw new UserError(`There are no ${wrong} weights; choose of ${PRECISIONS.join(', ')}`);
-  const chosen = PRECISIONS.filter((kind) => kind === 'f32' || weights.includes(kind));
+  const asked = weights.map(precisionOf);
+  const chosen = PRECISIONS.filter((kind) => kind === 'f32' || asked.includes(kind));
   return [
     ...chosen.map((kind): Subject => ({ name: `fast ${kind}`, trunk: 'fast', weights: kind })),
     { name: 'tfjs', trunk: 'tfjs', weights: 'f32' },
@@ -143,24 +142,25 @@ async function measureModel(
   return { rates, dispatches };
 }
 
-/** By turns, so that a passing load falls on all; the best of each, or null where it ran out of memory. */
+/** By turns, so that a passing load falls on all; the best of each, or why it ran out of memory. */
 async function bestOf(
   subjects: readonly Subject[],
   time: (subject: Subject) => Promise<Timed>,
-): Promise<(Timed | null)[]> {
-  const best: (Timed | null)[] = subjects.map(() => null);
+): Promise<(Timed | string)[]> {
+  const best: (Timed | string | null)[] = subjects.map(() => null);
   for (let turn = 0; turn < TURNS; turn++)
     for (const [i, subject] of subjects.entries()) {
-      if (best[i] && best[i].seconds > SLOW_SECONDS) continue;
+      const known = best[i];
+      if (typeof known === 'string' || (known && known.seconds > SLOW_SECONDS)) continue;
       try {
         const timed = await time(subject);
-        const known = best[i];
         if (known === null || timed.seconds / timed.steps < known.seconds / known.steps) best[i] = timed;
       } catch (error) {
         if (!(error instanceof TooLarge)) throw error;
+        best[i] = error.message;
       }
     }
-  return best;
+  return best as (Timed | string)[];
 }
 
 function rateOf(
@@ -168,12 +168,13 @@ function rateOf(
   model: string,
   config: ModelConfig,
   load: Load,
-  timed: Timed | null,
+  timed: Timed | string,
   roof: Roof,
 ): Rate {
-  if (timed === null) return { ...subject, ...load, model, tokensPerSecond: null, cpuMs: null, steps: 0, ofRoof: null };
+  if (typeof timed === 'string')
+    return { ...subject, ...load, model, tokensPerSecond: null, cpuMs: null, steps: 0, ofRoof: null, refused: timed };
   const tokensPerSecond = (load.batch * timed.steps) / timed.seconds;
-  const bound = boundOf(config, subject.weights, load, roof);
+  const bound = load.batch / decodeRoof(config, subject.weights, load, roof);
   return {
     ...{ ...subject, ...load, model, tokensPerSecond: rounded(tokensPerSecond), steps: timed.steps },
     cpuMs: rounded((1000 * timed.cpuSeconds) / load.batch / timed.steps),
@@ -181,23 +182,9 @@ function rateOf(
   };
 }
 
-/** Tokens a second if nothing took time but reading weights and keys once a step, or multiplying. */
-function boundOf(config: ModelConfig, precision: WeightPrecision, { batch, context }: Load, roof: Roof): number {
-  const { layers, kvHeads, heads, headDim, vocab, hidden, tied } = config;
-  const maxBinding = activeGpu().device.limits.maxStorageBufferBindingSize;
-  const multiplied = parametersOf(config) - (tied ? 0 : vocab * hidden);
-  const weights = precision === 'f32' ? 4 * multiplied : packedBytes(config, precision, maxBinding);
-  const { bytes } = keyFormatOf(preferredKeys({ rollout: precision }));
-  const keys = 2 * bytes * layers * kvHeads * headDim * context;
-  const flops = 2 * multiplied + 4 * layers * heads * headDim * context;
-  // Copying counts a byte twice, reading once.
-  const seconds = Math.max((weights + batch * keys) / roof.copyGBs / 1e9, (batch * flops) / roof.fmaGflops / 1e9);
-  return batch / seconds;
-}
-
-function lineOf({ name, model, batch, context, tokensPerSecond, cpuMs, steps, ofRoof }: Rate): string {
+function lineOf({ name, model, batch, context, tokensPerSecond, cpuMs, steps, ofRoof, refused }: Rate): string {
   const who = `${model}  batch ${String(batch).padStart(3)}, context ${String(context).padStart(4)}  ${name.padEnd(8)}`;
-  if (tokensPerSecond === null) return `${who}  does not fit this device`;
+  if (tokensPerSecond === null) return `${who}  does not fit: ${refused}`;
   return `${who}  ${String(tokensPerSecond).padStart(6)} tokens/s (${cpuMs} ms of processor time each; ${steps} steps timed; ${(100 * ofRoof!).toPrecision(2)} % of the roof)`;
 }
 
@@ -227,8 +214,13 @@ function begun(trunk: Trunk, batch: number): Trunk {
   return {
     ...trunk,
     openCache: (slots, capacity, ...rest) => {
-      if (slots < batch) throw new TooLarge(`${batch} sequences of ${capacity} positions`);
-      return trunk.openCache(slots, capacity, ...rest);
+      if (slots < batch) throw new TooLarge(`${slots} of ${batch} sequences of ${capacity} positions`);
+      try {
+        return trunk.openCache(slots, capacity, ...rest);
+      } catch (error) {
+        if (!isOutOfMemory(error)) throw error;
+        throw new TooLarge((error as Error).message);
+      }
     },
     prefill: (cache, prompts, using, slots, spans) => {
       const last = prompts.lengths.map((length, i) => prompts.ids[i * prompts.length + length - 1]);

@@ -1,128 +1,209 @@
 /**
- * One step of PPO as QD-Answer takes it, with random weights: every query is decomposed, then answered from what was found,
- * by one policy with an adapter. Each response runs to its full length, so the work is known: as many tokens as records times
- * `tokens`. Reports the seconds of sampling, scoring, learning, and what of it is travel between host and device.
+ * One step of PPO with random weights, by part: sampling, scoring, learning, and what of these is travel between host and
+ * device. Each response runs to its full length, so the work is known, and with it the least time the device's own limits
+ * leave each part. The first step compiles; the last is what is reported.
  */
 import * as tf from '@tensorflow/tfjs';
-import { UserError } from '../engine/errors.ts';
-import type { ModelConfig } from '../engine/formats/config.ts';
-import { LINEAR_LAYERS } from '../engine/formats/peft.ts';
+import { Cancelled, UserError } from '../engine/errors.ts';
 import { ppoSettings } from '../engine/learn/settings.ts';
 import { updatePolicy, type TrainRecord } from '../engine/learn/update.ts';
 import type { BaseModel } from '../engine/model/base-model.ts';
-import { makeTrunk } from '../engine/model/choose-trunk.ts';
+import { makeTrunk, planFor, tuneModels } from '../engine/model/choose-trunk.ts';
 import { makePolicy, type BasePolicy } from '../engine/model/make-policy.ts';
-import type { Generation, WeightPrecision } from '../engine/protocol.ts';
+import type { MemoryPlan } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
-import { keepResults, rounded, type Bench, type Figures } from './suite.ts';
+import { interruptions, progressLines, type Interruptions } from './progress.ts';
+import * as rl from './rl-load.ts';
+import { roofOf } from './roof.ts';
+import { keepResults, precisionOf, rounded, type Bench, type Figures } from './suite.ts';
 import { countTransfers, timeTransfers } from './transfers.ts';
 
+/** What is not given is the preset's. */
 export type RlStepOptions = {
-  readonly model: string;
+  readonly preset: string;
+  readonly model?: string;
   readonly weights: string;
-  readonly queries: number;
-  /** Of every response. */
-  readonly tokens: number;
+  readonly queries?: number;
+  readonly tokens?: number;
+  readonly method?: string;
+  /** Tokens of a micro-batch. */
+  readonly microBatch: number;
+  readonly steps: number;
+  /** What it may take; null where only the device knows. */
+  readonly memoryGiB: number | null;
 };
 
-/** A role's prompt: what all of its records begin with, and what is each query's own. Mean lengths on HotpotQA. */
-type Role = { readonly role: string; readonly shared: number; readonly own: number };
-const ROLES: readonly Role[] = [
-  { role: 'decomposer', shared: 144, own: 48 },
-  { role: 'answerer', shared: 96, own: 160 },
-];
-const RANK = 16;
-/** The first step compiles. */
-const STEPS = 2;
-
-type Seconds = Readonly<Record<'generation' | 'scoring' | 'update' | 'transfers' | 'total', number>>;
+type Spent = Readonly<Record<rl.Part | 'total', number>>; // seconds
+type Measured = { readonly spent: Spent; readonly transferSeconds: number; readonly transfers: object };
 
 export async function benchRlStep(bench: Bench, options: RlStepOptions): Promise<Figures> {
-  const { model, queries, tokens } = options;
-  const weights = (['f32', 'f16', 'q8', 'q4'] as const).find((kind) => kind === options.weights);
-  if (!weights) throw new UserError(`There are no ${options.weights} weights; choose of f32, f16, q8, q4`);
+  const preset = rl.PRESETS[options.preset];
+  if (!preset)
+    throw new UserError(`There is no preset ${options.preset}; choose of ${Object.keys(rl.PRESETS).join(', ')}`);
+  const { model = preset.model, queries = preset.queries, tokens = preset.tokens } = options;
+  const { roles, settings } = preset;
   const config = shapeNamed(model);
-  const policy = policyOn(config, weights);
-  const promptTokens = queries * ROLES.reduce((sum, { shared, own }) => sum + shared + own, 0);
-  const responseTokens = queries * ROLES.length * tokens;
+  const method = rl.methodOf(options.method ?? preset.method);
+  const load: rl.Load = { config, weights: precisionOf(options.weights), roles, queries, tokens, method, settings };
+  if (rl.longest(load) > config.contextLength)
+    throw new UserError(`${rl.longest(load)} positions, of ${config.contextLength} that ${model} has; give less --tokens`); // prettier-ignore
+  bench.say(preset.what);
   bench.say(
-    `${model}, sampling with ${weights} weights: ${queries * ROLES.length} records, ${promptTokens} prompt tokens, ${responseTokens} response tokens`,
+    `${model}, ${method.kind}, sampling with ${load.weights} weights: ${rl.recordsOf(load)} records, ` +
+      `${rl.promptTokens(load)} prompt tokens, ${rl.responseTokens(load)} response tokens`,
   );
-  let seconds: Seconds | null = null;
-  let transfers: object = {};
-  for (let step = 0; step < STEPS; step++) {
-    const gpu = activeGpu();
-    const counting = countTransfers(gpu);
-    const spent = await onePpoStep(bench, policy, options, step);
-    counting.stop();
-    transfers = counting.counted;
-    seconds = { ...spent, transfers: rounded(await timeTransfers(gpu, counting.counted)) };
-    bench.say(lineOf(step, seconds));
+  const plan = planned(bench, load, options);
+  const roof = await roofOf(bench);
+  const least = rl.leastSeconds(load, roof);
+  const sum = rounded(least.generation + least.scoring + least.update);
+  bench.say(`by the roof a step takes ${sum} s or more`);
+  tuneModels({}, () => {}); // as an engine does
+  const { measured, peakBytes } = await measure(bench, load, options);
+  const result = reportOf(load, model, measured.at(-1)!, least);
+  for (const line of result.lines) bench.say(line);
+  const { seconds, records, tokensPerSecond, parts, transfers, versus } = result;
+  await keepResults(bench, `rl-step-${model}`, {
+    ...{ preset: options.preset, model, method: method.kind, rank: method.kind === 'lora' ? rl.RANK : null },
+    ...{ weights: load.weights, queries, tokens, microBatch: options.microBatch, records, roof },
+    ...{ promptTokens: rl.promptTokens(load), responseTokens: rl.responseTokens(load) },
+    ...{ compiles: options.steps === 1, seconds, tokensPerSecond, parts, transfers, versus },
+    steps: measured.map(({ spent }) => spent),
+    memory: { plannedBytes: plan?.peakBytes ?? null, plan: plan?.parts ?? null, ...peakBytes },
+  });
+  return { rl_step_seconds: seconds, ...(versus ? { rl_step_vs_verl: versus.timesAsFast } : {}) };
+}
+
+/** What it will take, at most; refuses what is known not to fit. */
+function planned(bench: Bench, load: rl.Load, { microBatch, memoryGiB }: RlStepOptions): MemoryPlan | null {
+  const free = memoryGiB === null ? null : memoryGiB * 2 ** 30;
+  // An emulated adapter lives in the machine's memory; of a GPU's nobody tells.
+  const most = free ?? (bench.device.info.software ? process.availableMemory() : Number.MAX_SAFE_INTEGER);
+  const plan = planFor(load.config, {
+    ...{ policies: [load.method], rollout: load.weights, sequences: load.queries, positions: rl.longest(load) },
+    ...{ tokenBudget: microBatch, mostBytes: most },
+  });
+  if (!plan) return null;
+  const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
+  bench.say(`memory planned: ${gib(plan.peakBytes)} at most`);
+  if (plan.peakBytes <= most) return plan;
+  const fewer = plan.tokenBudget === null ? '--model or --method lora' : `--micro-batch ${plan.tokenBudget}`;
+  throw new UserError(`Out of memory before it begins: the step takes up to ${gib(plan.peakBytes)} of ${gib(most)}; try ${fewer}.`); // prettier-ignore
+}
+
+type Peaks = { readonly peakDeviceBytes: number; readonly peakProcessBytes: number };
+
+async function measure(
+  bench: Bench,
+  load: rl.Load,
+  { steps, microBatch }: RlStepOptions,
+): Promise<{ readonly measured: readonly Measured[]; readonly peakBytes: Peaks }> {
+  const policy = policyOn(load);
+  const gpu = activeGpu();
+  const interrupted = interruptions(bench.say);
+  let peakDeviceBytes = 0;
+  const look = (): void => {
+    peakDeviceBytes = Math.max(peakDeviceBytes, bench.device.memory().reservedBytes);
+  };
+  const measured: Measured[] = [];
+  try {
+    for (let step = 0; step < steps; step++) {
+      bench.say(step === 0 ? 'first step, which compiles' : `step ${step + 1}`);
+      const counting = countTransfers(gpu);
+      const spent = await onePpoStep(bench, policy, { load, microBatch, steps, step }, interrupted, look);
+      counting.stop();
+      const transferSeconds = rounded(await timeTransfers(gpu, counting.counted));
+      measured.push({ spent, transferSeconds, transfers: counting.counted });
+      const { generation, scoring, update, total } = spent;
+      bench.say(`  ${total} s: generation ${generation}, scoring ${scoring}, update ${update}; of it transfers ${transferSeconds}`); // prettier-ignore
+    }
+  } finally {
+    interrupted.end();
   }
-  const perSecond = rounded((promptTokens + responseTokens) / seconds!.total);
-  bench.say(`${perSecond} tokens/s through the whole step`);
   policy.dispose();
   policy.base.dispose();
-  await keepResults(bench, 'rl-step', {
-    ...{ model, weights, queries, tokens, rank: RANK, records: queries * ROLES.length, promptTokens, responseTokens },
-    ...{ seconds, transfers, tokensPerSecond: perSecond },
-  });
-  return {};
+  return { measured, peakBytes: { peakDeviceBytes, peakProcessBytes: process.resourceUsage().maxRSS * 1024 } };
 }
 
-function lineOf(step: number, { generation, scoring, update, transfers, total }: Seconds): string {
-  const what = step === 0 ? 'first step, which compiles' : `step ${step + 1}`;
-  return `${what}: ${total} s: generation ${generation}, scoring ${scoring}, update ${update}; of it transfers ${transfers}`;
-}
+type OneStep = {
+  readonly load: rl.Load;
+  readonly microBatch: number;
+  readonly steps: number;
+  readonly step: number;
+};
 
 async function onePpoStep(
-  { device }: Bench,
+  { device, say }: Bench,
   policy: BasePolicy,
-  { queries, tokens }: RlStepOptions,
-  step: number,
-): Promise<Omit<Seconds, 'transfers'>> {
-  const hooks = { onProgress: () => {}, cancelled: () => false, yieldToEvents: () => device.yieldToEvents() };
+  { load, microBatch, steps, step }: OneStep,
+  { cancelled }: Interruptions,
+  look: () => void,
+): Promise<Spent> {
+  const progress = progressLines(say);
+  const yieldToEvents = async (): Promise<void> => {
+    look();
+    await device.yieldToEvents();
+  };
+  const hooks = { onProgress: progress, cancelled, yieldToEvents };
   const started = performance.now();
   const records: TrainRecord[] = [];
-  for (const role of ROLES)
-    for (const [query, { promptIds, ids, logprobs }] of (await ask(policy, role, queries, tokens, step)).entries())
-      records.push({
-        ...{ record: `${role.role} ${query}`, role: role.role, turn: 0, group: String(query) },
-        ...{ promptIds, ids, logprobs, reward: ((query * 7919) % 11) / 10 },
-      });
+  let drawn = 0;
+  const onToken = (): void => progress('generation', ++drawn, rl.responseTokens(load));
+  for (const role of load.roles) {
+    const speaker = { trunk: policy.trunk, using: policy.using(), tokenizer: null };
+    const answers = await generate(speaker, rl.ordersOf(load, role, step), { onToken, cancelled, yieldToEvents });
+    records.push(...answers.map((answer, query) => rl.recordOf(role, query, answer)));
+    if (cancelled()) throw new Cancelled('generation');
+  }
   const sampled = performance.now();
-  const of = { parameters: parametersOf(policy.base.config), method: 'lora', totalSteps: STEPS } as const;
-  const { timing } = await updatePolicy(policy, records, ppoSettings(of, { roleGradients: 0 }), step, hooks);
+  const trained = { parameters: parametersOf(load.config), method: load.method.kind, totalSteps: steps };
+  const settings = ppoSettings(trained, { roleGradients: 0, tokenBudget: microBatch, ...load.settings });
+  const { timing, notes } = await updatePolicy(policy, records, settings, step, hooks);
   await device.gpu!.queue.onSubmittedWorkDone();
   const done = performance.now();
-  const scoring = timing.oldLogprobsMs / 1000;
+  for (const note of notes) say(`  ${note}`);
+  const seconds = (ms: number): number => Number((ms / 1000).toFixed(3));
   return {
-    generation: rounded((sampled - started) / 1000),
-    scoring: rounded(scoring),
-    update: rounded((done - sampled) / 1000 - scoring),
-    total: rounded((done - started) / 1000),
+    generation: seconds(sampled - started),
+    scoring: seconds(timing.oldLogprobsMs),
+    update: seconds(done - sampled - timing.oldLogprobsMs),
+    total: seconds(done - started),
   };
 }
 
-async function ask(
-  policy: BasePolicy,
-  { shared, own }: Role,
-  queries: number,
-  maxTokens: number,
-  step: number,
-): Promise<Generation[]> {
-  const { vocab } = policy.base.config;
-  const orders = Array.from({ length: queries }, (_, query) => ({
-    record: String(query),
-    promptIds: Array.from({ length: shared + own }, (__, t) => (t < shared ? t * 17 : query * 131 + t * 17) % vocab),
-    sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, maxTokens, stop: [], seed: step * queries + query },
+/** The figures of a step and the lines that tell them: each part's share, its tokens a second, and what the roof leaves it. */
+function reportOf(
+  load: rl.Load,
+  model: string,
+  { spent, transferSeconds, transfers }: Measured,
+  least: Readonly<Record<rl.Part, number>>,
+) {
+  const [prompts, responses, records] = [rl.promptTokens(load), rl.responseTokens(load), rl.recordsOf(load)];
+  const all = prompts + responses;
+  const parts = (['generation', 'scoring', 'update'] as const).map((part) => ({
+    ...{ part, seconds: spent[part], share: rounded(spent[part] / spent.total) },
+    tokensPerSecond: rounded((part === 'generation' ? responses : all) / spent[part]),
+    ...{ leastSeconds: rounded(least[part]), ofRoof: rounded(least[part] / spent[part]) },
   }));
-  return generate({ trunk: policy.trunk, using: policy.using(), tokenizer: null }, orders);
+  const { prompts: published, seconds, parts: theirs } = rl.PUBLISHED;
+  const alike = model === 'qwen2.5-0.5b' && records === published && load.tokens >= rl.PUBLISHED.responseTokens;
+  const versus = alike ? { ...rl.PUBLISHED, parts: theirs, timesAsFast: rounded(seconds / spent.total) } : null;
+  return {
+    ...{ seconds: spent.total, records, tokensPerSecond: rounded(all / spent.total), parts, versus },
+    transfers: { seconds: transferSeconds, share: rounded(transferSeconds / spent.total), ...transfers },
+    lines: [
+      ...parts.map(
+        ({ part, seconds, share, tokensPerSecond, ofRoof }) =>
+          `${part.padEnd(10)} ${String(seconds).padStart(8)} s  ${(100 * share).toFixed(0).padStart(3)} %  ${tokensPerSecond} tokens/s, ${(100 * ofRoof).toPrecision(2)} % of the roof`,
+      ),
+      `whole step ${String(spent.total).padStart(8)} s  ${rounded(all / spent.total)} tokens/s; travel by itself takes ${transferSeconds} s of it`,
+      ...(versus ? [`${versus.timesAsFast} times as fast as the published ${seconds} s (${rl.PUBLISHED.source})`] : []),
+    ],
+  };
 }
 
-function policyOn(config: ModelConfig, rollout: WeightPrecision): BasePolicy {
+function policyOn({ config, method, weights: rollout }: rl.Load): BasePolicy {
   const weights = randomWeights(config);
   const trunk = makeTrunk(config);
   const dispose = (): void => {
@@ -131,7 +212,5 @@ function policyOn(config: ModelConfig, rollout: WeightPrecision): BasePolicy {
   };
   // Policies read no files; what a model's source could tell is never asked here.
   const base = { name: 'random', config, trunk, weights, tokenizer: null, dispose } as unknown as BaseModel;
-  const targets = LINEAR_LAYERS.map((linear) => linear.split('.')[1]);
-  const method = { kind: 'lora', rank: RANK, alpha: 2 * RANK, targets } as const;
   return makePolicy({ policy: 'measured', model: 'random', method, frozen: false, seed: 1, rollout }, base);
 }

@@ -6,7 +6,7 @@
 import { parseArgs } from 'node:util';
 import { openDevice } from '../engine/device/open.ts';
 import '../engine/device/register.node.ts';
-import { UserError } from '../engine/errors.ts';
+import { Cancelled, UserError } from '../engine/errors.ts';
 import { benchCpu } from './cpu.ts';
 import { benchDecode } from './decode.ts';
 import { benchKernels } from './kernels.ts';
@@ -24,9 +24,12 @@ npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
   decode   tokens/s of the hand-written trunk and of the plain tfjs trunk, side by side on one adapter
              --batch 1,32   --context 128   --weights f16,q8,q4: besides f32
   train    a training step with hand-written kernels and with plain tfjs, side by side
-             --method lora,full   --tokens 512: of prompts and responses in a step
-  rl-step  one PPO step of QD-Answer, by part   [--model qwen2.5-0.5b]
-             --queries 128   --tokens 512: most of a response   --weights f32
+             --method lora,full: lora unless given   --tokens 512: of prompts and responses in a step
+  rl-step  one PPO step by part, beside the least the device's own limits leave it; what is not given is the preset's
+             --preset qd-answer: 128 queries, 512 tokens a response, qwen2.5-0.5b, adapters
+             --preset verl: 256 prompts with all weights, beside the 67.6 s that verl publishes for one GPU
+             --queries 4   --tokens 64   --method lora|full   --weights f32   --steps 2: the first compiles
+             --micro-batch 4096: tokens   --memory GiB: what it may take; refused before it begins
   cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device, and PyTorch's where there is one
   ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
 
@@ -48,9 +51,13 @@ function readArguments() {
       weights: { type: 'string', default: 'f32' },
       batch: { type: 'string', default: '1,32' },
       context: { type: 'string', default: '128' },
-      method: { type: 'string', default: 'lora' },
-      tokens: { type: 'string', default: '512' },
-      queries: { type: 'string', default: '128' },
+      method: { type: 'string' },
+      tokens: { type: 'string' },
+      preset: { type: 'string', default: 'qd-answer' },
+      queries: { type: 'string' },
+      steps: { type: 'string', default: '2' },
+      'micro-batch': { type: 'string', default: '4096' },
+      memory: { type: 'string' },
       minutes: { type: 'string', default: '30' },
       profile: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
@@ -70,6 +77,18 @@ function counts(option: string, value: string): number[] {
   return numbers;
 }
 
+function count(option: string, value: string): number {
+  const numbers = counts(option, value);
+  if (numbers.length > 1) throw new UserError(`--${option} ${value}: give one number`);
+  return numbers[0];
+}
+
+function gibibytes(value: string): number {
+  if (!(Number(value) > 0 && Number.isFinite(Number(value))))
+    throw new UserError(`--memory ${value}: give a number of GiB, as 8 or 0.5`);
+  return Number(value);
+}
+
 const MEASURED = 'minimind2-small';
 
 /** The suites that run on one WebGPU device. */
@@ -80,12 +99,14 @@ const SUITES: Readonly<Record<string, (bench: Bench, values: Values) => Promise<
       ...{ models: list(model), weights: list(weights) },
       ...{ batches: counts('batch', batch), contexts: counts('context', context), profile },
     }),
-  train: (bench, { model = MEASURED, method, tokens, profile }) =>
-    benchTrain(bench, { models: list(model), methods: list(method), tokens: counts('tokens', tokens)[0], profile }),
-  'rl-step': (bench, { model = 'qwen2.5-0.5b', weights, queries, tokens }) =>
+  train: (bench, { model = MEASURED, method = 'lora', tokens = '512', profile }) =>
+    benchTrain(bench, { models: list(model), methods: list(method), tokens: count('tokens', tokens), profile }),
+  'rl-step': (bench, { model, weights, method, preset, queries, tokens, steps, memory, 'micro-batch': microBatch }) =>
     benchRlStep(bench, {
-      ...{ model, weights: list(weights).at(-1) ?? 'f32' },
-      ...{ queries: counts('queries', queries)[0], tokens: counts('tokens', tokens)[0] },
+      ...{ preset, model, method, weights: list(weights).at(-1) ?? 'f32', steps: count('steps', steps) },
+      ...(queries === undefined ? {} : { queries: count('queries', queries) }),
+      ...(tokens === undefined ? {} : { tokens: count('tokens', tokens) }),
+      ...{ microBatch: count('micro-batch', microBatch), memoryGiB: memory === undefined ? null : gibibytes(memory) },
     }),
 };
 
@@ -127,6 +148,6 @@ async function runSuites(suites: readonly string[], values: Values): Promise<Fig
 }
 
 main().catch((error: unknown) => {
-  console.error(error instanceof UserError ? error.message : error);
-  process.exit(1);
+  console.error(error instanceof UserError || error instanceof Cancelled ? error.message : error);
+  process.exit(error instanceof Cancelled ? 130 : 1);
 });

@@ -8,12 +8,15 @@ export function countTransfers({ device }: Gpu): { readonly counted: Transfers; 
   const counted: Transfers = { up: 0, upBytes: 0, down: 0, downBytes: 0 };
   const { createBuffer } = device;
   const { writeBuffer } = device.queue;
+  const { mapAsync } = GPUBuffer.prototype;
   device.createBuffer = function (descriptor): GPUBuffer {
-    const buffer = createBuffer.call(this, descriptor);
     if (descriptor.mappedAtCreation) note(counted, 'up', descriptor.size);
-    // Only what the host will read may be mapped for reading.
-    else if (descriptor.usage & GPUBufferUsage.MAP_READ) note(counted, 'down', descriptor.size);
-    return buffer;
+    return createBuffer.call(this, descriptor);
+  };
+  // Buffers to read from are kept and mapped again.
+  GPUBuffer.prototype.mapAsync = function (this: GPUBuffer, mode, offset = 0, size) {
+    note(counted, mode & GPUMapMode.READ ? 'down' : 'up', size ?? this.size - offset);
+    return mapAsync.call(this, mode, offset, size);
   };
   device.queue.writeBuffer = function (...call: Parameters<GPUQueue['writeBuffer']>): undefined {
     note(counted, 'up', call[4] ?? call[2].byteLength);
@@ -24,6 +27,7 @@ export function countTransfers({ device }: Gpu): { readonly counted: Transfers; 
     stop: () => {
       device.createBuffer = createBuffer;
       device.queue.writeBuffer = writeBuffer;
+      GPUBuffer.prototype.mapAsync = mapAsync;
     },
   };
 }

@@ -4,10 +4,11 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { useFused } from '../device/fused.ts';
 import { openDevice, type Device } from '../device/open.ts';
-import { parameterShapes, type ModelConfig } from '../formats/config.ts';
+import type { ModelConfig } from '../formats/config.ts';
 import { leanBlockFits } from './lean-block.ts';
 import { makeTfjsTrunk } from './tfjs-trunk.ts';
-import type { Adapter, ForwardWeights, TokenBatch } from './trunk.ts';
+import { adapterFrom, drawnPairs, drawnWeights } from './trunk-testing.ts';
+import type { ForwardWeights, TokenBatch } from './trunk.ts';
 
 const BASE = {
   ...{ hidden: 40, intermediate: 52, layers: 2, heads: 6, kvHeads: 2, headDim: 8, vocab: 31, contextLength: 64 },
@@ -38,37 +39,6 @@ beforeAll(async () => {
   device = await openDevice('wasm');
 });
 afterAll(() => device.close());
-
-function weightsOf(config: ModelConfig): Record<string, tf.Tensor> {
-  let seed = 1;
-  return Object.fromEntries(
-    [...parameterShapes(config)].map(([name, shape]) => [
-      name,
-      tf.randomNormal([...shape], name.includes('norm') ? 1 : 0, 0.3, 'float32', seed++),
-    ]),
-  );
-}
-
-/** An adapter on some linear layers, so that layers with and without one stand side by side. */
-function adapterTensors(config: ModelConfig): Record<string, tf.Tensor> {
-  const tensors: Record<string, tf.Tensor> = {};
-  for (const [name, [out, input]] of parameterShapes(config)) {
-    if (!/(q_proj|v_proj|o_proj|down_proj)\.weight$/.test(name)) continue;
-    const linear = name.replace('.weight', '');
-    tensors[`${linear}.a`] = tf.randomNormal([3, input], 0, 0.3, 'float32', out);
-    tensors[`${linear}.b`] = tf.randomNormal([out, 3], 0, 0.3, 'float32', input);
-  }
-  return tensors;
-}
-
-function adapterFrom(named: Readonly<Record<string, tf.Tensor>>): Adapter {
-  const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
-  for (const name of Object.keys(named).filter((one) => one.endsWith('.a'))) {
-    const linear = name.slice(0, -2);
-    layers[linear] = { a: named[name] as tf.Tensor2D, b: named[`${linear}.b`] as tf.Tensor2D };
-  }
-  return { scale: 0.7, layers };
-}
 
 /** Value and gradients of a scalar of the states, with the lean layer or the plain one. */
 function gradients(
@@ -104,7 +74,7 @@ function same(lean: number[][], plain: number[][], names: readonly string[]): vo
 
 describe.each(CONFIGS)('the lean layer of $architecture', (config) => {
   it.each(CASES)('gives the plain gradients of all weights: $title', (one) => {
-    const weights = weightsOf(config);
+    const weights = drawnWeights(config);
     const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
     same(
       gradients(config, true, weights, using, one),
@@ -114,14 +84,14 @@ describe.each(CONFIGS)('the lean layer of $architecture', (config) => {
   });
 
   it.each(CASES)('gives the plain gradients of an adapter: $title', (one) => {
-    const weights = weightsOf(config);
-    const named = adapterTensors(config);
+    const weights = drawnWeights(config);
+    const named = drawnPairs(config, /(q|v|o|down)_proj$/);
     const using = (tensors: Record<string, tf.Tensor>): ForwardWeights => ({ weights, adapter: adapterFrom(tensors) });
     same(gradients(config, true, named, using, one), gradients(config, false, named, using, one), Object.keys(named));
   });
 
   it('leaves no tensor behind', () => {
-    const weights = weightsOf(config);
+    const weights = drawnWeights(config);
     const using = (named: Record<string, tf.Tensor>): ForwardWeights => ({ weights: named, adapter: null });
     gradients(config, true, weights, using, CASES[3]);
     const before = tf.memory().numTensors;

@@ -4,18 +4,12 @@ import * as tf from '@tensorflow/tfjs';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openDevice, type Device } from '../device/open.ts';
 import { activeWasm } from '../device/wasm-machine.ts';
-import { parameterShapes, type ModelConfig } from '../formats/config.ts';
+import type { ModelConfig } from '../formats/config.ts';
 import { LINEAR_LAYERS } from '../formats/peft.ts';
 import type { KeyValueCache } from '../model/cache.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
-import {
-  headPrecision,
-  headWeight,
-  type Adapter,
-  type ForwardWeights,
-  type TokenBatch,
-  type Trunk,
-} from '../model/trunk.ts';
+import { adapterFrom, drawnPairs, drawnWeights } from '../model/trunk-testing.ts';
+import { headPrecision, headWeight, type ForwardWeights, type TokenBatch, type Trunk } from '../model/trunk.ts';
 import { tokenBatch } from '../rollout/token-batch.ts';
 import { pack, unpackedReference } from './packed-weights.ts';
 import { makeWasmTrunk, wasmTrunkFits } from './wasm-trunk.ts';
@@ -36,28 +30,6 @@ beforeAll(async () => {
   device = await openDevice('wasm');
 });
 afterAll(() => device.close());
-
-function weightsOf(config: ModelConfig): Record<string, tf.Tensor> {
-  let seed = 1;
-  return Object.fromEntries(
-    [...parameterShapes(config)].map(([name, shape]) => [
-      name,
-      tf.randomNormal([...shape], name.includes('norm') ? 1 : 0, 0.3, 'float32', seed++),
-    ]),
-  );
-}
-
-function adapterOf(config: ModelConfig): Adapter {
-  const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
-  for (const [name, [out, input]] of parameterShapes(config)) {
-    if (!/(q_proj|v_proj|o_proj|up_proj|down_proj)[.]weight$/.test(name)) continue;
-    layers[name.replace('.weight', '')] = {
-      a: tf.randomNormal([3, input], 0, 0.3, 'float32', out),
-      b: tf.randomNormal([out, 3], 0, 0.3, 'float32', input),
-    };
-  }
-  return { scale: 0.7, layers };
-}
 
 const someIds = (length: number, seed: number): number[] =>
   Array.from({ length }, (_, i) => (i * (7 + seed) + seed * 13) % BASE.vocab);
@@ -101,8 +73,8 @@ describe.each(CONFIGS)('the WebAssembly trunk of $architecture', (config) => {
 
   it('is the plain trunk, with an adapter and without', () => {
     expect(wasmTrunkFits(config)).toBe(true);
-    const weights = weightsOf(config);
-    for (const adapter of [null, adapterOf(config)]) {
+    const weights = drawnWeights(config);
+    for (const adapter of [null, adapterFrom(drawnPairs(config, /(q|v|o|up|down)_proj$/))]) {
       const using = { weights, adapter };
       const wanted = states(makeTfjsTrunk(config), using, PROMPTS);
       expect(largestDifference(states(trunkOf(), using, PROMPTS), wanted)).toBeLessThan(2e-4);
@@ -110,7 +82,7 @@ describe.each(CONFIGS)('the WebAssembly trunk of $architecture', (config) => {
   });
 
   it.each(['q8', 'q4'] as const)('answers on %s weights as the plain trunk on what those stand for', (rollout) => {
-    const weights = weightsOf(config);
+    const weights = drawnWeights(config);
     const rounded = { ...weights };
     const machine = activeWasm()!;
     const round = (tensor: tf.Tensor, precision: 'q8' | 'q4'): tf.Tensor =>
@@ -138,7 +110,7 @@ describe.each(CONFIGS)('the WebAssembly trunk of $architecture', (config) => {
   it.each(['f32', 'q8'] as const)(
     'gives a sequence the same bits alone, among others and after what is known: %s',
     (rollout) => {
-      const using = { weights: weightsOf(config), adapter: null, rollout };
+      const using = { weights: drawnWeights(config), adapter: null, rollout };
       const together = states(trunkOf(), using, PROMPTS);
       const alone = PROMPTS.map((prompt) => states(trunkOf(0), using, [prompt])[0]);
       // Steps feed every row other tokens by its number: only what the prompts left is compared.
@@ -152,7 +124,7 @@ describe.each(CONFIGS)('the WebAssembly trunk of $architecture', (config) => {
   );
 
   it('computes nothing twice that prompts begin with, within its bound of memory', () => {
-    const using = { weights: weightsOf(config), adapter: null };
+    const using = { weights: drawnWeights(config), adapter: null };
     const asked = vi.spyOn(activeWasm()!.gemm, 'multiply');
     /** Rows that all products of a call took together. */
     const rowsOf = (trunk: Trunk): number => {
@@ -169,7 +141,7 @@ describe.each(CONFIGS)('the WebAssembly trunk of $architecture', (config) => {
   });
 
   it('computes anew under weights that came in the place of others', () => {
-    const weights = weightsOf(config);
+    const weights = drawnWeights(config);
     const trunk = trunkOf();
     states(trunk, { weights, adapter: null }, [PROMPTS[0]]);
     const name = 'model.layers.0.self_attn.k_proj.weight';
@@ -181,7 +153,7 @@ describe.each(CONFIGS)('the WebAssembly trunk of $architecture', (config) => {
   });
 
   it('gives everything back', () => {
-    const weights = weightsOf(config);
+    const weights = drawnWeights(config);
     states(trunkOf(), { weights, adapter: null }, PROMPTS);
     const before = tf.memory().numTensors;
     const trunk = trunkOf();

@@ -49,7 +49,8 @@ describe.skipIf(absent)(`the fused head ${absent ?? ''}`, { timeout: 300_000 }, 
     { stretch: '64 tokens', numbers: 64 * n, cut: SOFTWARE_CUT, trainHead: true, entropyGradient: true },
     { stretch: '64 tokens', numbers: 64 * n, cut: SOFTWARE_CUT, trainHead: false, entropyGradient: false },
     { stretch: '128 tokens, as cut for a GPU', numbers: 128 * n, cut: GPU_CUT, trainHead: true, entropyGradient: true },
-  ])('gives the plain scores and gradients: %j', async ({ numbers, cut, ...options }) => {
+    { stretch: '64 tokens, for what may be bound', bytes: 64 * d * 4, trainHead: true, entropyGradient: true },
+  ])('gives the plain scores and gradients: %j', async ({ numbers, cut, bytes, ...options }) => {
     const before = useTrunk('tfjs');
     const wanted = await gradients((hidden, weight) => {
       const { logprobs, entropy } = chosenLogprobs(hidden, weight, ids, options);
@@ -59,13 +60,32 @@ describe.skipIf(absent)(`the fused head ${absent ?? ''}`, { timeout: 300_000 }, 
     const ours = (): Promise<Float32Array[]> =>
       gradients(
         (hidden, weight) =>
-          fusedScores(activeGpu(), hidden, weight, ids, options, { ...(cut ? { cut } : {}), numbers }),
+          fusedScores(activeGpu(), hidden, weight, ids, options, {
+            ...(cut ? { cut } : {}),
+            ...(bytes ? { bytes } : {}),
+            ...(numbers ? { numbers } : {}),
+          }),
         options.trainHead,
       );
     const got = await ours();
     const tensors = tf.memory().numTensors;
     await ours();
     expect(tf.memory().numTensors).toBe(tensors);
+    await device.yieldToEvents(); // what the device refused is thrown here
     for (const [i, values] of wanted.entries()) expect(largestDifference(got[i], values)).toBeLessThan(2e-4);
+  });
+
+  it('binds no more of a large head than the device allows, however few tokens are scored', async () => {
+    const { limits } = activeGpu().device;
+    const [hidden, rows] = [512, Math.ceil(limits.maxStorageBufferBindingSize / 4 / 512 / 64) * 64 + 64];
+    if (4 * hidden * rows > Math.min(limits.maxBufferSize, 2 ** 28)) return;
+    const states = tf.tensor2d(someNumbers(2 * hidden, 1), [2, hidden]);
+    const weight = tf.tensor2d(new Float32Array(rows * hidden).fill(0.01), [rows, hidden]);
+    const options = { entropyGradient: false, trainHead: false };
+    const scores = fusedScores(activeGpu(), states, weight, Int32Array.of(3, rows - 1), options);
+    // Every token is as likely as every other.
+    for (const value of await scores.data()) expect(Math.abs(value)).toBeCloseTo(Math.log(rows), 3);
+    await device.yieldToEvents();
+    tf.dispose([states, weight, scores]);
   });
 });

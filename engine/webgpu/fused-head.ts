@@ -9,6 +9,7 @@ import { CARRIED, carryLogitsKernel, logitsGradKernel, scoreLogitsKernel } from 
 import { recordProduct, products } from './record-product.ts';
 import { Recorder } from './recorder.ts';
 import { cutFor, type Cut } from './sized-kernel.ts';
+import { mostTexelBytes } from './texels.ts';
 
 export type FusedHeadOptions = {
   /** Whether gradients flow through the entropies. */
@@ -53,7 +54,7 @@ export function fusedHeadFits(weight: tf.Tensor2D): boolean {
 
 /**
  * hidden: [n, d]; weight: [V, d]; ids: [n] -> [n, 2] of log-prob and entropy. Differentiable in hidden and, if asked, weight.
- * `numbers` bounds the scratch.
+ * `numbers` bounds the scratch, `bytes` a stretch's part of the matrix: what the device binds or reads as a texture at once.
  */
 export function fusedScores(
   gpu: Gpu,
@@ -61,11 +62,13 @@ export function fusedScores(
   weight: tf.Tensor2D,
   ids: Int32Array,
   { entropyGradient, trainHead }: FusedHeadOptions,
-  { cut = cutFor(gpu), numbers = STRETCH_NUMBERS }: { readonly cut?: Cut; readonly numbers?: number } = {},
+  limits: { readonly cut?: Cut; readonly numbers?: number; readonly bytes?: number } = {},
 ): tf.Tensor2D {
+  const { cut = cutFor(gpu), numbers = STRETCH_NUMBERS, bytes = mostBytes(gpu, cut) } = limits;
   const head = headOf(gpu, cut);
   const rows = ids.length;
-  const stretches = stretchesOf(rows, weight.shape[0], numbers);
+  const [vocab, columns] = weight.shape;
+  const stretches = stretchesOf(vocab, Math.min(numbers / rows, bytes / 4 / columns));
   const taped = tf.engine().state.gradientDepth > 0;
   const op = tf.customGrad((...inputs) => {
     const save = inputs.pop() as tf.GradSaveFunc;
@@ -108,8 +111,13 @@ function recorded({ recorder }: Head, record: () => void): void {
   }
 }
 
-function stretchesOf(rows: number, vocab: number, numbers: number): Stretch[] {
-  const most = Math.max(TOKEN_STEP, Math.floor(numbers / rows / TOKEN_STEP) * TOKEN_STEP);
+function mostBytes({ device: { limits } }: Gpu, { handRound }: Cut): number {
+  const bound = limits.maxStorageBufferBindingSize;
+  return handRound > 0 ? Math.min(bound, mostTexelBytes(limits)) : bound;
+}
+
+function stretchesOf(vocab: number, tokens: number): Stretch[] {
+  const most = Math.max(TOKEN_STEP, Math.floor(tokens / TOKEN_STEP) * TOKEN_STEP);
   const size = most >= vocab ? vocab : most;
   return Array.from({ length: Math.ceil(vocab / size) }, (_, i) => ({
     first: i * size,

@@ -6,7 +6,8 @@ import { findAdapter } from '../device/adapter.ts';
 import { openDevice, type Device } from '../device/open.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { makeTfjsTrunk } from '../model/tfjs-trunk.ts';
-import type { Adapter, ForwardWeights, TokenBatch } from '../model/trunk.ts';
+import { adapterFrom } from '../model/trunk-testing.ts';
+import type { ForwardWeights, TokenBatch } from '../model/trunk.ts';
 import { activeGpu } from './gpu.ts';
 import { cutFor, GPU_CUT, SOFTWARE_CUT } from './sized-kernel.ts';
 import { someNumbers } from './testing.ts';
@@ -55,13 +56,6 @@ function pairTensors(config: ModelConfig): Named {
     tensors[`${linear}.b`] = tf.tensor2d(someNumbers(3 * out, input, 0.5), [out, 3]);
   }
   return tensors;
-}
-
-function adapterFrom(named: Named): Adapter {
-  const layers: Record<string, { a: tf.Tensor2D; b: tf.Tensor2D }> = {};
-  for (const name of Object.keys(named).filter((one) => one.endsWith('.a')))
-    layers[name.slice(0, -2)] = { a: named[name] as tf.Tensor2D, b: named[`${name.slice(0, -2)}.b`] as tf.Tensor2D };
-  return { scale: 0.7, layers };
 }
 
 type ForwardAt = (batch: TokenBatch, rows: Int32Array, using: ForwardWeights) => tf.Tensor2D;

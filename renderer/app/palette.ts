@@ -26,7 +26,12 @@ export function fit(query: string, text: string): number | null {
   return points - inside.length * 0.01;
 }
 
-export function ranked(items: readonly PaletteItem[], query: string, limit = 50): PaletteItem[] {
+/** Those that fit, best first; all of them, in their own order, while nothing is typed. A label weighs more than a detail. */
+export function ranked<Item extends Pick<PaletteItem, 'label' | 'detail'>>(
+  items: readonly Item[],
+  query: string,
+  limit = Infinity,
+): Item[] {
   if (query.trim() === '') return items.slice(0, limit);
   return items
     .map((item) => ({

@@ -1,11 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { GraphCanvas, type CanvasOptions, type Drawn } from './canvas.ts';
 import { snapped } from './glide.ts';
-import type { Places, Scene, SceneCard, SceneWire } from './scene.ts';
+import type { Places, Scene } from './scene.ts';
+import { card, wire } from './testing.ts';
 import { bringIntoView, fit, fitOrShow, outOfView } from './viewport.ts';
 
-const card = (id: string, width = 100): SceneCard => ({ id, label: id, width, height: 40 });
-const wire = (from: string, to: string): SceneWire => ({ id: `${from}>${to}`, from, to });
 const chain = (ids: readonly string[]): Scene => ({
   cards: ids.map((id) => card(id)),
   wires: ids.slice(1).map((id, at) => wire(ids[at], id)),

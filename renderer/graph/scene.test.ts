@@ -1,15 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { arrange, bestDirection, bounds, layOut, type SceneCard } from './scene.ts';
-
-function card(id: string): SceneCard {
-  return { id, label: id, width: 100, height: 40 };
-}
-const cards = ['a', 'b', 'c'].map(card);
-const wires = [
-  { id: '1', from: 'a', to: 'b' },
-  { id: '2', from: 'b', to: 'c' },
-  { id: '3', from: 'c', to: 'b' },
-];
+import { arrange, bestDirection, bounds, layOut } from './scene.ts';
+import { card, cards, wires } from './testing.ts';
 
 describe('scene', () => {
   it('lays a chain out from left to right, loops included', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { templateNames, templateWorkflow } from '../../workflows/templates/index.ts';
-import { layOut, type Point, type SceneCard } from './scene.ts';
+import { layOut, type Point } from './scene.ts';
+import { cards, wires } from './testing.ts';
 import { backLanes, bends, laneAround, runsBack, spanOf, svgPath, type Span } from './wires.ts';
 
 /** Points along a wire as it is drawn: quadratic pieces joined at the middles of its control points. */
@@ -19,16 +20,6 @@ function along(from: Point, to: Point, points: readonly Point[]): Point[] {
   });
 }
 
-function card(id: string): SceneCard {
-  return { id, label: id, width: 100, height: 40 };
-}
-const cards = ['a', 'b', 'c'].map(card);
-const wires = [
-  { id: '1', from: 'a', to: 'b' },
-  { id: '2', from: 'b', to: 'c' },
-  { id: '3', from: 'c', to: 'b' },
-];
-
 describe('wires', () => {
   it('leave and enter horizontally: control points stand level with the ends', () => {
     const points = bends({ x: 10, y: 20 }, { x: 210, y: 120 }, 'LR');
@@ -45,7 +36,7 @@ describe('wires', () => {
     expect([start.x, end.x]).toEqual([places.b.x - 50, places.b.x + 50]);
     const path = bends(places.a, places.c, 'LR', lanes.long);
     expect((path[1].y + path[2].y) / 2).toBe(start.y);
-    expect(lanes['1']).toBeUndefined();
+    expect(lanes['a>b']).toBeUndefined();
   });
   it('leads a wire around a card that was dragged into its way', () => {
     const places = { a: { x: 0, y: 0 }, b: { x: 200, y: 5 }, c: { x: 400, y: 0 } };

@@ -1,5 +1,17 @@
 import { describe, expect, it } from 'vitest';
-import { bytes, count, duration, metric, score, shortened, signed, valueText, when } from './format.ts';
+import {
+  bytes,
+  clockTime,
+  count,
+  duration,
+  elapsed,
+  metric,
+  score,
+  shortened,
+  signed,
+  valueText,
+  when,
+} from './format.ts';
 
 describe('format', () => {
   it('writes sizes and counts', () => {
@@ -25,6 +37,10 @@ describe('format', () => {
   it('writes durations and dates', () => {
     expect(duration(42_400)).toBe('42 s');
     expect(duration(61 * 60_000)).toBe('1 h 01 min');
+    expect([0, 1_400, 59_600, 200_400, 3_599_600, 7_500_000].map(elapsed)).toEqual([
+      ...['0 s', '1.4 s', '60 s', '3 min 20 s', '1 h 00 min', '2 h 05 min'],
+    ]);
+    expect(clockTime(new Date('2026-11-21T14:02:09').getTime())).toBe('21 Nov 14:02:09');
     expect(when('2026-11-21T14:02:00', new Date('2026-11-21T20:00:00'))).toBe('today 14:02');
     expect(when('not a date')).toBe('not a date');
   });

@@ -54,6 +54,20 @@ export function shortTime(ms: number): string {
   return ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : duration(ms);
 }
 
+/** To the second up to an hour: "1.4 s", "3 min 20 s", "2 h 05 min". */
+export function elapsed(ms: number): string {
+  if (ms < 60_000) return ms > 0 && ms < 10_000 ? `${(ms / 1_000).toFixed(1)} s` : `${Math.round(ms / 1_000)} s`;
+  if (ms >= 3_599_500) return duration(ms);
+  const seconds = Math.round(ms / 1_000);
+  return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
+
+/** "21 Nov 14:02:10": in the person's own time zone. */
+export function clockTime(ms: number): string {
+  const date = new Date(ms);
+  return `${date.toLocaleDateString('en-GB', { day: 'numeric', month: 'short' })} ${date.toLocaleTimeString('en-GB')}`;
+}
+
 /** "today 14:02", "20 Nov 09:15": in the person's own time zone. */
 export function when(iso: string, now = new Date()): string {
   const date = new Date(iso);

@@ -127,8 +127,9 @@ export function sameCast(a: Cast, b: Cast): boolean {
         .map((role) => {
           const policy = cast.roles[role];
           if (!first.has(policy)) first.set(policy, role);
-          const { model, method, frozen, by } = cast.policies[policy];
-          return [role, first.get(policy), model, method, frozen, by ?? null];
+          const { model, method, frozen, by = null, weights, keys, activations } = cast.policies[policy];
+          const sampling = [weights ?? null, keys ?? null, activations ?? null];
+          return [role, first.get(policy), model, method, frozen, by, sampling];
         }),
     );
   };

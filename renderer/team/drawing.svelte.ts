@@ -5,43 +5,22 @@
 import type { Edge, Workflow, WorkflowNode } from '../../workflows/schema/workflow.ts';
 import { sentence, type Session } from '../app/session.svelte.ts';
 import type { Point } from '../graph/scene.ts';
-import { words } from '../words.ts';
+import { offers, type Menu } from './add-menu.ts';
 import { renameSeat } from './cast-board.ts';
 import { copied, looksCopied, pasted } from './clipboard.ts';
 import { disconnect, move, nodeOf, playersOf, removeNodes, renameNode, renameRole } from './edits.ts';
 import { addPort } from './port-edits.ts';
 import { grouped, insideOf, ungrouped, withInside } from './groups.ts';
-import { addChoice, choices, insertChoice, type Choice } from './new-node.ts';
+import { addChoice, insertChoice, type Choice } from './new-node.ts';
 import { addNote } from './notes.ts';
 import { portsOf } from './ports.ts';
 import type { TeamDoc } from './team-doc.svelte.ts';
 import { titleOf } from './team-scene.ts';
 import { fromOutside, openedOn, withSeries, type Moved, type Opened } from './paths.ts';
 import { movedPins } from './pins.ts';
+import { landedPull, movedPull, startedPull, type Pull } from './pull.ts';
 import type { Team } from './team.ts';
-import { join, keyOf, landing, NEW, verdicts, type PortRef, type Verdict } from './wires.ts';
-
-/** A wire in the making: from which port, where the pointer is (canvas), and what may take it. */
-export type Pull = {
-  readonly from: PortRef;
-  readonly at: Point;
-  readonly over: PortRef | null;
-  readonly why: string | null;
-  readonly verdicts: ReadonlyMap<string, Verdict>;
-  /** The wire that was taken off its port and goes elsewhere. */
-  readonly moving: Edge | null;
-};
-/**
- * The open menu: where on the screen, and where on the canvas a new node goes; `from` is the wire that waits, `moving` the one
- * it was before, `between` the wire that a new node goes into.
- */
-export type Menu = {
-  readonly from: PortRef | null;
-  readonly at: Point | null;
-  readonly screen: Point | null;
-  readonly moving?: Edge;
-  readonly between?: Edge;
-};
+import { join, type PortRef } from './wires.ts';
 
 /** What the canvas knows and this does not: where cards stand now. */
 export type Places = () => Readonly<Record<string, Point>>;
@@ -136,38 +115,8 @@ export class Drawing {
     this.menu = { from: { node: edge.from.node, side: 'out', port: edge.from.port }, at: null, screen, between: edge };
   }
 
-  /** What the open menu offers: for a waiting wire the ports that take it, and what could be added for it. */
   offers(menu: Menu): Choice[] {
-    const { workflow } = this;
-    if (!workflow) return [];
-    if (menu.between) {
-      const { between } = menu;
-      return choices(workflow, menu.from).filter((choice) => insertChoice(workflow, choice.id, between) !== null);
-    }
-    const { moving } = menu;
-    if (moving) {
-      const text = words.team.wire;
-      const others = this.offers({ from: menu.from, at: menu.at, screen: menu.screen });
-      return [{ id: 'off', label: text.remove, detail: text.port(moving.to.node, moving.to.port) }, ...others];
-    }
-    const added = choices(workflow, menu.from);
-    if (!menu.from) return added;
-    // Let go over empty canvas, a wire asks for a new node; from the keyboard it asks for a port first.
-    const ends = this.#ends(workflow, menu.from);
-    return menu.at ? [...added, ...ends] : [...ends, ...added];
-  }
-
-  #ends(workflow: Workflow, from: PortRef): Choice[] {
-    const text = words.team.wire;
-    return [...verdicts(workflow, from)].flatMap(([key, verdict]) => {
-      if (!verdict.ok) return [];
-      const [id, , port] = key.split('|');
-      const node = nodeOf(workflow, id);
-      if (!node) return [];
-      const title = titleOf(workflow, node);
-      const label = port === NEW ? text.newPort(title) : text.port(title, port);
-      return [{ id: `to|${key}`, label, detail: text.connectDetail }];
-    });
+    return this.workflow ? offers(this.workflow, menu) : [];
   }
 
   /** Names of a node's input ports. */
@@ -235,27 +184,14 @@ export class Drawing {
     return move(workflow, { [id]: freeSpot(wished, Object.values(places)) });
   }
 
-  /** A wire is pulled from a port. From an input that has one, that wire is taken off, and its other end holds it. */
+  /** A wire is pulled from a port. */
   startPull(from: PortRef, at: Point): void {
-    const { workflow } = this;
-    if (!workflow) return;
-    const [moving, ...more] = from.side === 'in' ? wiresInto(workflow, from) : [];
-    const taken = moving && more.length === 0 ? moving : null;
-    const start: PortRef = taken ? { node: taken.from.node, side: 'out', port: taken.from.port } : from;
-    const rest = taken ? disconnect(workflow, taken) : workflow;
-    this.pull = { from: start, at, over: null, why: null, verdicts: verdicts(rest, start), moving: taken };
+    if (this.workflow) this.pull = startedPull(this.workflow, from, at);
   }
 
   /** The pointer moved; `over` is the port or card under it. */
   movePull(at: Point, over: PortRef | { node: string } | null): void {
-    const { pull, workflow } = this;
-    if (!pull || !workflow) return;
-    const rest = pull.moving ? disconnect(workflow, pull.moving) : workflow;
-    const end = over && !('port' in over) ? landing(rest, pull.from, over.node) : (over as PortRef | null);
-    const found = end && pull.verdicts.get(keyOf(end));
-    const why =
-      found && !found.ok ? found.why : over && !end && over.node !== pull.from.node ? refusal(pull, over.node) : null;
-    this.pull = { ...pull, at, over: end && found?.ok ? end : null, why };
+    if (this.pull && this.workflow) this.pull = movedPull(this.workflow, this.pull, at, over);
   }
 
   /** Let go: the wire is drawn, or over empty canvas the menu asks what to add for it. */
@@ -264,8 +200,7 @@ export class Drawing {
     this.pull = null;
     if (!pull || !workflow) return;
     const { moving } = pull;
-    if (pull.over && moving && sameEnd(moving, pull.over)) return;
-    if (pull.over) this.apply(join(moving ? disconnect(workflow, moving) : workflow, pull.from, pull.over));
+    if (pull.over) this.apply(landedPull(workflow, pull, pull.over));
     else if (empty) this.menu = { from: pull.from, at: pull.at, screen, ...(moving ? { moving } : {}) };
     else if (pull.why) this.#session.notify('info', pull.why);
   }
@@ -401,21 +336,6 @@ export class Drawing {
       node.kind === 'input' && usual.name === 'paragraphs' ? { ...usual, type: 'passages' as const } : usual;
     this.apply(addPort(this.workflow, id, wanted)?.workflow ?? null);
   }
-}
-
-/** Why no port of a node takes the wire: the reason of its first, where that is about more than one port. */
-function refusal({ verdicts: judged }: Pull, node: string): string {
-  const found = [...judged].filter(([key]) => key.startsWith(`${node}|`)).map(([, verdict]) => verdict);
-  const why = found.flatMap((verdict) => (verdict.ok ? [] : [verdict.why]));
-  return new Set(why).size === 1 ? why[0] : words.team.wire.noPort;
-}
-
-function wiresInto({ edges }: Workflow, { node, port }: PortRef): Edge[] {
-  return edges.filter((edge) => edge.to.node === node && edge.to.port === port);
-}
-
-function sameEnd({ to }: Edge, { node, port }: PortRef): boolean {
-  return to.node === node && to.port === port;
 }
 
 /** The fields a question has, in the order a team asks for them. */

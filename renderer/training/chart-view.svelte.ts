@@ -1,36 +1,79 @@
-/** What all charts of a page are looked at with: the steps that are shown, and the lines left out. Their measures stay as they are. */
+/**
+ * What all charts of a page are looked at with: their x axis and how much of it is shown, smoothing, which have a log scale,
+ * and the lines left out. What was measured stays as it is.
+ */
 import { SvelteSet } from 'svelte/reactivity';
+import { LEAST_MS, type Extent, type XAxis } from './axes.ts';
+import { plainCharts, type ChartChoices } from './chart-memory.ts';
 
-export type Steps = readonly [from: number, to: number];
+/** Of the x axis, in its units. */
+export type Range = readonly [from: number, to: number];
 
 export class ChartView {
-  /** Null shows all steps. */
-  steps = $state.raw<Steps | null>(null);
+  /** Null shows all. */
+  range = $state.raw<Range | null>(null);
+  reach = $state(0);
+  #axis = $state.raw<XAxis>('step');
+  readonly #log: SvelteSet<string>;
   /** Lines left out, by the run they are of, else by their label. */
   readonly hidden = new SvelteSet<string>();
+
+  constructor({ reach, axis, log }: ChartChoices = plainCharts) {
+    this.reach = reach;
+    this.#axis = axis;
+    this.#log = new SvelteSet(log);
+  }
+
+  get axis(): XAxis {
+    return this.#axis;
+  }
+
+  /** What was shown of the old axis means nothing on the new one. */
+  set axis(axis: XAxis) {
+    if (axis === this.#axis) return;
+    this.#axis = axis;
+    this.range = null;
+  }
+
+  isLog(chart: string): boolean {
+    return this.#log.has(chart);
+  }
+
+  toggleLog(chart: string): void {
+    if (!this.#log.delete(chart)) this.#log.add(chart);
+  }
 
   toggle(name: string): void {
     if (!this.hidden.delete(name)) this.hidden.add(name);
   }
 
   all(): void {
-    this.steps = null;
+    this.range = null;
     this.hidden.clear();
+  }
+
+  get choices(): ChartChoices {
+    return { reach: this.reach, axis: this.#axis, log: [...this.#log] };
   }
 }
 
-/** Steps dragged over, outward to whole ones; null where that is less than two steps. */
-export function dragged(from: number, to: number, last: number): Steps | null {
-  const [low, high] = [Math.max(0, Math.floor(Math.min(from, to))), Math.min(last, Math.ceil(Math.max(from, to)))];
-  return high - low < 2 ? null : [low, high];
+const leastOf = ({ whole }: Extent): number => (whole ? 2 : LEAST_MS);
+
+/** What was dragged over, outward to whole steps; null where that is too little to see alone. */
+export function dragged(one: number, other: number, extent: Extent): Range | null {
+  const [from, to] = [Math.min(one, other), Math.max(one, other)];
+  const low = Math.max(extent.from, extent.whole ? Math.floor(from) : from);
+  const high = Math.min(extent.to, extent.whole ? Math.ceil(to) : to);
+  return high - low < leastOf(extent) ? null : [low, high];
 }
 
-/** Half as many steps around one of them, or twice as many; null for all. */
-export function zoomed(steps: Steps | null, around: number, last: number, by: 'in' | 'out'): Steps | null {
-  const [from, to] = steps ?? [0, last];
+/** Half as much around a place, or twice as much; null for all. */
+export function zoomed(range: Range | null, around: number, extent: Extent, by: 'in' | 'out'): Range | null {
+  const [from, to] = range ?? [extent.from, extent.to];
   const width = (to - from) * (by === 'in' ? 0.5 : 2);
-  if (width >= last) return null;
-  if (width < 2) return steps;
-  const low = Math.round(Math.min(Math.max(0, around - width / 2), last - width));
-  return [low, Math.round(low + width)];
+  if (width >= extent.to - extent.from) return null;
+  if (width < leastOf(extent)) return range;
+  const low = Math.min(Math.max(extent.from, around - width / 2), extent.to - width);
+  const start = extent.whole ? Math.round(low) : low;
+  return [start, extent.whole ? Math.round(start + width) : start + width];
 }

@@ -7,6 +7,7 @@ import type { StepMetrics } from '../../workflows/schema/run.ts';
 import { pairedBootstrap, type Interval } from '../../workflows/study/bootstrap.ts';
 import { metric, score, valueText } from '../kit/format.ts';
 import { words } from '../words.ts';
+import { placedOn, type XAxis } from './axes.ts';
 import { scoreLine, line, type ChartSpec, type Line } from './series.ts';
 
 /** Colours and dashes together tell 56 lines apart; a person far fewer. */
@@ -85,15 +86,13 @@ function namedItems(value: unknown): [string, unknown][] | null {
 type Reader = (step: StepMetrics) => number | undefined;
 type Drawing = { id: string; title: string; read: Reader; range: ChartSpec['range']; write?: ChartSpec['write'] };
 
-/** One chart a measure, one line a run, over the union of all steps. */
-export function comparisonCharts(runs: readonly Compared[]): ChartSpec[] {
+/** One chart a measure, one line a run, over all places that any of them has on the axis. */
+export function comparisonCharts(runs: readonly Compared[], axis: XAxis = 'step'): ChartSpec[] {
   const chart = words.chart;
   const plain = (value: number | null | undefined) => score(value);
-  const union = unionOf(runs);
+  const union = unionOf(runs, axis);
   const held: ChartSpec = {
-    ...overUnion(union, runs, ({ label, detail }, at) =>
-      scoreLine(label, tones[at % tones.length], at, detail.metrics),
-    ),
+    ...overUnion(union, runs, ({ label }, at, metrics) => scoreLine(label, tones[at % tones.length], at, metrics)),
     id: 'f1',
     title: chart.f1,
     range: [0, 1],
@@ -110,9 +109,7 @@ export function comparisonCharts(runs: readonly Compared[]): ChartSpec[] {
     { id: 'time', title: words.runs.time, read: ({ timing }) => (timing.stepMs === undefined ? undefined : timing.stepMs / 1_000), range: [0, null] }, // prettier-ignore
   ];
   const others = drawings.map(({ read, write = metric, ...rest }): ChartSpec => ({
-    ...overUnion(union, runs, ({ label, detail }, at) =>
-      line(label, tones[at % tones.length], at, detail.metrics, read),
-    ),
+    ...overUnion(union, runs, ({ label }, at, metrics) => line(label, tones[at % tones.length], at, metrics, read)),
     ...rest,
     write,
   }));
@@ -134,34 +131,48 @@ function meanOf(key: string): Reader {
 }
 
 type Values = readonly (number | null)[];
-/** All steps of the runs, and for each run how its own values stand among them; the same for every chart. */
-type Union = { readonly steps: readonly number[]; readonly spread: readonly ((values: Values) => Values)[] };
+/** All places of the runs, what each run measured, and how that stands among them; the same for every chart. */
+type Union = Pick<ChartSpec, 'axis' | 'x' | 'steps'> & {
+  readonly runs: readonly { readonly metrics: readonly StepMetrics[]; spread(values: Values): Values }[];
+};
 
-function unionOf(runs: readonly Compared[]): Union {
-  const steps = [...new Set(runs.flatMap(({ detail }) => detail.metrics.map(({ step }) => step)))].sort(
-    (a, b) => a - b,
-  );
-  const spread = runs.map(({ detail: { metrics } }) => {
-    if (metrics.length === steps.length && metrics.every(({ step }, at) => step === steps[at]))
-      return (values: Values) => values;
-    const place = new Map(metrics.map(({ step }, at) => [step, at]));
-    const places = steps.map((step) => place.get(step) ?? -1);
-    return (values: Values) => places.map((at) => values[at] ?? null);
-  });
-  return { steps, spread };
+function unionOf(compared: readonly Compared[], axis: XAxis): Union {
+  const placed = compared.map(({ detail }) => placedOn(axis, detail.metrics));
+  const points = placed.flatMap(({ metrics, x }, run) => metrics.map(({ step }, at) => ({ x: x[at], step, run, at })));
+  points.sort((a, b) => a.x - b.x || a.step - b.step);
+  const x: number[] = [];
+  const steps: number[] = [];
+  const places = placed.map((): number[] => []);
+  for (const point of points) {
+    if (x.at(-1) !== point.x || steps.at(-1) !== point.step) {
+      x.push(point.x);
+      steps.push(point.step);
+    }
+    places[point.run][point.at] = x.length - 1;
+  }
+  const runs = placed.map(({ metrics }, run) => ({
+    metrics,
+    spread: (values: Values): Values => {
+      const out: (number | null)[] = Array.from({ length: x.length }, () => null);
+      values.forEach((value, at) => (out[places[run][at]] = value));
+      return out;
+    },
+  }));
+  return { axis, x, steps, runs };
 }
 
 function overUnion(
-  { steps, spread }: Union,
-  runs: readonly Compared[],
-  lineOf: (run: Compared, at: number) => Line,
-): Pick<ChartSpec, 'steps' | 'lines'> {
-  const lines = runs.map((run, at): Line => {
-    const own = lineOf(run, at);
-    const band = own.band && { low: spread[at](own.band.low), high: spread[at](own.band.high) };
-    return { ...own, values: spread[at](own.values), run: run.id, ...(band ? { band } : {}) };
+  { axis, x, steps, runs }: Union,
+  compared: readonly Compared[],
+  lineOf: (run: Compared, at: number, metrics: readonly StepMetrics[]) => Line,
+): Pick<ChartSpec, 'axis' | 'x' | 'steps' | 'lines'> {
+  const lines = compared.map((run, at): Line => {
+    const { metrics, spread } = runs[at];
+    const own = lineOf(run, at, metrics);
+    const band = own.band && { low: spread(own.band.low), high: spread(own.band.high) };
+    return { ...own, values: spread(own.values), run: run.id, ...(band ? { band } : {}) };
   });
-  return { steps, lines: lines.filter(({ values }) => values.some((value) => value !== null)) };
+  return { axis, x, steps, lines: lines.filter(({ values }) => values.some((value) => value !== null)) };
 }
 
 // ---- paired test ---------------------------------------------------------------------------------------------

@@ -169,7 +169,8 @@ describe('steps', () => {
 describe('charts as a file', () => {
   it('are saved as measured, in full, with labels that no table program takes for more', () => {
     const spec = {
-      ...{ id: 'x', title: 'X', steps: [0, 1, 2], range: [null, null] as const, write: String },
+      ...{ id: 'x', title: 'X', axis: 'step' as const, x: [0, 1, 2], steps: [0, 1, 2] },
+      ...{ range: [null, null] as const, write: String },
       lines: [
         { label: '=1+1', tone: 'accent', dash: [], values: [0.5, null, 0.7], raw: [1 / 3, null, 1] },
         { label: 'a, "b"', tone: 'accent', dash: [], values: [2, null, null] },

@@ -1,11 +1,12 @@
 /**
  * A run's metrics as charts: which lines there are, in what order, colour and dash, and a sentence that says what a chart
- * shows. Steps are the x axis; a step without a value is null and leaves a gap that is drawn over.
+ * shows. Every measured step has a place along the x axis; where a line has no value there it is null, and drawn over.
  */
 import type { Evaluation, StepMetrics } from '../../workflows/schema/run.ts';
 import { metric, score } from '../kit/format.ts';
 import { roleToken } from '../kit/role-colour.ts';
 import { words } from '../words.ts';
+import { placedOn, placeText, type XAxis } from './axes.ts';
 import { smooth } from './smooth.ts';
 
 export type Line = {
@@ -26,6 +27,9 @@ export type Line = {
 export type ChartSpec = {
   readonly id: string;
   readonly title: string;
+  readonly axis: XAxis;
+  /** Where each place stands on the axis, rising, and the step that was measured there. */
+  readonly x: readonly number[];
   readonly steps: readonly number[];
   readonly lines: readonly Line[];
   /** Fixed ends of the y axis; null lets the data decide. */
@@ -90,7 +94,12 @@ function roundsOf(step: StepMetrics): number | undefined {
 }
 
 /** All charts of one run. `roles` in the workflow's order gives each role its colour everywhere. */
-export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string[]): ChartSpec[] {
+export function chartsOf(
+  measured: readonly StepMetrics[],
+  roles: readonly string[],
+  axis: XAxis = 'step',
+): ChartSpec[] {
+  const { metrics, x } = placedOn(axis, measured);
   const steps = metrics.map((step) => step.step);
   const roleNames = ordered(namesIn(metrics, 'roles'), roles);
   const policies = namesIn(metrics, 'policies');
@@ -109,6 +118,8 @@ export function chartsOf(metrics: readonly StepMetrics[], roles: readonly string
   ): ChartSpec => ({
     id,
     title,
+    axis,
+    x,
     steps,
     lines: lines.filter(hasValues),
     range,
@@ -239,8 +250,21 @@ function bandOf(metrics: readonly StepMetrics[]): Pick<Line, 'band'> {
 /** Every line smoothed, with what was measured beside it. Held-out scores are few and stay as they are. */
 export function smoothed(spec: ChartSpec, reach: number): ChartSpec {
   if (reach === 0 || spec.lines.some(({ band }) => band) || spec.id === 'f1') return spec;
-  const lines = spec.lines.map((one) => ({ ...one, values: smooth(spec.steps, one.values, reach), raw: one.values }));
+  const lines = spec.lines.map((one) => ({
+    ...one,
+    values: smoothedLine(spec.steps, one.values, reach),
+    raw: one.values,
+  }));
   return { ...spec, lines };
+}
+
+/** By its own steps: along a time axis those of other runs stand between them. */
+function smoothedLine(steps: ChartSpec['steps'], values: Line['values'], reach: number): Line['values'] {
+  const own = values.flatMap((value, at) => (value === null ? [] : [at]));
+  const smoother = smooth(own.map((at) => steps[at]), own.map((at) => values[at]), reach); // prettier-ignore
+  const out: (number | null)[] = values.map(() => null);
+  own.forEach((at, index) => (out[at] = smoother[index]));
+  return out;
 }
 
 /** What a line is left out by: all lines of a run, or of a role, go together. */
@@ -248,15 +272,24 @@ export function lineName({ run, label }: Line): string {
   return run ?? label;
 }
 
-/** Everything as measured, in full, a row a step. A comma, a quote or a formula's sign in a label does no harm. */
-export function asCsv({ steps, lines }: ChartSpec): string {
+/** Everything as measured, in full, a row a place. A comma, a quote or a formula's sign in a label does no harm. */
+export function asCsv({ axis, x, steps, lines }: ChartSpec): string {
+  const place = {
+    step: (at: number) => [steps[at]],
+    time: (at: number) => [x[at] / 1_000, steps[at]],
+    clock: (at: number) => [new Date(x[at]).toISOString(), steps[at]],
+  }[axis];
   const cell = (text: string): string => `"${/^[=+@-]/.test(text) ? "'" : ''}${text.replaceAll('"', '""')}"`;
-  const head = ['step', ...lines.map(({ label }) => cell(label))];
-  const body = steps.flatMap((step, at) => {
+  const head = [
+    ...{ step: [], time: ['seconds'], clock: ['time'] }[axis],
+    'step',
+    ...lines.map(({ label }) => cell(label)),
+  ];
+  const body = steps.flatMap((_, at) => {
     const values = lines.map(({ raw, values }) => (raw ?? values)[at]);
     return values.every((value) => value === null || value === undefined)
       ? []
-      : [[step, ...values.map((value) => value ?? '')]];
+      : [[...place(at), ...values.map((value) => value ?? '')]];
   });
   return [head, ...body].map((row) => `${row.join(',')}\n`).join('');
 }
@@ -313,7 +346,9 @@ export function summary(spec: ChartSpec): string {
 }
 
 /** "0.42", "0.42 ± 0.03", or "0.42, smoothed 0.40". */
-function valueAt({ write }: ChartSpec, one: Line, at: number): string {
+function valueAt(spec: ChartSpec, one: Line, where: number): string {
+  const { write } = spec;
+  const at = readAt(spec, one, where);
   const value = one.values[at];
   if (value === null || value === undefined) return write(null);
   if (one.raw) return words.chart.smoothed(write(one.raw[at]), write(value));
@@ -322,7 +357,8 @@ function valueAt({ write }: ChartSpec, one: Line, at: number): string {
 }
 
 /** The same for a legend, where room is short: "0.42 (0.40)" with what is smoothed behind what was measured. */
-export function legendValue(spec: ChartSpec, one: Line, at: number): string {
+export function legendValue(spec: ChartSpec, one: Line, where: number): string {
+  const at = readAt(spec, one, where);
   const value = one.values[at];
   if (value === null || value === undefined || one.raw === undefined) return valueAt(spec, one, at);
   return `${spec.write(one.raw[at])} (${spec.write(value)})`;
@@ -331,17 +367,48 @@ export function legendValue(spec: ChartSpec, one: Line, at: number): string {
 /** All lines at one step: "decomposer 0.42, answerer 0.40". */
 export function valuesAt(spec: ChartSpec, at: number): string {
   return spec.lines
-    .map((one) => `${one.label} ${one.values[at] === null ? words.chart.none : valueAt(spec, one, at)}`)
+    .map(
+      (one) => `${one.label} ${one.values[readAt(spec, one, at)] === null ? words.chart.none : valueAt(spec, one, at)}`,
+    )
     .join(', ');
 }
 
-/** Rows of the accessible table, as measured: only steps at which some line has a value. */
-export function rows(spec: ChartSpec): { step: number; cells: string[] }[] {
+/** Rows of the accessible table, as measured: only places at which some line has a value. */
+export function rows(spec: ChartSpec): { at: number; step: number; place: string; cells: string[] }[] {
   return spec.steps.flatMap((step, at) =>
     spec.lines.some((one) => one.values[at] !== null)
-      ? [{ step, cells: spec.lines.map((one) => spec.write((one.raw ?? one.values)[at])) }]
+      ? [
+          {
+            ...{ at, step, place: placeText(spec.axis, spec.x[at]) },
+            cells: spec.lines.map((one) => spec.write((one.raw ?? one.values)[at])),
+          },
+        ]
       : [],
   );
+}
+
+/**
+ * The place at which a line is read where the cursor is: there; or, where runs stand along a time axis and each has places of
+ * its own, at the run's last one so far.
+ */
+export function readAt({ axis }: ChartSpec, one: Line, at: number): number {
+  if (axis === 'step' || one.run === undefined) return at;
+  for (let place = at; place >= 0; place--) if (one.values[place] !== null) return place;
+  return at;
+}
+
+/** Where a chart is looked at: "step 12", "3 min 20 s, step 12"; of several runs along a time axis the time alone. */
+export function whereAt({ axis, x, steps, lines }: ChartSpec, at: number): string {
+  const step = words.chart.atStep(steps[at]);
+  if (axis === 'step') return step;
+  const time = placeText(axis, x[at]);
+  return lines.some(({ run }) => run !== undefined) ? time : `${time}, ${step}`;
+}
+
+/** How many measured values are 0 or less, which a log scale has no place for, and how many there are. */
+export function belowLog({ lines }: ChartSpec): { left: number; all: number } {
+  const values = lines.flatMap((one) => (one.raw ?? one.values).filter((value) => value !== null));
+  return { left: values.filter((value) => value <= 0).length, all: values.length };
 }
 
 /** The next place in a direction at which the chart has a value; where it is when there is none. */

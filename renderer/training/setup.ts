@@ -2,12 +2,12 @@
  * The set-up form as text fields, and the request they make. An empty field means the controller's default; a wrong one
  * gives a sentence and nothing is sent.
  */
-import type { DeviceKind, WeightPrecision } from '../../engine/protocol.ts';
 import type { TrainRequest } from '../../workflows/protocol.ts';
 import type { Cast, Method } from '../../workflows/schema/cast.ts';
 import type { RunConfig } from '../../workflows/schema/run.ts';
 import type { Workflow } from '../../workflows/schema/workflow.ts';
 import { modelOf } from '../team/cast-board.ts';
+import { precisionChoices, precisionParts, type Precisions } from '../team/precision.ts';
 import { words } from '../words.ts';
 import { isTexts, textProblems, textValues, type SettingGroup, type Texts } from './setting-fields.ts';
 
@@ -23,8 +23,8 @@ export type SetupForm = {
   cast: string;
   /** By PPO, or in rounds of fine-tuning on what went well. */
   learn: 'ppo' | 'sft';
-  /** What tokens are sampled with; empty: as the cast says. */
-  weights: '' | WeightPrecision;
+  /** How exact tokens are sampled; what is not chosen is as the cast says. */
+  sampling: Precisions;
   /** `yes` where the person lets this team's tools read the web. */
   web: string;
   /** Settings by name, as the schema has them. */
@@ -32,15 +32,6 @@ export type SetupForm = {
   ppo: Texts;
   sft: Texts;
 };
-
-/** From the exact one to the smallest. */
-const precisions: readonly WeightPrecision[] = ['f32', 'f16', 'q8', 'q4'];
-
-/** What a device can sample with beside the exact weights. */
-export function precisionsOn(device: DeviceKind | undefined): readonly WeightPrecision[] {
-  if (device === 'webgpu') return precisions;
-  return device === 'wasm' ? precisions.filter((one) => one !== 'f16') : [];
-}
 
 export const emptyForm: SetupForm = {
   title: '',
@@ -52,7 +43,7 @@ export const emptyForm: SetupForm = {
   alpha: '32',
   cast: 'shared',
   learn: 'ppo',
-  weights: '',
+  sampling: {},
   web: '',
   run: { seed: '1' },
   ppo: {},
@@ -66,11 +57,18 @@ export function isSetupForm(value: unknown): value is SetupForm {
   if (typeof value !== 'object' || value === null) return false;
   const record = value as Record<string, unknown>;
   return (
-    Object.keys(emptyForm).every((key) => (isGroup(key) ? isTexts(record[key]) : typeof record[key] === 'string')) &&
+    Object.keys(emptyForm).every((key) => isGroup(key) || key === 'sampling' || typeof record[key] === 'string') &&
+    groups.every((key) => isTexts(record[key])) &&
+    arePrecisions(record.sampling) &&
     (record.method === 'full' || record.method === 'lora') &&
-    (record.learn === 'ppo' || record.learn === 'sft') &&
-    ['', ...precisions].some((known) => known === record.weights)
+    (record.learn === 'ppo' || record.learn === 'sft')
   );
+}
+
+function arePrecisions(value: unknown): value is Precisions {
+  if (typeof value !== 'object' || value === null) return false;
+  const record = value as Record<string, unknown>;
+  return precisionParts.every((part) => [undefined, ...precisionChoices[part]].some((known) => known === record[part]));
 }
 
 export type Problems = {
@@ -144,7 +142,7 @@ export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
     model: onBoard ? modelOf(board) : form.model,
     method: onBoard ? undefined : methodOf(form),
     cast: onBoard ? board : form.cast === 'board' ? 'shared' : form.cast,
-    weights: form.weights || undefined,
+    ...form.sampling,
     ...textValues('run', form.run),
     ppo: tuning || Object.keys(ppo).length === 0 ? undefined : ppo,
     sft: tuning ? textValues('sft', form.sft) : undefined,

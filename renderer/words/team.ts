@@ -400,6 +400,31 @@ export const teamWords = {
         keyFrom: 'Name the key as an environment variable, such as OPENAI_API_KEY; the key itself stays out.',
       },
     },
+    sampling: {
+      open: (how: string) => `Samples: ${how}`,
+      of: (policy: string) => `How the policy ${policy} samples`,
+      about:
+        'A policy always learns on 32 bits. These only change how tokens are drawn; what that shifts is measured in every step, as rollout/logprob_gap.',
+      exact: 'exact',
+      labels: { weights: 'Weights', keys: 'Keys and values', activations: 'Between kernels' },
+      short: { weights: 'weights', keys: 'keys', activations: 'between kernels' },
+      choices: { f32: '32 bits, exact', f16: '16 bits', q8: '8 bits', q4: '4 bits' },
+      bits: { f32: '32 bits', f16: '16 bits', q8: '8 bits', q4: '4 bits' },
+      hints: {
+        weights:
+          'Fewer bits are read faster, which is most of a token’s time; a smaller copy lies beside the exact weights, and at 4 bits draws differ most.',
+        keys: '16 bits take half the memory, so up to twice as many answers are drawn at once; a log-prob moves by some 0.003. The default is 16 bits beside weights of fewer than 32.',
+        activations:
+          '16 bits halve what flows within a layer, which pays with long prompts; a log-prob moves by some 0.01.',
+      },
+      noHalves: (device: string) => `Needs the feature shader-f16, which ${device} lacks.`,
+      only: {
+        weights: (device: string) => `16 bits only on WebGPU, fewer there and in WebAssembly; this is ${device}.`,
+        keys: (device: string) => `Only on WebGPU; this is ${device}.`,
+        activations: (device: string) => `Only on WebGPU with the feature shader-f16; this is ${device}.`,
+      },
+      done: 'Done',
+    },
     unused: 'not used',
     whiten: 'Advantages are whitened by',
     samplesStep: (n: string) => `${n} records a step`,

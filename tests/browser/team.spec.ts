@@ -120,3 +120,36 @@ test('a team that is open twice is told of in both windows, and the later one go
     await expect(one.getByRole('heading', { level: 1 })).toContainText(`from the ${name} window`, { timeout: 60_000 });
   }
 });
+
+test('a policy is told how exactly it samples, and a run asks for it', async ({ page, address }) => {
+  const problems = await open(page, address);
+  const { sampling } = words.cast;
+  const exact = sampling.open(sampling.exact);
+  await page.getByRole('button', { name: exact }).first().click();
+  const dialog = page.getByRole('dialog');
+  const field = (part: keyof typeof sampling.labels) => dialog.getByLabel(sampling.labels[part]);
+  await expect(dialog).toContainText(sampling.hints.weights);
+  // Chromium runs here without a graphics card: in WebAssembly.
+  await expect(field('activations')).toBeDisabled();
+  await expect(field('activations')).toHaveAccessibleDescription(/shader-f16/);
+  await expect(field('keys')).toHaveAccessibleDescription(/Only on WebGPU; this is/);
+  await field('weights').selectOption('q8');
+  await expectAccessible(page, 'Team, how a policy samples');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/sampling.png` });
+  await dialog.getByRole('button', { name: sampling.done }).click();
+  const chosen = page.getByRole('button', { name: sampling.open('weights 8 bits') });
+  await expect(chosen).toHaveCount(1);
+  await expect(page.getByText(words.cast.custom, { exact: true })).toBeVisible();
+  await expectAccessible(page, 'Team, a policy that samples with 8 bits');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/sampling-board.png` });
+  await page.goto(`${address}#/training`);
+  await page.getByLabel(words.training.fields.cast).selectOption('board');
+  const frozen = page.getByRole('group', { name: words.training.frozen });
+  await expect(frozen).toContainText('"weights": "q8"', { timeout: 60_000 });
+  await page.getByLabel(sampling.labels.weights).selectOption('q4');
+  await expect(frozen).toContainText('"weights": "q4"');
+  await expectAccessible(page, 'Training, the set-up with sampling');
+  if (process.env.SCREENSHOTS)
+    await page.screenshot({ path: `${process.env.SCREENSHOTS}/sampling-setup.png`, fullPage: true });
+  expect(problems).toEqual([]);
+});

@@ -166,7 +166,9 @@ async function checkFolder(tf: Device['tf'], folder: string, checks: Checks): Pr
 main().then(
   (code) => process.exit(code),
   (error: unknown) => {
-    console.error(error instanceof UserError ? error.message : error);
-    process.exit(error instanceof UserError ? 2 : 1);
+    const misread = error instanceof TypeError && 'code' in error && `${error.code}`.startsWith('ERR_PARSE_ARGS');
+    if (misread) console.error(`${error.message}\n${USAGE}`);
+    else console.error(error instanceof UserError ? error.message : error);
+    process.exit(misread || error instanceof UserError ? 2 : 1);
   },
 );
