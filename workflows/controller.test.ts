@@ -5,6 +5,7 @@ import { createController, type Controller } from './controller.ts';
 import { config, hostOf, openBench, untimed, type Bench } from './controller/test-support.ts';
 import type { Job } from './protocol.ts';
 import { echoWorkflow } from './train/test-support.ts';
+import { unheard } from './unheard.ts';
 import { bytesOf, paths } from './workspace/layout.ts';
 import { openNodeStore } from './workspace/store.node.ts';
 import type { Store } from './workspace/store.ts';
@@ -20,10 +21,7 @@ describe('jobs', () => {
   const lines = () => untimed(store, 'r');
   const undisturbed = async () => {
     const other = openNodeStore(path.join(bench.folder, 'undisturbed'));
-    const nothing = (): void => {};
-    const alone = createController(hostOf(other).host, {
-      ...{ onJob: nothing, onStep: nothing, onText: nothing, onTurns: nothing, onDownload: nothing, onNotice: nothing },
-    });
+    const alone = createController(hostOf(other).host, unheard);
     await alone.begin(config);
     await alone.settled('r');
     return untimed(other, 'r');
