@@ -51,7 +51,13 @@ const METHODS: Readonly<Record<string, TrainMethod>> = {
   full: { kind: 'full' },
 };
 
-type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly losses: readonly number[] };
+type Timed = {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly losses: readonly number[];
+  /** Buffers at the first step's peak, beyond what there was before it: weights, and other policies. */
+  readonly takenBytes: number;
+};
 type Step = Way & {
   readonly model: string;
   readonly method: string;
@@ -139,7 +145,7 @@ function lineOf({ model, method, trunk, precision, timed, tokensPerSecond, ofRoo
   if (timed === null) return `${who}  does not fit this device`;
   return (
     `${who}  ${timed.seconds.toFixed(2)} s (${timed.cpuSeconds.toFixed(2)} s of processor time), ${tokensPerSecond} tokens/s; ` +
-    `${(100 * ofRoof!).toPrecision(2)} % of the roof`
+    `${(100 * ofRoof!).toPrecision(2)} % of the roof; peak ${(timed.takenBytes / 2 ** 20).toFixed(0)} MiB beyond the weights`
   );
 }
 
@@ -170,10 +176,13 @@ async function timeSteps(
       if (turn > 1 && best[i] && best[i].seconds > SLOW_SECONDS) continue;
       const before = useTrunk(trunk);
       try {
+        if (turn === 0) activeGpu().trim();
+        const held = device.memory().usedBytes;
         const { loss, ...timed } = await timedStep(subjects[i].policy, config, device, examples, turn);
         const losses = [...(best[i]?.losses ?? []), loss];
+        const takenBytes = best[i]?.takenBytes ?? device.memory().reservedBytes - held;
         const better = turn < 2 || timed.seconds < best[i]!.seconds;
-        best[i] = { ...(better ? timed : best[i]!), losses };
+        best[i] = { ...(better ? timed : best[i]!), losses, takenBytes };
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
       } finally {

@@ -9,7 +9,7 @@ import type { Bound } from './gpu.ts';
 /** Texels of a line: 64 KiB of floats, so that the longest texture every device makes holds half a gibibyte of them. */
 export const TEXELS_ACROSS = 4096;
 
-/** Of one texture of floats. */
+/** Of one texture, as floats. */
 export const mostTexelBytes = ({ maxTextureDimension2D }: GPUSupportedLimits): number =>
   maxTextureDimension2D * TEXELS_ACROSS * 16;
 
