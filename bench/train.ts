@@ -1,6 +1,6 @@
 /**
  * Training on WebGPU: one optimiser step, with LoRA adapters of rank 16 on every linear layer or of all weights, with the
- * hand-written trunk, head and optimiser and with plain tfjs operations, on the same adapter, weights and examples, in one
+ * hand-written trunk, head and optimiser, exact and with half floats between kernels, and with plain tfjs operations, on the same adapter, weights and examples, in one
  * process and by turns. What is timed is the product's own step of supervised fine-tuning, which shares all but the loss with PPO's.
  */
 import * as tf from '@tensorflow/tfjs';
@@ -16,7 +16,7 @@ import { makeTrunk, useTrunk, type TrunkKind } from '../engine/model/choose-trun
 import { layoutOf } from '../engine/model/layout.ts';
 import { makePolicy, type BasePolicy } from '../engine/model/make-policy.ts';
 import type { Weights } from '../engine/model/trunk.ts';
-import type { PolicySpec, TrainMethod } from '../engine/protocol.ts';
+import type { ActivationPrecision, PolicySpec, TrainMethod } from '../engine/protocol.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { cutFor } from '../engine/webgpu/sized-kernel.ts';
 import { trainingBytes } from '../engine/webgpu/training-memory.ts';
@@ -40,17 +40,27 @@ const EXAMPLE = 128;
 const RESPONSE_SHARE = 0.25;
 const RANK = 16;
 const TURNS = 2;
-const KINDS = ['fast', 'tfjs'] as const;
+type Way = { readonly trunk: TrunkKind; readonly precision: ActivationPrecision };
+const WAYS: readonly Way[] = [
+  { trunk: 'fast', precision: 'f32' },
+  { trunk: 'fast', precision: 'f16' },
+  { trunk: 'tfjs', precision: 'f32' },
+];
 const METHODS: Readonly<Record<string, TrainMethod>> = {
   lora: { kind: 'lora', rank: RANK, alpha: 2 * RANK, targets: LINEAR_LAYERS.map((linear) => linear.split('.')[1]) },
   full: { kind: 'full' },
 };
 
-type Timed = { readonly seconds: number; readonly cpuSeconds: number; readonly losses: readonly number[] };
-type Step = {
+type Timed = {
+  readonly seconds: number;
+  readonly cpuSeconds: number;
+  readonly losses: readonly number[];
+  /** Buffers at the first step's peak, beyond what there was before it: weights, and other policies. */
+  readonly takenBytes: number;
+};
+type Step = Way & {
   readonly model: string;
   readonly method: string;
-  readonly trunk: TrunkKind;
   /** Null where memory ran out. */
   readonly timed: Timed | null;
   readonly tokensPerSecond: number | null;
@@ -61,6 +71,7 @@ type Step = {
 export async function benchTrain(bench: Bench, { models, methods, tokens, profile }: TrainOptions): Promise<Figures> {
   const wrong = methods.find((method) => !(method in METHODS));
   if (wrong !== undefined) throw new UserError(`There is no method ${wrong}; choose of lora, full`);
+  const ways = WAYS.filter(({ precision }) => precision === 'f32' || bench.device.gpu!.features.has('shader-f16'));
   const shapes = models.map((name) => ({ name, config: shapeNamed(name) }));
   const roof = await roofOf(bench);
   const steps: Step[] = [];
@@ -70,15 +81,17 @@ export async function benchTrain(bench: Bench, { models, methods, tokens, profil
     for (const method of methods) {
       const examples = examplesOf(config, examplesFor(tokens));
       const rows = examples.length * EXAMPLE;
-      const planned = trainingBytes(config, {
-        ...{ rows, asked: (rows * RESPONSE_SHARE) | 0, trained: trainedBy(METHODS[method], config) },
-        texels: cutFor(activeGpu()).handRound > 0,
-      });
-      memory.push({ model: name, method, planned });
-      bench.say(`${name}  ${method}  memory planned: ${(planned.total / 2 ** 20).toFixed(0)} MiB`);
-      const timed = await timeSteps(bench, name, config, METHODS[method], examples, profile);
-      for (const [i, trunk] of KINDS.entries()) {
-        const step = stepOf(name, config, method, trunk, timed[i], rows, roof);
+      for (const { precision } of ways.filter(({ trunk }) => trunk === 'fast')) {
+        const planned = trainingBytes(config, {
+          ...{ rows, asked: (rows * RESPONSE_SHARE) | 0, trained: trainedBy(METHODS[method], config) },
+          ...{ activations: precision, texels: cutFor(activeGpu()).handRound > 0 },
+        });
+        memory.push({ model: name, method, precision, planned });
+        bench.say(`${name}  ${method}  ${precision}  memory planned: ${(planned.total / 2 ** 20).toFixed(0)} MiB`);
+      }
+      const timed = await timeSteps(bench, name, config, METHODS[method], ways, examples, profile);
+      for (const [i, way] of ways.entries()) {
+        const step = stepOf(name, config, method, way, timed[i], rows, roof);
         steps.push(step);
         bench.say(lineOf(step));
       }
@@ -105,41 +118,41 @@ function trainedBy(method: TrainMethod, config: ModelConfig): number {
   return layoutOf(specOf('measured', method), config).reduce((sum, { size }) => sum + size, 0);
 }
 
-const specOf = (policy: string, method: TrainMethod): PolicySpec => ({
-  ...{ policy, model: 'random', method, frozen: false, seed: 1 },
+const specOf = (policy: string, method: TrainMethod, activations: ActivationPrecision = 'f32'): PolicySpec => ({
+  ...{ policy, model: 'random', method, frozen: false, seed: 1, activations },
 });
 
 function stepOf(
   model: string,
   config: ModelConfig,
   method: string,
-  trunk: TrunkKind,
+  way: Way,
   timed: Timed | null,
   rows: number,
   roof: Roof,
 ): Step {
-  if (timed === null) return { model, method, trunk, timed, tokensPerSecond: null, ofRoof: null };
+  if (timed === null) return { model, method, ...way, timed, tokensPerSecond: null, ofRoof: null };
   const tokensPerSecond = rows / timed.seconds;
   const flops = (method === 'lora' ? 4 : 6) * parametersOf(config) * tokensPerSecond;
   return {
-    ...{ model, method, trunk, timed, tokensPerSecond: rounded(tokensPerSecond) },
+    ...{ model, method, ...way, timed, tokensPerSecond: rounded(tokensPerSecond) },
     ofRoof: rounded(flops / roof.fmaGflops / 1e9),
   };
 }
 
-function lineOf({ model, method, trunk, timed, tokensPerSecond, ofRoof }: Step): string {
-  const who = `${model}  ${method} step  ${trunk}`;
+function lineOf({ model, method, trunk, precision, timed, tokensPerSecond, ofRoof }: Step): string {
+  const who = `${model}  ${method} step  ${trunk}  ${precision}`;
   if (timed === null) return `${who}  does not fit this device`;
   return (
     `${who}  ${timed.seconds.toFixed(2)} s (${timed.cpuSeconds.toFixed(2)} s of processor time), ${tokensPerSecond} tokens/s; ` +
-    `${(100 * ofRoof!).toPrecision(2)} % of the roof`
+    `${(100 * ofRoof!).toPrecision(2)} % of the roof; peak ${(timed.takenBytes / 2 ** 20).toFixed(0)} MiB beyond the weights`
   );
 }
 
 /** Of the first model measured with adapters. */
 function ratioOf(steps: readonly Step[]): number | null {
   const of = (trunk: TrunkKind): number | undefined =>
-    steps.find((step) => step.trunk === trunk && step.method === 'lora')?.timed?.seconds;
+    steps.find((step) => step.trunk === trunk && step.precision === 'f32' && step.method === 'lora')?.timed?.seconds;
   const [fast, tfjs] = [of('fast'), of('tfjs')];
   return fast === undefined || tfjs === undefined ? null : rounded(tfjs / fast);
 }
@@ -150,22 +163,26 @@ async function timeSteps(
   name: string,
   config: ModelConfig,
   method: TrainMethod,
+  ways: readonly Way[],
   examples: readonly SftSequence[],
   profile: boolean,
 ): Promise<(Timed | null)[]> {
   const { device } = bench;
   const weights = randomWeights(config);
-  const best: (Timed | null)[] = KINDS.map(() => null);
-  const subjects = KINDS.map((trunk) => subject(trunk, name, config, method, weights));
+  const best: (Timed | null)[] = ways.map(() => null);
+  const subjects = ways.map((way) => subject(way, name, config, method, weights));
   for (let turn = 0; turn <= TURNS; turn++)
-    for (const [i, trunk] of KINDS.entries()) {
+    for (const [i, { trunk }] of ways.entries()) {
       if (turn > 1 && best[i] && best[i].seconds > SLOW_SECONDS) continue;
       const before = useTrunk(trunk);
       try {
+        if (turn === 0) activeGpu().trim();
+        const held = device.memory().usedBytes;
         const { loss, ...timed } = await timedStep(subjects[i].policy, config, device, examples, turn);
         const losses = [...(best[i]?.losses ?? []), loss];
+        const takenBytes = best[i]?.takenBytes ?? device.memory().reservedBytes - held;
         const better = turn < 2 || timed.seconds < best[i]!.seconds;
-        best[i] = { ...(better ? timed : best[i]!), losses };
+        best[i] = { ...(better ? timed : best[i]!), losses, takenBytes };
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
       } finally {
@@ -210,7 +227,7 @@ function examplesOf(config: ModelConfig, count: number): SftSequence[] {
 }
 
 function subject(
-  kind: TrunkKind,
+  { trunk: kind, precision }: Way,
   name: string,
   config: ModelConfig,
   method: TrainMethod,
@@ -221,7 +238,7 @@ function subject(
   useTrunk(before);
   // Policies read no files; what a model's source could tell is never asked here.
   const base = { name, config, trunk, weights, tokenizer: null } as unknown as BaseModel;
-  const policy = makePolicy(specOf(kind, method), base);
+  const policy = makePolicy(specOf(`${kind} ${precision}`, method, precision), base);
   return {
     policy,
     dispose: () => {

@@ -30,7 +30,10 @@ export function addTrain(program: Command): void {
       '--keys <kind>',
       'keys and values that sampling keeps: f32 or f16 (WebGPU only; default: f16 beside weights less exact than f32)',
     )
-    .option('--activations <kind>', 'what flows between kernels in sampling: f32 or f16 (WebGPU only; default: f32)')
+    .option(
+      '--activations <kind>',
+      'what flows between kernels, sampling and learning: f32 or f16 (WebGPU with shader-f16 only; default: f32)',
+    )
     .option('--memory <GiB>', 'device memory it may take at most (WebGPU only)', Number)
     .option('--steps <n>', 'updates', whole)
     .option('--queries <n>', 'questions a step', whole)

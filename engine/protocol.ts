@@ -92,7 +92,7 @@ export type WeightPrecision = 'f32' | 'f16' | 'q8' | 'q4';
 /** How exact the keys and values are that sampling keeps. */
 export type KeyPrecision = 'f32' | 'f16';
 
-/** How exact what flows between the kernels of sampling is. */
+/** How exact what flows between the kernels of sampling and learning is. */
 export type ActivationPrecision = 'f32' | 'f16';
 
 export type PolicySpec = {
@@ -267,6 +267,8 @@ export type SftReport = {
   readonly roles: Readonly<Record<string, { readonly loss: number; readonly tokens: number }>>;
   readonly trainedTokens: number;
   readonly gradNorm: number;
+  /** What gradients were multiplied by on their way, where they passed through half floats. */
+  readonly lossScale?: number;
   readonly notes: readonly string[];
 };
 
@@ -282,6 +284,8 @@ export type MemoryLoad = {
   readonly policies: readonly (TrainMethod | null)[];
   readonly rollout: WeightPrecision;
   readonly keys?: KeyPrecision;
+  /** Of all policies that learn; 'f32' when absent. */
+  readonly activations?: ActivationPrecision;
   /** Most sequences sampled at once, and positions of the longest. */
   readonly sequences: number;
   readonly positions: number;

@@ -24,12 +24,14 @@ export type Finished = {
   readonly roleGradients: RoleGradients | null;
   /** What the learning rates were multiplied by. */
   readonly factor: number;
+  /** null where gradients are floats all the way. */
+  readonly lossScale: number | null;
 };
 
 type Metrics = Record<string, number>;
 
 export function reportOf(finished: Finished): Pick<UpdateReport, 'metrics' | 'roles' | 'tokens' | 'trainedTokens'> {
-  const { records, starts, tally, settings, gradNorms, roleGradients, factor } = finished;
+  const { records, starts, tally, settings, gradNorms, roleGradients, factor, lossScale } = finished;
   const all = records.map((_, r) => r);
   const finite = gradNorms.filter(Number.isFinite);
   const metrics: Metrics = {
@@ -39,6 +41,7 @@ export function reportOf(finished: Finished): Pick<UpdateReport, 'metrics' | 'ro
     grad_norm: meanAndStd(finite).mean,
     lr: settings.lr * factor,
     ...(settings.valueCoef > 0 ? { critic_lr: settings.criticLr * factor } : {}),
+    ...(lossScale === null ? {} : { loss_scale: lossScale }),
     'steps/skipped': gradNorms.length - finite.length,
     ...named('gradient/cosine/', roleGradients?.cosines ?? {}),
   };

@@ -8,6 +8,7 @@ import type { Hooks } from './forward.ts';
 import type { PpoSettings } from '../protocol.ts';
 import { globalNorm, runsOf } from './adamw.ts';
 import { disposeGradient, type FlatGradient } from './gradients.ts';
+import { underScale } from './loss-scale.ts';
 import { longestInput, withinMemory } from './microbatch.ts';
 import { miniBatchGradient, type MiniBatch } from './ppo-step.ts';
 import type { TrainRecord } from './records.ts';
@@ -99,15 +100,19 @@ async function gradientOf(
     values: new Float32Array(tokens),
   };
   const policyAlone: MiniBatch = { ...mini, settings: { ...mini.settings, valueCoef: 0 } };
-  const gradient = await withinMemory(policy, mini.settings.tokenBudget, longestInput(records), notes, (budget) =>
-    miniBatchGradient(policy, policyAlone, seen, budget, hooks, () => {}),
-  );
-  try {
-    const whole = gradient.host ?? ((await gradient.device!.data()) as Float32Array);
-    return sharedPart(whole, gradient.layout);
-  } finally {
-    disposeGradient(gradient);
-  }
+  let own: Float32Array = new Float32Array();
+  await underScale(policy, notes, async () => {
+    const gradient = await withinMemory(policy, mini.settings.tokenBudget, longestInput(records), notes, (budget) =>
+      miniBatchGradient(policy, policyAlone, seen, budget, hooks, () => {}),
+    );
+    try {
+      own = sharedPart(gradient.host ?? ((await gradient.device!.data()) as Float32Array), gradient.layout);
+      return Math.sqrt(dot(own, own));
+    } finally {
+      disposeGradient(gradient);
+    }
+  });
+  return own;
 }
 
 /** Without the value head, which has no part in the policy's own gradient. */

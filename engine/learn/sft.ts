@@ -10,6 +10,7 @@ import { headWeight } from '../model/trunk.ts';
 import type { SftReport, SftSettings } from '../protocol.ts';
 import { adamwStep } from './adamw.ts';
 import { responseHidden, stopIfCancelled, type Hooks } from './forward.ts';
+import { countGoodStep, underScale } from './loss-scale.ts';
 import { addGradients, disposeGradient, newGradient, type FlatGradient, type NamedTensors } from './gradients.ts';
 import { longestInput, packMicroBatches, putTokens, withinMemory, type MicroBatch } from './microbatch.ts';
 import { newMoments } from './moments.ts';
@@ -41,26 +42,29 @@ export async function fineTune(
     );
   const notes: string[] = [];
   const logprobs = new Float32Array(flatLayout(chosen).tokens);
-  const gradient = await withinMemory(policy, settings.tokenBudget, longestInput(chosen), notes, (budget) =>
-    batchGradient(policy, trainable, chosen, logprobs, budget, hooks),
-  );
-  policy.moments ??= newMoments(trainable.size);
-  try {
-    const rates = { trunk: settings.lr * rateFactor(step, settings), value: null };
-    const gradNorm = await adamwStep(trainable, policy.moments, gradient, {
-      rates,
-      weightDecay: settings.weightDecay,
-      maxGradNorm: settings.maxGradNorm,
-    });
-    if (!Number.isFinite(gradNorm))
-      notes.push(
-        `the step was skipped: its gradient is not finite (norm ${gradNorm}); lower the learning rate if this comes again`,
-      );
-    return { ...losses(chosen, logprobs), trainedTokens: logprobs.length, gradNorm, notes };
-  } finally {
-    disposeGradient(gradient);
-    policy.changed();
-  }
+  const rates = { trunk: settings.lr * rateFactor(step, settings), value: null };
+  const gradNorm = await underScale(policy, notes, async () => {
+    const gradient = await withinMemory(policy, settings.tokenBudget, longestInput(chosen), notes, (budget) =>
+      batchGradient(policy, trainable, chosen, logprobs, budget, hooks),
+    );
+    policy.moments ??= newMoments(trainable.size);
+    try {
+      return await adamwStep(trainable, policy.moments, gradient, { ...settings, rates });
+    } finally {
+      disposeGradient(gradient);
+      policy.changed();
+    }
+  });
+  const lossScale = policy.lossScale?.scale;
+  if (Number.isFinite(gradNorm)) countGoodStep(policy);
+  else
+    notes.push(
+      `the step was skipped: its gradient is not finite (norm ${gradNorm}); lower the learning rate if this comes again`,
+    );
+  return {
+    ...{ ...losses(chosen, logprobs), trainedTokens: logprobs.length, gradNorm, notes },
+    ...(lossScale === undefined ? {} : { lossScale }),
+  };
 }
 
 async function batchGradient(

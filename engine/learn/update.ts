@@ -11,6 +11,7 @@ import { advantagesOf } from './advantages.ts';
 import { scoreSequences, type Hooks } from './forward.ts';
 import { disposeGradient } from './gradients.ts';
 import { fillTokenWeights, policyLossOf, valueLossOf } from './losses.ts';
+import { countGoodStep, underScale } from './loss-scale.ts';
 import { Tally } from './metrics.ts';
 import { longestInput, withinMemory } from './microbatch.ts';
 import { newMoments } from './moments.ts';
@@ -73,6 +74,8 @@ class Update {
   readonly #schedule: Schedule;
   readonly #tally = new Tally();
   readonly #gradNorms: number[] = [];
+  /** Of the last step taken. */
+  #lossScale: number | null = null;
   #roleGradients: RoleGradients | null = null;
 
   constructor(
@@ -135,6 +138,7 @@ class Update {
       gradNorms: this.#gradNorms,
       roleGradients: this.#roleGradients,
       factor: rateFactor(this.#step, this.#settings),
+      lossScale: this.#lossScale,
     };
     const timing = { oldLogprobsMs: prepared - began, updateMs: performance.now() - prepared };
     return { ...reportOf(finished), notes: this.#notes, timing };
@@ -197,19 +201,26 @@ class Update {
     const perEpoch = this.#schedule[0].length;
     const report = (done: number, total: number) =>
       this.#hooks.onProgress('update', epoch * perEpoch + index + done / total, epochs * perEpoch);
-    const gradient = await withinMemory(this.#policy, tokenBudget, longestInput(this.#records), this.#notes, (budget) =>
-      miniBatchGradient(this.#policy, mini, seen, budget, this.#hooks, report),
-    );
+    const norm = await underScale(this.#policy, this.#notes, async () => {
+      const gradient = await withinMemory(
+        this.#policy,
+        tokenBudget,
+        longestInput(this.#records),
+        this.#notes,
+        (budget) => miniBatchGradient(this.#policy, mini, seen, budget, this.#hooks, report),
+      );
+      this.#policy.moments ??= newMoments(this.#trainable.size);
+      try {
+        if (alone) this.#roleGradients = await loneRoleGradient(this.#records[0].role, gradient);
+        return await this.#adamw(mini, gradient);
+      } finally {
+        disposeGradient(gradient);
+        this.#policy.changed();
+      }
+    });
+    this.#stepped(norm);
     if (mini.fresh) this.#adoptFresh(mini, seen);
     this.#count(mini, seen);
-    this.#policy.moments ??= newMoments(this.#trainable.size);
-    try {
-      if (alone) this.#roleGradients = await loneRoleGradient(this.#records[0].role, gradient);
-      await this.#adamw(mini, gradient);
-    } finally {
-      disposeGradient(gradient);
-      this.#policy.changed();
-    }
   }
 
   #measuresRoles(): boolean {
@@ -254,12 +265,17 @@ class Update {
       }
   }
 
-  async #adamw(mini: MiniBatch, gradient: Parameters<typeof adamwStep>[2]): Promise<void> {
+  #adamw(mini: MiniBatch, gradient: Parameters<typeof adamwStep>[2]): Promise<number> {
     const { lr, criticLr, weightDecay, maxGradNorm, valueCoef } = this.#settings;
     const factor = rateFactor(this.#step, this.#settings);
     const rates = { trunk: mini.criticOnly ? null : lr * factor, value: valueCoef > 0 ? criticLr * factor : null };
-    const norm = await adamwStep(this.#trainable, this.#policy.moments!, gradient, { rates, weightDecay, maxGradNorm });
-    if (!Number.isFinite(norm))
+    return adamwStep(this.#trainable, this.#policy.moments!, gradient, { rates, weightDecay, maxGradNorm });
+  }
+
+  #stepped(norm: number): void {
+    this.#lossScale = this.#policy.lossScale?.scale ?? null;
+    if (Number.isFinite(norm)) countGoodStep(this.#policy);
+    else
       this.#notes.push(
         `a step was skipped: its gradient is not finite (norm ${norm}); lower the learning rate if this comes again`,
       );

@@ -12,6 +12,7 @@ import { entryOf, openSafetensors, readFloats, type SafetensorsFile } from '../f
 import { writeSafetensors, type TensorOut } from '../formats/safetensors-write.ts';
 import { openSource } from '../formats/source.ts';
 import { hostView } from '../learn/host.ts';
+import { newLossScale, readLossScale, type LossScale } from '../learn/loss-scale.ts';
 import { disposeMoments, readMoments, restoreMoments, type SavedMoments } from '../learn/moments.ts';
 import type { FileOut, FileSet } from '../protocol.ts';
 import { loraLinears } from './layout.ts';
@@ -55,6 +56,7 @@ export async function importPolicy(policy: BasePolicy, files: FileSet): Promise<
   policy.changed();
   if (policy.moments) disposeMoments(policy.moments);
   policy.moments = saved?.moments ? restoreMoments(saved.moments, trainable.size) : null;
+  if (policy.lossScale) policy.lossScale = saved?.lossScale ?? newLossScale();
 }
 
 function trainableOf(policy: BasePolicy): Trainable {
@@ -97,6 +99,7 @@ async function writeCheckpoint(policy: BasePolicy): Promise<FileOut[]> {
     method: policy.spec.method,
     parameters: trainable.size,
     steps: policy.moments?.steps ?? null,
+    ...(policy.lossScale ? { lossScale: { ...policy.lossScale } } : {}),
   };
   if (policy.moments) {
     const { m, v } = await readMoments(policy.moments);
@@ -141,7 +144,7 @@ async function readCheckpoint(
   policy: BasePolicy,
   files: FileSet,
   values: Float32Array,
-): Promise<{ moments: SavedMoments | null }> {
+): Promise<{ moments: SavedMoments | null; lossScale: LossScale | null }> {
   const trainable = trainableOf(policy);
   const state = await readObject(await openSource(STATE, files[STATE]), STATE_MAX_BYTES);
   if (state['version'] !== VERSION)
@@ -152,8 +155,9 @@ async function readCheckpoint(
   if (policy.spec.method.kind === 'full') await readSegments(files, MODEL, trainable, 'trunk', values);
   else await readAdapter(policy, files, values);
   await readSegments(files, VALUE_HEAD, trainable, 'value', values);
-  if (state['steps'] === null || state['steps'] === undefined) return { moments: null };
-  return { moments: await readOptimizer(files, trainable, state['steps']) };
+  const lossScale = state['lossScale'] === undefined ? null : readLossScale(state['lossScale']);
+  if (state['steps'] === null || state['steps'] === undefined) return { moments: null, lossScale };
+  return { moments: await readOptimizer(files, trainable, state['steps']), lossScale };
 }
 
 function checkMethod(policy: BasePolicy, saved: unknown): void {

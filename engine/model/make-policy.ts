@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import { UserError } from '../errors.ts';
+import { newLossScale, type LossScale } from '../learn/loss-scale.ts';
 import { disposeMoments } from '../learn/moments.ts';
 import type { PolicySpec } from '../protocol.ts';
 import type { BaseModel } from './base-model.ts';
@@ -24,6 +25,7 @@ export class BasePolicy implements Policy {
   readonly trunk: Trunk;
   readonly trainable: Trainable | null;
   moments: Moments | null = null;
+  lossScale: LossScale | null;
   #named: Record<string, tf.Tensor> | null = null;
   /** The same record until the weights change. */
   #using: ForwardWeights | null = null;
@@ -34,6 +36,7 @@ export class BasePolicy implements Policy {
     this.trunk = base.trunk;
     checkRollout(spec, base.trunk);
     this.trainable = spec.frozen ? null : makeTrainable(spec, base);
+    this.lossScale = this.trainable && spec.activations === 'f16' ? newLossScale() : null;
   }
 
   cut(): Record<string, tf.Tensor> {
@@ -45,12 +48,12 @@ export class BasePolicy implements Policy {
   }
 
   using(named?: Named): ForwardWeights {
-    if (named && this.trainable) return this.#with(named);
+    if (named && this.trainable) return { ...this.#with(named), ...this.#scaled() };
     return (this.#using ??= this.trainable ? this.#with(this.#current()) : this.#rolledOut(this.reference()));
   }
 
   reference(): ForwardWeights {
-    return { weights: this.base.weights, adapter: null };
+    return this.#flowing({ weights: this.base.weights, adapter: null });
   }
 
   valueHead(named?: Named): { weight: tf.Tensor2D; bias: tf.Tensor1D } | null {
@@ -95,13 +98,21 @@ export class BasePolicy implements Policy {
   }
 
   #rolledOut(using: ForwardWeights): ForwardWeights {
-    const { rollout, keys, activations } = this.spec;
+    const { rollout, keys } = this.spec;
     return {
-      ...using,
+      ...this.#flowing(using),
       ...(rollout === undefined ? {} : { rollout }),
       ...(keys === undefined ? {} : { keys }),
-      ...(activations === undefined ? {} : { activations }),
     };
+  }
+
+  #flowing(using: ForwardWeights): ForwardWeights {
+    const { activations } = this.spec;
+    return activations === undefined ? using : { ...using, activations };
+  }
+
+  #scaled(): Pick<ForwardWeights, 'lossScale'> {
+    return this.lossScale ? { lossScale: this.lossScale.scale } : {};
   }
 
   #current(): Record<string, tf.Tensor> {

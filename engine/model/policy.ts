@@ -4,6 +4,7 @@
  * step is a handful of operations whatever the number of layers.
  */
 import type * as tf from '@tensorflow/tfjs';
+import type { LossScale } from '../learn/loss-scale.ts';
 import type { PolicySpec } from '../protocol.ts';
 import type { ForwardWeights, Trunk } from './trunk.ts';
 
@@ -41,6 +42,8 @@ export interface Policy {
   readonly trainable: Trainable | null;
   /** First and second moments, each [size]; made by the first update. */
   moments: Moments | null;
+  /** Null where gradients are floats all the way. */
+  lossScale: LossScale | null;
   /** Cuts the flat variable into named tensors the caller must dispose (inside tf.tidy it need not). */
   cut(): Record<string, tf.Tensor>;
   /** What forward runs with, given named trainable tensors (for gradients) or, without them, the policy's current ones (kept until the next `changed`). */

@@ -38,8 +38,10 @@ export type ForwardWeights = {
   readonly rollout?: WeightPrecision;
   /** How exact the keys and values of a cache are; when absent, what the trunk prefers beside such weights. */
   readonly keys?: KeyPrecision;
-  /** How exact what flows through a cache's steps is; 'f32' when absent. */
+  /** How exact what flows between kernels is, sampling and learning; 'f32' when absent. */
   readonly activations?: ActivationPrecision;
+  /** What gradients are multiplied by on their way through the trunk, and divided by at its end; 1 when absent. */
+  readonly lossScale?: number;
 };
 
 /** Preallocated keys and values of `slots` sequences, `capacity` positions each. A slot runs with what its prompt ran with. */

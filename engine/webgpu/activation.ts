@@ -3,6 +3,7 @@
  * compute in float32 either way, and the residual stream between layers always stays so. What half floats cannot hold is held
  * at their largest, since a number beyond it is no number at all.
  */
+import type * as tf from '@tensorflow/tfjs';
 import type { ActivationPrecision } from '../protocol.ts';
 import type { Element } from './wgsl.ts';
 
@@ -20,6 +21,14 @@ const ACTIVATIONS: Readonly<Record<ActivationPrecision, Activation>> = {
 
 export const activationOf = (precision: ActivationPrecision): Activation => ACTIVATIONS[precision];
 
+export const FLOATS = ACTIVATIONS.f32;
+
+/** Half floats lie two to a number in a tensor of int32, since tfjs has none; tensors of float32 hold what they say. */
+export const elementOf = ({ dtype }: tf.Tensor): Activation => ACTIVATIONS[dtype === 'int32' ? 'f16' : 'f32'];
+
+/** How many numbers such a tensor holds. */
+export const numbersOf = (tensor: tf.Tensor): number => tensor.size * (4 / elementOf(tensor).bytes);
+
 /** WGSL: `value`, an f32 or a vector of them, as a binding of this element takes it. */
 export function stored(element: Element, value: string): string {
   switch (element) {
@@ -29,6 +38,24 @@ export function stored(element: Element, value: string): string {
       return `vec2h(clamp(${value}, vec2f(-65504f), vec2f(65504f)))`;
     case 'vec4h':
       return `vec4h(clamp(${value}, vec4f(-65504f), vec4f(65504f)))`;
+    default:
+      return value;
+  }
+}
+
+/** A half that is no number, as no compiler knows: WGSL refuses to write one down. */
+const NO_NUMBER = 'bitcast<vec2h>(0x7e007e00u | (dims[0] & 0u)).x';
+
+/**
+ * The same for a gradient, in a kernel with sizes: one that a half cannot hold becomes no number at all, and so does every
+ * gradient made from it, which is how a step learns that its loss was scaled too far.
+ */
+export function storedGradient(element: Element, value: string): string {
+  switch (element) {
+    case 'f16':
+      return `select(${NO_NUMBER}, f16(${value}), abs(${value}) <= 65504f)`;
+    case 'vec4h':
+      return `select(vec4h(${NO_NUMBER}), vec4h(${value}), abs(${value}) <= vec4f(65504f))`;
     default:
       return value;
   }

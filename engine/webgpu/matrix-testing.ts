@@ -3,21 +3,22 @@
  * place there, and of a result every thread of a subgroup holds each `lanes`th number. So what surrounds the units (staging,
  * places, edges, turns) runs as it does on a GPU.
  */
-import { matrixProductMemory } from './kernels/product-matrix.ts';
+import { matrixProductMemory, partsOf } from './kernels/product-matrix.ts';
+import { ALL_FLOATS, type ProductElements } from './kernels/product-tiles.ts';
 import type { MatrixUnit, MatrixWords } from './matrix-unit.ts';
 
 const REST = '_rest';
 
 /** lanes: threads of every subgroup here. */
-export function playedWords(unit: MatrixUnit, lanes: number): MatrixWords {
+export function playedWords(unit: MatrixUnit, lanes: number, elements: ProductElements = ALL_FLOATS): MatrixWords {
   const { m, n, k, half } = unit;
   const { threads, stride } = matrixProductMemory(unit);
   const own = (m * n) / lanes;
   const result = `array<f32, ${own}>`;
-  const parts = half ? ['', REST] : [''];
-  const read = (side: string): string => `
+  const parts = partsOf(unit, elements);
+  const read = (side: 'left' | 'right'): string => `
 fn played_${side}(place: vec2u, at: u32) -> f32 {
-  ${half ? `if (place.y == 1u) { return f32(${side}${REST}[place.x + at]); }` : ''}
+  ${parts[side].length > 1 ? `if (place.y == 1u) { return f32(${side}${REST}[place.x + at]); }` : ''}
   return f32(${side}[place.x + at]);
 }`;
   return {
@@ -31,7 +32,7 @@ fn played_add(all: ptr<function, ${result}>, x: vec2u, y: vec2u, lane: u32) {
     }
   }
 }
-${parts
+${parts.sums
   .map(
     (part) => `
 fn played_store${part}(to: u32, all: ptr<function, ${result}>, lane: u32) {

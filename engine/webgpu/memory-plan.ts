@@ -16,7 +16,14 @@ export function planMemory(config: ModelConfig, load: MemoryLoad, maxBinding: nu
   const sizes = load.policies.map((method) => trainedBy(method, config));
   const largest = Math.max(0, ...sizes);
   const partsWith = (rows: number): MemoryPlan['parts'] => {
-    const { weights, ...training } = trainingBytes(config, { rows, asked: rows, trained: largest, texels });
+    const { activations = 'f32' } = load;
+    const { weights, ...training } = trainingBytes(config, {
+      rows,
+      asked: rows,
+      trained: largest,
+      activations,
+      texels,
+    });
     // The one that learns is counted with its gradients; of the others there are weights and two moments.
     const others = 12 * (sizes.reduce((sum, size) => sum + size, 0) - largest);
     const always = {

@@ -13,11 +13,17 @@ const SLOT_WORDS = 64;
 const SLOTS = 256;
 
 /** What a call reads as texels: so many numbers of a buffer. */
-type TexelSource = Pick<TexelLoad, 'from' | 'numbers'>;
+type TexelSource = Pick<TexelLoad, 'from' | 'numbers' | 'bytes'>;
 
-/** A buffer as the kernel's binding of this name wants it. */
-export function operand({ bindings }: SizedKernel, name: string, from: Bound, numbers: number): Bound | TexelSource {
-  return bindings.some((one) => one.name === name && one.access === 'texels') ? { from, numbers } : from;
+/** A buffer of numbers of so many bytes as the kernel's binding of this name wants it. */
+export function operand(
+  { bindings }: SizedKernel,
+  name: string,
+  from: Bound,
+  numbers: number,
+  bytes: 2 | 4,
+): Bound | TexelSource {
+  return bindings.some((one) => one.name === name && one.access === 'texels') ? { from, numbers, bytes } : from;
 }
 
 export class Recorder {
@@ -48,7 +54,7 @@ export class Recorder {
     const loads: TexelLoad[] = [];
     const bound = buffers.map((buffer, i) => {
       if (!buffer || !('numbers' in buffer)) return buffer ?? dims;
-      const to = this.#texels.of(kernel.bindings[i + 1].name, buffer.numbers);
+      const to = this.#texels.of(kernel.bindings[i + 1].name, buffer.numbers, buffer.bytes);
       loads.push({ ...buffer, to });
       return to;
     });

@@ -1,8 +1,9 @@
 /** For tests of kernels: numbers from a seed, one dispatch over plain arrays, and the largest difference. */
 import * as tf from '@tensorflow/tfjs';
+import { halfTable } from '../formats/half.ts';
 import { activeGpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
-import { Recorder } from './recorder.ts';
+import { operand, Recorder } from './recorder.ts';
 import type { SizedKernel } from './sized-kernel.ts';
 import { pagesFor } from './page-pool.ts';
 import { wholeStep, type RowDraw, type StepRow } from './step.ts';
@@ -59,12 +60,12 @@ export async function runKernel(
   return out;
 }
 
-/** Runs a kernel with sizes once. `inputs` by binding; those left out are read by no call of this kind. */
+/** Runs a kernel with sizes once. `inputs` by binding, half floats as their bits; those left out are read by no call of this kind. */
 export async function runSized(
   kernel: SizedKernel,
   count: number,
   sizes: Readonly<Record<string, number>>,
-  inputs: Readonly<Record<string, Numbers | Uint32Array>>,
+  inputs: Readonly<Record<string, Numbers | Uint32Array | Uint16Array>>,
 ): Promise<Record<string, Float32Array>> {
   const gpu = activeGpu();
   const recorder = new Recorder(gpu);
@@ -78,16 +79,24 @@ export async function runSized(
   const buffers = tensors.map((tensor, i) => {
     if (!tensor) return null;
     const from = gpu.bufferOf(tensor);
-    return kernel.bindings[i + 1].access === 'texels' ? { from, numbers: tensor.size } : from;
+    const { length: numbers, BYTES_PER_ELEMENT } = inputs[kernel.bindings[i + 1].name];
+    return operand(kernel, kernel.bindings[i + 1].name, from, numbers, BYTES_PER_ELEMENT as 2 | 4);
   });
   recorder.add(kernel, count, sizes, buffers);
   recorder.submit();
   const out: Record<string, Float32Array> = {};
   for (const [i, { name, access }] of kernel.bindings.slice(1).entries())
-    if (access === 'read_write') out[name] = Float32Array.from(await tensors[i]!.data());
+    if (access === 'read_write') out[name] = numbersIn(await tensors[i]!.data(), inputs[name] instanceof Uint16Array);
   tf.dispose(tensors.filter((tensor) => tensor !== null));
   recorder.dispose();
   return out;
+}
+
+const HALVES = halfTable();
+
+function numbersIn(read: ArrayLike<number> & { slice(): { buffer: ArrayBufferLike } }, halves: boolean): Float32Array {
+  if (!halves) return Float32Array.from(read);
+  return Float32Array.from(new Uint16Array(read.slice().buffer), (half) => HALVES[half]);
 }
 
 export function largestDifference(got: ArrayLike<number>, wanted: ArrayLike<number>): number {

@@ -42,7 +42,7 @@ describe.skipIf(absent)(`texels ${absent ?? ''}`, () => {
     const outs = spans.map(({ first, numbers }) => {
       const y = gpu.allocate([numbers]);
       const from = { buffer, offset: first * 4 };
-      recorder.add(copyTexels, numbers / 4, {}, [{ from, numbers }, gpu.bufferOf(y)]);
+      recorder.add(copyTexels, numbers / 4, {}, [{ from, numbers, bytes: 4 }, gpu.bufferOf(y)]);
       return y;
     });
     recorder.submit();

@@ -3,10 +3,11 @@
  * never more than one chunk's, and of the forward pass only a number a row and head is kept.
  */
 import type * as tf from '@tensorflow/tfjs';
+import { elementOf, numbersOf } from './activation.ts';
 import { KEY_TILE, SCORE_MODE } from './kernels/attend-rows.ts';
 import { queryChunks, type QueryChunk } from './packed-rows.ts';
 import { operand } from './recorder.ts';
-import { matrix, type Frame } from './training-frame.ts';
+import { floats, matrix, type Frame } from './training-frame.ts';
 
 /** Numbers of one chunk's scores: 32 MiB. */
 export const CHUNK_NUMBERS = 2 ** 23;
@@ -29,8 +30,9 @@ function scores(
     (tiles * config.heads * stride) / KEY_TILE,
     { firstTile, firstRow, stride, mode: SCORE_MODE[mode] },
     [
-      ...[gpu.bufferOf(tables.queryTiles), operand(kernels.scores, 'x', gpu.bufferOf(x), x.size)],
-      operand(kernels.scores, 'y', gpu.bufferOf(y), y.size),
+      gpu.bufferOf(tables.queryTiles),
+      operand(kernels.scores, 'x', gpu.bufferOf(x), numbersOf(x), elementOf(x).bytes),
+      operand(kernels.scores, 'y', gpu.bufferOf(y), numbersOf(y), elementOf(y).bytes),
       ...[stats, p, out].map((tensor) => tensor && gpu.bufferOf(tensor)),
     ],
   );
@@ -69,7 +71,7 @@ export function attend(
 ): { readonly mixed: tf.Tensor; readonly lse: tf.Tensor } {
   const { gpu, recorder, kernels, config, rows, tables } = frame;
   const mixed = matrix(frame, config.heads * config.headDim);
-  const lse = matrix(frame, config.heads);
+  const lse = floats(frame, config.heads);
   const chunks = queryChunks(rows, config.heads, CHUNK_NUMBERS);
   const p = scratch(frame, chunks);
   for (const chunk of chunks) {
@@ -94,7 +96,7 @@ export function attendBack(
   const [dq, dk, dv] = [config.heads, config.kvHeads, config.kvHeads].map((heads) =>
     matrix(frame, heads * config.headDim),
   );
-  const delta = matrix(frame, config.heads);
+  const delta = floats(frame, config.heads);
   recorder.add(kernels.rowDots, rows.count * config.heads, {}, [dMixed, mixed, delta].map((x) => gpu.bufferOf(x))); // prettier-ignore
   const chunks = queryChunks(rows, config.heads, CHUNK_NUMBERS);
   const [p, ds] = [scratch(frame, chunks), scratch(frame, chunks)];

@@ -1,15 +1,17 @@
 /**
  * One pass over one batch of rows: what its steps share (kernels, tables of the rows, the adapter's matrices), the buffers
  * between them, and the steps that forward and backward have in common. Matrices between steps are tensors of
- * [capacity, columns], of which the batch's rows are used: the same few sizes for batches of any length.
+ * [capacity, columns], of which the batch's rows are used: the same few sizes for batches of any length. What flows between
+ * kernels may be half floats; the residual stream, its gradient and all sums are floats.
  */
 import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
 import type { ForwardWeights } from '../model/trunk.ts';
-import type { Gpu } from './gpu.ts';
+import { elementOf, type Activation } from './activation.ts';
+import type { Bound, Gpu } from './gpu.ts';
 import type { Orientation, ProductMode } from './kernels/product-tiles.ts';
-import { bindParts } from './matrix-parts.ts';
+import type { MatrixPart } from './kernels/embed.ts';
 import type { PackedRows } from './packed-rows.ts';
 import { recordProduct, type ProductSize } from './record-product.ts';
 import type { Recorder } from './recorder.ts';
@@ -27,6 +29,10 @@ export type Frame = {
   readonly gpu: Gpu;
   readonly recorder: Recorder;
   readonly kernels: TrainingKernels;
+  /** How what flows between kernels lies in memory. */
+  readonly flow: Activation;
+  /** What the gradient that enters is multiplied by; those of parameters are divided by it. */
+  readonly lossScale: number;
   readonly config: ModelConfig;
   readonly using: ForwardWeights;
   readonly pairs: ReadonlyMap<string, Pair>;
@@ -39,7 +45,14 @@ export type Frame = {
 };
 
 /** A matrix for the rows of this and later batches, with no particular values. */
-export function matrix({ gpu, capacity }: Frame, columns: number): tf.Tensor {
+export function matrix(frame: Frame, columns: number): tf.Tensor {
+  const { gpu, capacity, flow } = frame;
+  // Halves lie two to a number; the capacity is even.
+  return flow.bytes === 2 ? gpu.allocate([(capacity / 2) * columns], 'int32') : floats(frame, columns);
+}
+
+/** The same of floats, whatever flows: a part of the residual stream, or sums. */
+export function floats({ gpu, capacity }: Frame, columns: number): tf.Tensor {
   return gpu.allocate([capacity * columns]);
 }
 
@@ -57,7 +70,17 @@ export function product(
   addend: tf.Tensor | null = null,
 ): void {
   const operands = [gpu.bufferOf(a), gpu.bufferOf(b), gpu.bufferOf(c)] as const;
-  recordProduct(recorder, kernels.products, orientation, size, operands, mode, addend && gpu.bufferOf(addend));
+  const elements = { a: elementOf(a), b: elementOf(b), c: elementOf(c) };
+  recordProduct(
+    recorder,
+    kernels.products,
+    orientation,
+    size,
+    operands,
+    mode,
+    addend && gpu.bufferOf(addend),
+    elements,
+  );
 }
 
 export type Normed = { readonly y: tf.Tensor; readonly scale: tf.Tensor };
@@ -68,8 +91,8 @@ export function norm(frame: Frame, x: tf.Tensor, rows: number, name: string, int
   const columns = weight(frame, name).size;
   const perRow = Math.ceil(rows / capacity);
   const y = into ?? matrix(frame, perRow * columns);
-  const scale = matrix(frame, perRow);
-  recorder.add(kernels.norm, rows, { c4: columns / 4 }, [
+  const scale = floats(frame, perRow);
+  recorder.add(kernels.norm(x, y), rows, { c4: columns / 4 }, [
     ...[gpu.bufferOf(x), gpu.bufferOf(weight(frame, name)), gpu.bufferOf(y), gpu.bufferOf(scale)],
   ]);
   return { y, scale };
@@ -87,12 +110,19 @@ export function rotate(
   ]);
 }
 
-/** The rows that a table names, zeros where it names none. // [count, columns] */
-export function take(frame: Frame, table: tf.Tensor, count: number, x: tf.Tensor, columns: number): tf.Tensor {
-  const { gpu, recorder, kernels } = frame;
-  const y = matrix(frame, columns);
-  for (const { part, bound } of bindParts(gpu, x, columns))
-    recorder.add(kernels.take, (count * columns) / 4, { c4: columns / 4, first: part.first, held: part.count }, [
+/** The rows of x that a table names, zeros where it names none; x is as large as a frame's, or given in `parts`. // [count, columns] */
+export function take(
+  frame: Frame,
+  table: tf.Tensor,
+  count: number,
+  x: tf.Tensor,
+  columns: number,
+  parts?: readonly { readonly part: MatrixPart; readonly bound: Bound }[],
+): tf.Tensor {
+  const { gpu, recorder, kernels, capacity } = frame;
+  const y = elementOf(x).bytes === 4 ? floats(frame, columns) : matrix(frame, columns);
+  for (const { part, bound } of parts ?? [{ part: { first: 0, count: capacity }, bound: gpu.bufferOf(x) }])
+    recorder.add(kernels.take(x), (count * columns) / 4, { c4: columns / 4, first: part.first, held: part.count }, [
       ...[gpu.bufferOf(table), bound, gpu.bufferOf(y)],
     ]);
   return y;
@@ -110,7 +140,7 @@ export function swiglu(frame: Frame, gate: tf.Tensor, up: tf.Tensor, rows: numbe
   return y;
 }
 
-/** x Wᵀ, its bias, its low-rank addition, and on top of a matrix if one is given. // [rows, out] */
+/** x Wᵀ, its bias, its low-rank addition, and on top of a part of the residual stream if one is given. // [rows, out] */
 export function linear(
   frame: Frame,
   x: tf.Tensor,
@@ -121,7 +151,7 @@ export function linear(
   const { using, pairs } = frame;
   const w = weight(frame, name);
   const [out, columns] = w.shape as [number, number];
-  const y = matrix(frame, out);
+  const y = onto ? floats(frame, out) : matrix(frame, out);
   const bias = using.weights[`${name}.bias`] ?? null;
   if (bias && onto) throw new Error(`${name} has a bias and a residual`);
   const mode = onto ? 'plusMatrix' : bias ? 'plusRow' : 'replace';
@@ -134,9 +164,9 @@ export function linear(
   return y;
 }
 
-/** u = scale · x Aᵀ. // [rows, rank] */
+/** u = scale · x Aᵀ, as floats. // [rows, rank] */
 export function lowRows(frame: Frame, x: tf.Tensor, rows: number, columns: number, { rank, a }: Pair): tf.Tensor {
-  const u = matrix(frame, rank);
+  const u = floats(frame, rank);
   product(frame, 'nt', { m: rows, n: rank, k: columns, alpha: frame.using.adapter!.scale }, [x, a, u]);
   return u;
 }

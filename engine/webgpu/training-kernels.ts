@@ -1,5 +1,10 @@
-/** All kernels of the forward and backward pass of one model, as they are cut for an adapter. */
+/**
+ * All kernels of the forward and backward pass of one model, as they are cut for an adapter and for what flows between them.
+ * Those that also meet the residual stream or a sum, which are always floats, are chosen by the tensors they are to take.
+ */
+import type * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
+import { elementOf, type Activation } from './activation.ts';
 import {
   mixKeysKernel,
   mixRowsKernel,
@@ -13,25 +18,43 @@ import { rotateRowsKernel } from './kernels/rotate-rows.ts';
 import { swigluGradKernel, swigluKernel } from './kernels/swiglu.ts';
 import { embedGradKernel, takeRowsKernel } from './kernels/take-rows.ts';
 import { products } from './record-product.ts';
-import type { Cut } from './sized-kernel.ts';
+import type { Cut, SizedKernel } from './sized-kernel.ts';
 
 export type TrainingKernels = ReturnType<typeof trainingKernels>;
 
-export function trainingKernels(config: ModelConfig, cut: Cut) {
+type Of = readonly Activation[];
+
+/** The kernel for tensors like these, written when it is first asked for. */
+function byTensors(write: (...elements: Of) => SizedKernel): (...tensors: readonly tf.Tensor[]) => SizedKernel {
+  const written = new Map<string, SizedKernel>();
+  return (...tensors) => {
+    const elements = tensors.map(elementOf);
+    const key = elements.map(({ one }) => one).join(' ');
+    const kernel = written.get(key) ?? write(...elements);
+    written.set(key, kernel);
+    return kernel;
+  };
+}
+
+export function trainingKernels(config: ModelConfig, cut: Cut, flow: Activation) {
   return {
     products: products(cut),
-    norm: normRowsKernel(config.rmsEps, cut),
-    normGrad: normRowsGradKernel(cut),
-    columnSums: columnSumsKernel(cut),
-    rotate: rotateRowsKernel(config.headDim, cut),
-    swiglu: swigluKernel(cut),
-    swigluGrad: swigluGradKernel(cut),
-    take: takeRowsKernel(cut),
+    /** By x and y. */
+    norm: byTensors((x, y) => normRowsKernel(config.rmsEps, cut, x, y)),
+    /** By x, dy and dx. */
+    normGrad: byTensors((x, dy, dx) => normRowsGradKernel(cut, { x, dy, dx })),
+    /** By dy and x, or dy alone. */
+    columnSums: byTensors((dy, x) => columnSumsKernel(cut, dy, x)),
+    rotate: rotateRowsKernel(config.headDim, cut, flow),
+    swiglu: swigluKernel(cut, flow),
+    swigluGrad: swigluGradKernel(cut, flow),
+    /** By x, which y is like. */
+    take: byTensors((x) => takeRowsKernel(cut, x)),
     embedGrad: embedGradKernel(cut),
-    scores: scoreRowsKernel(config, cut),
+    scores: scoreRowsKernel(config, cut, flow),
     weigh: weighRowsKernel(config, cut),
-    mixRows: mixRowsKernel(config, cut),
-    mixKeys: mixKeysKernel(config, cut),
-    rowDots: rowDotsKernel(config, cut),
+    mixRows: mixRowsKernel(config, cut, flow),
+    mixKeys: mixKeysKernel(config, cut, flow),
+    rowDots: rowDotsKernel(config, cut, flow),
   };
 }

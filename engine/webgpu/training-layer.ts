@@ -168,7 +168,7 @@ export function normBack(
   const { gpu, recorder, kernels } = frame;
   const columns = weight(frame, name).size;
   if (trainsWeights(frame)) grads.set(`${name}.weight`, columnSums(frame, rows, columns, dy, { x, scale }));
-  recorder.add(kernels.normGrad, rows, { c4: columns / 4, add: add ? 1 : 0 }, [
+  recorder.add(kernels.normGrad(x, dy, dx), rows, { c4: columns / 4, add: add ? 1 : 0 }, [
     ...[x, weight(frame, name), scale, dy, dx].map((tensor) => gpu.bufferOf(tensor)),
   ]);
 }
@@ -176,9 +176,9 @@ export function normBack(
 /** Rows that are summed by one thread. */
 const STRETCH = 64;
 
-/** [columns] */
+/** A parameter's gradient. // [columns] */
 function columnSums(
-  { gpu, recorder, kernels }: Frame,
+  { gpu, recorder, kernels, lossScale }: Frame,
   rows: number,
   columns: number,
   dy: tf.Tensor,
@@ -188,14 +188,13 @@ function columnSums(
   const [parts, sums] = [gpu.allocate([2 ** Math.ceil(Math.log2(stretches)) * columns]), gpu.allocate([columns])];
   const c4 = columns / 4;
   recorder.add(
-    kernels.columnSums,
+    kernels.columnSums(...(weighted ? [dy, weighted.x] : [dy])),
     stretches * c4,
-    { rows, c4, stretch: STRETCH, weighted: weighted ? 1 : 0 },
+    { rows, c4, stretch: STRETCH, weighted: weighted ? 1 : 0, alpha: 1 },
     [dy, weighted?.x, weighted?.scale, parts].map((x) => (x ? gpu.bufferOf(x) : null)),
   );
-  recorder.add(kernels.columnSums, c4, { rows: stretches, c4, stretch: stretches, weighted: 0 }, [
-    ...[parts, null, null, sums].map((x) => x && gpu.bufferOf(x)),
-  ]);
+  const last = { rows: stretches, c4, stretch: stretches, weighted: 0, alpha: 1 / lossScale };
+  recorder.add(kernels.columnSums(parts), c4, last, [...[parts, null, null, sums].map((x) => x && gpu.bufferOf(x))]);
   parts.dispose();
   return sums;
 }
@@ -219,7 +218,7 @@ function linearBack(
   if (dx) product(frame, 'nn', { m: rows, n: columns, k: out }, [dy, w, dx], into?.add ? 'add' : 'replace');
   if (trainsWeights(frame)) {
     const dw = frame.gpu.allocate([out, columns]);
-    product(frame, 'tn', { m: out, n: columns, k: rows }, [dy, x!, dw]);
+    product(frame, 'tn', { m: out, n: columns, k: rows, alpha: 1 / frame.lossScale }, [dy, x!, dw]);
     grads.set(`${name}.weight`, dw);
     if (frame.using.weights[`${name}.bias`]) grads.set(`${name}.bias`, columnSums(frame, rows, out, dy));
   }
@@ -237,15 +236,15 @@ function lowBack(
   dx: tf.Tensor | null,
   grads: Gradients,
 ): void {
-  const { gpu, using, pairs } = frame;
+  const { gpu, using, pairs, lossScale } = frame;
   const pair = pairs.get(name)!;
   const [out, columns] = weight(frame, name).shape as [number, number];
   const { rank, a, b } = pair;
   const u = lowRows(frame, x, rows, columns, pair);
   const [da, db] = [gpu.allocate([rank, columns]), gpu.allocate([out, rank])];
-  product(frame, 'tn', { m: out, n: rank, k: rows }, [dy, u, db]);
+  product(frame, 'tn', { m: out, n: rank, k: rows, alpha: 1 / lossScale }, [dy, u, db]);
   product(frame, 'nn', { m: rows, n: rank, k: out, alpha: using.adapter!.scale }, [dy, b, u]);
-  product(frame, 'tn', { m: rank, n: columns, k: rows }, [u, x, da]);
+  product(frame, 'tn', { m: rank, n: columns, k: rows, alpha: 1 / lossScale }, [u, x, da]);
   if (dx) product(frame, 'nn', { m: rows, n: columns, k: rank }, [u, a, dx], 'add');
   u.dispose();
   grads.set(`${name}.lora_A`, da).set(`${name}.lora_B`, db);

@@ -25,6 +25,18 @@ describe('the memory plan of a training step', () => {
     expect(total).toBeLessThan(4 * 2 ** 30);
   });
 
+  it('keeps little more than half where what flows is half floats', () => {
+    const load = { rows: 4096, asked: 2048, trained: LORA_16, texels: true };
+    const [floats, halves] = [trainingBytes(QWEN, load), trainingBytes(QWEN, { ...load, activations: 'f16' })];
+    for (const part of ['working', 'texels', 'total'] as const) expect(halves[part]).toBeLessThan(floats[part]);
+    expect([halves.weights, halves.optimiser, halves.head]).toEqual([floats.weights, floats.optimiser, floats.head]);
+    // All layers keep more than may be kept; with fewer tokens neither is cut.
+    const few = { ...load, rows: 512 };
+    const kept = trainingBytes(QWEN, { ...few, activations: 'f16' }).kept / trainingBytes(QWEN, few).kept;
+    expect(kept).toBeGreaterThan(0.5);
+    expect(kept).toBeLessThan(0.6);
+  });
+
   it('adds up, and grows with every row', () => {
     const small = trainingBytes(QWEN, { rows: 256, asked: 128, trained: LORA_16 });
     const large = trainingBytes(QWEN, { rows: 512, asked: 128, trained: LORA_16 });

@@ -15,6 +15,7 @@ import { TrainingPass } from './training-pass.ts';
 
 const adapter = await findAdapter();
 const absent = typeof adapter === 'string' ? `skipped: ${adapter}` : null;
+const halves = typeof adapter !== 'string' && adapter.adapter.features.has('shader-f16');
 
 const BASE = {
   ...{ hidden: 40, intermediate: 52, layers: 2, heads: 6, kvHeads: 2, headDim: 8, vocab: 31, contextLength: 64 },
@@ -35,11 +36,11 @@ const ROWS = Int32Array.of(33, 12, 1, 13, 30);
 
 type Named = Record<string, tf.Tensor>;
 
-function weightsOf(config: ModelConfig): Named {
+function weightsOf(config: ModelConfig, scale = 0.3): Named {
   let seed = 1;
   return Object.fromEntries(
     [...parameterShapes(config)].map(([name, shape]) => {
-      const values = someNumbers(shape.reduce((a, b) => a * b, 1), seed++, 0.3); // prettier-ignore
+      const values = someNumbers(shape.reduce((a, b) => a * b, 1), seed++, scale); // prettier-ignore
       return [name, tf.tensor(name.includes('norm') ? values.map((v) => v + 1) : values, [...shape])];
     }),
   );
@@ -59,19 +60,20 @@ function pairTensors(config: ModelConfig): Named {
 
 type ForwardAt = (batch: TokenBatch, rows: Int32Array, using: ForwardWeights) => tf.Tensor2D;
 
-/** States, and gradients of a scalar of them. */
+/** States, and gradients of a scalar of them, of this size. */
 async function gradients(
   forwardAt: ForwardAt,
   batch: TokenBatch,
   named: Named,
   using: (named: Named) => ForwardWeights,
+  size = 1,
 ): Promise<Float32Array[]> {
   const names = Object.keys(named);
   let states: tf.Tensor | null = null;
   const { value, grads } = tf.valueAndGrads((...tensors) => {
     const rows = forwardAt(batch, ROWS, using(Object.fromEntries(names.map((name, i) => [name, tensors[i]]))));
     states = tf.keep(rows.clone());
-    return tf.sum(tf.mul(rows, tf.cos(tf.range(0, rows.size)).reshape(rows.shape)));
+    return tf.sum(tf.mul(rows, tf.mul(tf.cos(tf.range(0, rows.size)), size).reshape(rows.shape)));
   })(names.map((name) => named[name]));
   const read: Float32Array[] = [];
   for (const tensor of [states!, ...grads] as tf.Tensor[]) read.push(Float32Array.from(await tensor.data()));
@@ -132,5 +134,63 @@ describe.skipIf(absent)(`the training pass ${absent ?? ''}`, { timeout: 600_000 
 
   it('gives them as it is cut for a GPU', async () => {
     await compare(CONFIGS[2], new TrainingPass(activeGpu(), CONFIGS[2], GPU_CUT), SHARED, 'an adapter');
+  });
+
+  describe.skipIf(!halves)('with half floats between kernels', () => {
+    /** Of all gradients with halves, how far each lies from the exact one, and the exact ones' sizes, by name. */
+    async function beside(
+      config: ModelConfig,
+      way: 'all weights' | 'an adapter',
+      lossScale: number,
+      size = 1,
+    ): Promise<{ readonly name: string; readonly off: number; readonly length: number; readonly zero: boolean }[]> {
+      const weights = weightsOf(config, 0.1);
+      const named = way === 'an adapter' ? pairTensors(config) : weights;
+      const using = (tensors: Named): ForwardWeights =>
+        way === 'an adapter' ? { weights, adapter: adapterFrom(tensors) } : { weights: tensors, adapter: null };
+      const pass = new TrainingPass(activeGpu(), config, cutFor(activeGpu()));
+      const run = (flow: Partial<ForwardWeights>): Promise<Float32Array[]> =>
+        gradients((rows, asked, own) => pass.states(rows, asked, { ...own, ...flow }), SHARED, named, using, size);
+      const wanted = await run({});
+      const got = await run({ activations: 'f16', lossScale });
+      const names = ['states', ...Object.keys(named)];
+      tf.dispose([weights, named]);
+      pass.dispose();
+      return names.map((name, i) => ({
+        name,
+        off: length(got[i].map((x, j) => x - wanted[i][j])) / length(wanted[i]),
+        length: length(wanted[i]),
+        zero: got[i].every((x) => x === 0),
+      }));
+    }
+
+    const length = (values: Float32Array): number => Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+
+    it.each(['all weights', 'an adapter'] as const)('gives nearly the exact gradients of %s', async (way) => {
+      for (const config of CONFIGS) {
+        const all = await beside(config, way, 1024);
+        for (const { name, off } of all) expect(off, name).toBeLessThan(0.1);
+        const squares = (of: (one: (typeof all)[number]) => number) =>
+          all.slice(1).reduce((sum, one) => sum + of(one) ** 2, 0);
+        expect(squares(({ off, length }) => off * length) / squares(({ length }) => length)).toBeLessThan(1e-2 ** 2);
+      }
+    });
+
+    it('loses gradients too small for halves, and none where the loss is scaled', async () => {
+      const inner = ({ name }: { name: string }): boolean => /layers.*_proj/.test(name);
+      const lost = (await beside(CONFIGS[0], 'all weights', 1, 1e-12)).filter(inner);
+      expect(lost.filter(({ zero }) => zero).map(({ name }) => name)).toContain(
+        'model.layers.0.self_attn.q_proj.weight',
+      );
+      expect(lost.every(({ length }) => length > 0)).toBe(true);
+      const scaled = (await beside(CONFIGS[0], 'all weights', 2 ** 30, 1e-12)).filter(inner);
+      for (const { name, off } of scaled) expect(off, name).toBeLessThan(2e-2);
+    });
+
+    it('ends in no number where the loss is scaled too far', async () => {
+      const far = await beside(CONFIGS[0], 'an adapter', 2 ** 40);
+      expect(far.filter(({ off }) => Number.isNaN(off)).length).toBeGreaterThan(0);
+      expect(far[0].off).toBeLessThan(2e-2); // states are as they were
+    });
   });
 });

@@ -8,14 +8,16 @@ import { OutOfMemory } from '../device/out-of-memory.ts';
 import { parameterShapes, type ModelConfig } from '../formats/config.ts';
 import { weightOf } from '../model/linear.ts';
 import type { Adapter, ForwardWeights, TokenBatch } from '../model/trunk.ts';
-import { ropeTable } from './fast-cache.ts';
+import type { ActivationPrecision } from '../protocol.ts';
+import { activationOf } from './activation.ts';
 import type { Gpu } from './gpu.ts';
 import { membersByToken } from './kernels/take-rows.ts';
 import { bindParts } from './matrix-parts.ts';
 import { packRows, type PackedRows } from './packed-rows.ts';
 import { Recorder } from './recorder.ts';
+import { ropeTable } from './rope-table.ts';
 import type { Cut } from './sized-kernel.ts';
-import { matrix, norm, take, type Frame, type Pair, type RowTables } from './training-frame.ts';
+import { floats, norm, take, type Frame, type Pair, type RowTables } from './training-frame.ts';
 import { trainingKernels, type TrainingKernels } from './training-kernels.ts';
 import { KEPT, layerBackward, layerForward, normBack, type Gradients, type Kept } from './training-layer.ts';
 
@@ -31,7 +33,8 @@ const EMBEDDING = 'model.embed_tokens.weight';
 export class TrainingPass {
   readonly #gpu: Gpu;
   readonly #config: ModelConfig;
-  readonly #kernels: TrainingKernels;
+  readonly #cut: Cut;
+  readonly #kernels: Partial<Record<ActivationPrecision, TrainingKernels>> = {};
   readonly #keepBytes: number;
   readonly #recorder: Recorder;
   #capacity = 0;
@@ -40,7 +43,7 @@ export class TrainingPass {
   constructor(gpu: Gpu, config: ModelConfig, cut: Cut, keepBytes = KEEP_BYTES) {
     this.#gpu = gpu;
     this.#config = config;
-    this.#kernels = trainingKernels(config, cut);
+    this.#cut = cut;
     this.#keepBytes = keepBytes;
     this.#recorder = new Recorder(gpu);
   }
@@ -92,11 +95,14 @@ export class TrainingPass {
     const gpu = this.#gpu;
     const tables: RowTables = known ?? tablesOf(rows);
     const pairs = pairsOf(using.adapter);
+    const { activations = 'f32', lossScale = 1 } = using;
+    const flow = activationOf(activations);
+    const kernels = (this.#kernels[activations] ??= trainingKernels(this.#config, this.#cut, flow));
     const needed = [...Object.values(tables), ...Object.values(using.weights), this.#rope!];
     for (const { a, b } of pairs.values()) needed.push(a, b);
     for (const tensor of needed) gpu.bufferOf(tensor);
     return {
-      ...{ gpu, recorder: this.#recorder, kernels: this.#kernels, config: this.#config, using, pairs, rows, tables },
+      ...{ gpu, recorder: this.#recorder, kernels, flow, lossScale, config: this.#config, using, pairs, rows, tables },
       ...{ rope: this.#rope!, capacity: this.#capacity },
     };
   }
@@ -164,9 +170,10 @@ type Forward = { readonly states: tf.Tensor2D; readonly kept: readonly tf.Tensor
 
 function forward(frame: Frame, taped: boolean, keepBytes: number): Forward {
   const { gpu, config, rows, tables, recorder, using } = frame;
-  const whole = taped && keptBytes(config, frame.capacity) <= keepBytes;
+  const whole = taped && keptBytes(config, frame.capacity, frame.flow.bytes) <= keepBytes;
   const kept: tf.Tensor[] = [];
-  let x = take(frame, tables.ids, rows.count, weightOf(using.weights, EMBEDDING), config.hidden);
+  const embedding = weightOf(using.weights, EMBEDDING);
+  let x = take(frame, tables.ids, rows.count, embedding, config.hidden, bindParts(gpu, embedding, config.hidden));
   for (let layer = 0; layer < config.layers; layer++) {
     const made = layerForward(frame, layer, x);
     // Not all of an update in one submission: a window system may take a GPU that is busy for seconds for a hung one.
@@ -186,28 +193,30 @@ function forward(frame: Frame, taped: boolean, keepBytes: number): Forward {
   return { states, kept, final: x };
 }
 
-/** Bytes of what `layerForward` keeps of all layers. */
-export function keptBytes(config: ModelConfig, rows: number): number {
+/** Bytes of what `layerForward` keeps of all layers, with so many a number of what flows. */
+export function keptBytes(config: ModelConfig, rows: number, flowBytes: 2 | 4): number {
   const { hidden, intermediate, heads, kvHeads, headDim } = config;
-  return 4 * config.layers * rows * (2 * hidden + 2 * intermediate + (2 * heads + 2 * kvHeads) * headDim + heads);
+  const flows = 2 * intermediate + (2 * heads + 2 * kvHeads) * headDim;
+  return config.layers * rows * (4 * (2 * hidden + heads) + flowBytes * flows);
 }
 
-/** saved: as `forward` kept it, and the last layer's output. dy: [asked, hidden] */
-function backward(frame: Frame, saved: readonly tf.Tensor[], dy: tf.Tensor): Gradients {
-  const { config, rows, recorder, using } = frame;
+/** saved: as `forward` kept it, and the last layer's output. own: the states' gradient, [asked, hidden] */
+function backward(frame: Frame, saved: readonly tf.Tensor[], own: tf.Tensor): Gradients {
+  const { config, rows, recorder, using, lossScale } = frame;
+  const dy = lossScale === 1 ? own : tf.mul(own, lossScale);
   const grads: Gradients = new Map();
   frame.gpu.bufferOf(dy);
   const members = using.adapter ? null : memberTables(frame);
   const final = saved[saved.length - 1];
   const asked = rows.picks.length;
   const { y: unused, scale } = norm(frame, final, asked, 'model.norm');
-  let dx: tf.Tensor | null = matrix(frame, config.hidden);
+  let dx: tf.Tensor | null = floats(frame, config.hidden);
   normBack(frame, 'model.norm', asked, final, scale, dy, dx, false, grads);
   tf.dispose([unused, scale]);
   const perLayer = (saved.length - 1) / config.layers;
   for (let layer = config.layers - 1; layer >= 0; layer--) {
-    const own = saved.slice(layer * perLayer, (layer + 1) * perLayer);
-    const kept = perLayer === 1 ? recomputed(frame, layer, own[0]) : asKept(own);
+    const ofLayer = saved.slice(layer * perLayer, (layer + 1) * perLayer);
+    const kept = perLayer === 1 ? recomputed(frame, layer, ofLayer[0]) : asKept(ofLayer);
     dx = layerBackward(frame, layer, kept, dx!, grads, layer > 0 || members !== null);
     if (perLayer === 1) {
       const { x: _, ...others } = kept;
@@ -243,7 +252,7 @@ function memberTables({ gpu, config, rows }: Frame): Members {
 }
 
 function embedBack(
-  { gpu, recorder, kernels, config }: Frame,
+  { gpu, recorder, kernels, config, lossScale }: Frame,
   { starts, members }: Members,
   dx: tf.Tensor,
   grads: Gradients,
@@ -251,7 +260,7 @@ function embedBack(
   const c4 = config.hidden / 4;
   const whole = gpu.allocate([config.vocab, config.hidden]);
   for (const { part, bound } of bindParts(gpu, whole, config.hidden))
-    recorder.add(kernels.embedGrad, part.count * c4, { c4, first: part.first }, [
+    recorder.add(kernels.embedGrad, part.count * c4, { c4, first: part.first, alpha: 1 / lossScale }, [
       ...[gpu.bufferOf(starts), gpu.bufferOf(members), gpu.bufferOf(dx), bound],
     ]);
   grads.set(EMBEDDING, whole);

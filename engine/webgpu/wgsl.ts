@@ -37,9 +37,9 @@ export const reads = (name: string, element: Element): Binding => ({ name, eleme
 export const writes = (name: string, element: Element): Binding => ({ name, element, access: 'read_write' });
 export const texels = (name: string): Binding => ({ name, element: 'vec4f', access: 'texels' });
 
-/** The expression for four numbers of a binding of vec4f. */
+/** The expression for four numbers of a binding of fours, as floats. */
 export const fourOf = ({ name, access }: Binding, at: string): string =>
-  access === 'texels' ? `${name}_at(${at})` : `${name}[${at}]`;
+  access === 'texels' ? `${name}_at(${at})` : `vec4f(${name}[${at}])`;
 
 export function writeShader(shader: Shader): string {
   const entries = (record: Readonly<Record<string, number>> = {}): [string, number][] => Object.entries(record);

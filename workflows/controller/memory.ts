@@ -39,12 +39,15 @@ async function loadOf(config: RunConfig, model: string, planner: Planner, mostBy
   const { settings, cast } = config;
   const policies = Object.values(cast.policies).filter((policy) => policy.by === undefined && policy.model === model);
   const { keys } = policies.find((policy) => policy.keys !== undefined) ?? {};
+  const learning = policies.filter(({ frozen }) => !frozen);
+  const halves = learning.length > 0 && learning.every(({ activations }) => activations === 'f16');
   const { contextLength } = await planner.inspect(model);
   const budget = settings.sft?.tokenBudget ?? settings.ppo['tokenBudget'];
   return {
     policies: policies.map(({ frozen, method }) => (frozen ? null : methodOf(method))),
     rollout: policies.find(({ weights }) => weights !== undefined)?.weights ?? 'f32',
     ...(keys === undefined ? {} : { keys }),
+    ...(halves ? { activations: 'f16' as const } : {}),
     sequences: settings.queries * (settings.samples ?? 1),
     positions: contextLength,
     tokenBudget: typeof budget === 'number' ? budget : 1,

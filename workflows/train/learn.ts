@@ -169,6 +169,7 @@ async function tune(
 function tuned(epochs: readonly (readonly SftReport[])[], selected: readonly Selected[]): Learned {
   const all = epochs.flat();
   const last = epochs[epochs.length - 1];
+  const { lossScale } = all[all.length - 1];
   const roles = [...new Set(selected.map(({ example }) => example.role))].sort();
   return {
     metrics: {
@@ -177,6 +178,7 @@ function tuned(epochs: readonly (readonly SftReport[])[], selected: readonly Sel
       'sft/examples': selected.length,
       'sft/steps': all.length,
       grad_norm: mean(all.map(({ gradNorm }) => gradNorm)),
+      ...(lossScale === undefined ? {} : { loss_scale: lossScale }),
     },
     roles: Object.fromEntries(
       roles.map((role) => {

@@ -6,6 +6,7 @@
  * P = e^(cS - lse), c = 1/√headDim; dV = PᵀdO; dS = c P (dO Vᵀ - rowsum(dO O)); dQ = dS K; dK = dSᵀ Q.
  * Source: Dao 2023, "FlashAttention-2", alg. 1 and 2.
  */
+import { FLOATS, storedGradient } from '../activation.ts';
 import { itemOfThread, rowOfThread, rowShader, sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
 import { each, fourOf, reads, texels, writes } from '../wgsl.ts';
 
@@ -35,9 +36,9 @@ export const SCORE_MODE = { scores: 0, weights: 1, gradient: 2 } as const;
  * c p (x·y - stat) with x = dO, y = V and stat = rowsum(dO O). Keys a query may not see get 0. An item is four keys of a head
  * of a tile. Bindings: tiles, x [rows, heads, headDim], y [rows, kvHeads, headDim], stat [rows, heads], p, out (scratches).
  */
-export function scoreRowsKernel(shape: AttendShape, cut: Cut): SizedKernel {
+export function scoreRowsKernel(shape: AttendShape, cut: Cut, { four } = FLOATS): SizedKernel {
   const pairs = Array.from({ length: QUERY_TILE * KEY_TILE }, (_, i) => i);
-  const [x, y] = ['x', 'y'].map((name) => (cut.handRound > 0 ? texels(name) : reads(name, 'vec4f')));
+  const [x, y] = ['x', 'y'].map((name) => (cut.handRound > 0 ? texels(name) : reads(name, four)));
   return sizedKernel(`scores of ${shape.heads} / ${shape.kvHeads} heads of ${shape.headDim}`, {
     bindings: [...[reads('tiles', 'vec4u'), x, y, reads('stats', 'f32')], ...[reads('p', 'f32'), writes('out', 'f32')]],
     counts: counts(shape),
@@ -97,9 +98,9 @@ export function weighRowsKernel(shape: AttendShape, cut: Cut): SizedKernel {
 }
 
 /** Sums of keys' rows, weighed for each query: the mixed values, or the gradient of the queries. An item is four dimensions of a head of a tile. Bindings: tiles, p (scratch), x [rows, kvHeads, headDim], y [rows, heads, headDim]. */
-export function mixRowsKernel(shape: AttendShape, cut: Cut): SizedKernel {
+export function mixRowsKernel(shape: AttendShape, cut: Cut, { four } = FLOATS): SizedKernel {
   return sizedKernel(`mix for ${shape.heads} / ${shape.kvHeads} heads of ${shape.headDim}`, {
-    bindings: [reads('tiles', 'vec4u'), reads('p', 'f32'), reads('x', 'vec4f'), writes('y', 'vec4f')],
+    bindings: [reads('tiles', 'vec4u'), reads('p', 'f32'), reads('x', four), writes('y', four)],
     counts: counts(shape),
     ...{ sizes: ['firstTile', 'firstRow', 'stride'], threads: cut.threads, perGroup: cut.threads },
     functions: QUERY_FUNCTIONS,
@@ -110,11 +111,11 @@ export function mixRowsKernel(shape: AttendShape, cut: Cut): SizedKernel {
 ${each(QUERY_TILE, '  let a# = ((tile.x + min(#u, tile.y - 1u) - firstRow) * HEADS + head) * stride;')}
 ${each(QUERY_TILE, '  var s# = vec4f();')}
   for (var key = 0u; key <= positionIn(tile, tile.y - 1u); key++) {
-    let v = x[(keyRow(tile, key) * KV_HEADS + head / GROUP) * D4 + d];
+    let v = vec4f(x[(keyRow(tile, key) * KV_HEADS + head / GROUP) * D4 + d]);
 ${each(QUERY_TILE, '    s# = fma(vec4f(p[a# + key]), v, s#);')}
   }
   var sums = array<vec4f, ${QUERY_TILE}>(${Array.from({ length: QUERY_TILE }, (_, i) => `s${i}`).join(', ')});
-  for (var i = 0u; i < tile.y; i++) { y[((tile.x + i) * HEADS + head) * D4 + d] = sums[i]; }`,
+  for (var i = 0u; i < tile.y; i++) { y[((tile.x + i) * HEADS + head) * D4 + d] = ${storedGradient(four, 'sums[i]')}; }`,
   });
 }
 
@@ -124,9 +125,9 @@ ${each(QUERY_TILE, '    s# = fma(vec4f(p[a# + key]), v, s#);')}
  * of what earlier chunks left. An item is four dimensions of a tile of a kv head. Bindings: tiles, p (scratch), x [rows,
  * heads, headDim], y [rows, kvHeads, headDim].
  */
-export function mixKeysKernel(shape: AttendShape, cut: Cut): SizedKernel {
+export function mixKeysKernel(shape: AttendShape, cut: Cut, { four } = FLOATS): SizedKernel {
   return sizedKernel(`mix for keys of ${shape.heads} / ${shape.kvHeads} heads of ${shape.headDim}`, {
-    bindings: [reads('tiles', 'vec4u'), reads('p', 'f32'), reads('x', 'vec4f'), writes('y', 'vec4f')],
+    bindings: [reads('tiles', 'vec4u'), reads('p', 'f32'), reads('x', four), writes('y', four)],
     counts: counts(shape),
     ...{ sizes: ['firstRow', 'endRow', 'stride', 'add'], threads: cut.threads, perGroup: cut.threads },
     main: `${itemOfThread(cut)}
@@ -137,26 +138,27 @@ ${each(KEY_TILE, '  var s# = vec4f();')}
   for (var row = max(tile.x, firstRow); row < min(tile.z, endRow); row++) {
     for (var head = kvHead * GROUP; head < (kvHead + 1u) * GROUP; head++) {
       let at = ((row - firstRow) * HEADS + head) * stride + tile.w;
-      let v = x[(row * HEADS + head) * D4 + d];
+      let v = vec4f(x[(row * HEADS + head) * D4 + d]);
 ${each(KEY_TILE, '      s# = fma(vec4f(select(0f, p[at + #u], tile.x + #u <= row)), v, s#);')}
     }
   }
   var sums = array<vec4f, ${KEY_TILE}>(${Array.from({ length: KEY_TILE }, (_, i) => `s${i}`).join(', ')});
   for (var i = 0u; i < tile.y; i++) {
     let at = ((tile.x + i) * KV_HEADS + kvHead) * D4 + d;
-    y[at] = sums[i] + select(vec4f(), y[at], add == 1u);
+    let all = sums[i] + select(vec4f(), vec4f(y[at]), add == 1u);
+    y[at] = ${storedGradient(four, 'all')};
   }`,
   });
 }
 
 /** rowsum(x y) of every head of every row. Bindings: x and y [rows, heads, headDim], out [rows, heads]. */
-export function rowDotsKernel({ headDim }: AttendShape, cut: Cut): SizedKernel {
+export function rowDotsKernel({ headDim }: AttendShape, cut: Cut, { four } = FLOATS): SizedKernel {
   return sizedKernel(`row dots of ${headDim}`, {
-    bindings: [reads('x', 'vec4f'), reads('y', 'vec4f'), writes('out', 'f32')],
+    bindings: [reads('x', four), reads('y', four), writes('out', 'f32')],
     ...{ counts: { D4: headDim / 4 }, threads: cut.threads, perGroup: cut.threads },
     main: `${itemOfThread(cut)}
   var sum = 0f;
-  for (var d = 0u; d < turns(D4); d++) { sum += dot(x[item * D4 + d], y[item * D4 + d]); }
+  for (var d = 0u; d < turns(D4); d++) { sum += dot(vec4f(x[item * D4 + d]), vec4f(y[item * D4 + d])); }
   out[item] = sum;`,
   });
 }

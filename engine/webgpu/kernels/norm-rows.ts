@@ -3,34 +3,38 @@
  * row is a token, or one head of a token for the norms of queries and keys. The weight's gradient is a column sum of
  * dy x s: `column-sums.ts`. Source: Zhang & Sennrich 2019, eq. 4.
  */
+import { FLOATS, stored, storedGradient, type Activation } from '../activation.ts';
 import { rowOfThread, rowShader, sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
 import { reads, writes } from '../wgsl.ts';
 
 /** An item is a row of 4 c4 numbers. Bindings: x, weight, y, scale [rows]. */
-export function normRowsKernel(eps: number, cut: Cut): SizedKernel {
+export function normRowsKernel(eps: number, cut: Cut, from: Activation = FLOATS, to: Activation = FLOATS): SizedKernel {
   return sizedKernel('norm rows', {
     ...rowShader(cut),
-    bindings: [reads('x', 'vec4f'), reads('weight', 'vec4f'), writes('y', 'vec4f'), writes('scale', 'f32')],
+    bindings: [reads('x', from.four), reads('weight', 'vec4f'), writes('y', to.four), writes('scale', 'f32')],
     counts: { TEAM: cut.team },
     numbers: { EPS: eps },
     sizes: ['c4'],
     main: `${rowOfThread(cut)}
   let at = row * c4;
   var square = 0f;
-  for (var i = place; i < c4; i += TEAM) { square += dot(x[at + i], x[at + i]); }
+  for (var i = place; i < c4; i += TEAM) { let v = vec4f(x[at + i]); square += dot(v, v); }
   let s = inverseSqrt(total(square, thread) / f32(4u * c4) + EPS);
   if (place == 0u) { scale[row] = s; }
-  for (var i = place; i < c4; i += TEAM) { y[at + i] = x[at + i] * s * weight[i]; }`,
+  for (var i = place; i < c4; i += TEAM) { y[at + i] = ${stored(to.four, 'vec4f(x[at + i]) * s * weight[i]')}; }`,
   });
 }
 
+type NormElements = Readonly<Record<'x' | 'dy' | 'dx', Activation>>;
+const ALL_FLOATS: NormElements = { x: FLOATS, dy: FLOATS, dx: FLOATS };
+
 /** An item is a row. With `add`, on top of what dx holds. Bindings: x, weight, scale, dy, dx. */
-export function normRowsGradKernel(cut: Cut): SizedKernel {
+export function normRowsGradKernel(cut: Cut, { x, dy, dx }: NormElements = ALL_FLOATS): SizedKernel {
   return sizedKernel('norm rows gradient', {
     ...rowShader(cut),
     bindings: [
-      ...[reads('x', 'vec4f'), reads('weight', 'vec4f'), reads('scale', 'f32')],
-      ...[reads('dy', 'vec4f'), writes('dx', 'vec4f')],
+      ...[reads('x', x.four), reads('weight', 'vec4f'), reads('scale', 'f32')],
+      ...[reads('dy', dy.four), writes('dx', dx.four)],
     ],
     counts: { TEAM: cut.team },
     sizes: ['c4', 'add'],
@@ -38,11 +42,12 @@ export function normRowsGradKernel(cut: Cut): SizedKernel {
   let at = row * c4;
   let s = scale[row];
   var own = 0f;
-  for (var i = place; i < c4; i += TEAM) { own += dot(weight[i] * dy[at + i], x[at + i]); }
+  for (var i = place; i < c4; i += TEAM) { own += dot(weight[i] * vec4f(dy[at + i]), vec4f(x[at + i])); }
   let mean = total(own, thread) * s / f32(4u * c4);
   for (var i = place; i < c4; i += TEAM) {
-    let grad = s * (weight[i] * dy[at + i] - x[at + i] * (s * mean));
-    dx[at + i] = grad + select(vec4f(), dx[at + i], add == 1u);
+    let grad = s * (weight[i] * vec4f(dy[at + i]) - vec4f(x[at + i]) * (s * mean));
+    let all = grad + select(vec4f(), vec4f(dx[at + i]), add == 1u);
+    dx[at + i] = ${storedGradient(dx.four, 'all')};
   }`,
   });
 }

@@ -2,6 +2,7 @@
  * What products that stage tiles in workgroup memory have in common, whatever multiplies the tiles: how large they are, how
  * 256 parts of an operand, of four numbers each, come to lie in them by depth, and what becomes of a sum.
  */
+import { FLOATS, stored, storedGradient, type Activation } from '../activation.ts';
 import { each } from '../wgsl.ts';
 
 export type Orientation = 'nn' | 'nt' | 'tn';
@@ -13,15 +14,23 @@ export const TILE = 64;
 export const DEPTH = 16;
 export const STAGED_PARTS = 256;
 
-export const FINISH = `
+/** How a, b and c lie in memory. */
+export type ProductElements = Readonly<Record<'a' | 'b' | 'c', Activation>>;
+export const ALL_FLOATS: ProductElements = { a: FLOATS, b: FLOATS, c: FLOATS };
+
+/** In "nt" c is of the forward pass, else a gradient. */
+export function finishing(orientation: Orientation, { one }: Activation): string {
+  const keep = orientation === 'nt' ? stored : storedGradient;
+  return `
 fn finish(row: u32, column: u32, n: u32, mode: u32, product: f32) {
   let at = row * n + column;
   var value = product;
-  if (mode == ${PRODUCT_MODE.add}u) { value += c[at]; }
+  if (mode == ${PRODUCT_MODE.add}u) { value += f32(c[at]); }
   else if (mode == ${PRODUCT_MODE.plusMatrix}u) { value += addend[at]; }
   else if (mode == ${PRODUCT_MODE.plusRow}u) { value += addend[column]; }
-  c[at] = value;
+  c[at] = ${keep(one, 'value')};
 }`;
+}
 
 /** Statements that stage part `part` of both operands, to places that `keep` knows by side. */
 export function stagings(
@@ -54,7 +63,7 @@ function stageTurned({ operand, first, limit, stride, put }: Staging): string {
       let depth = part % 4u;
       var v = vec4f();
       if (${first} + own < ${limit} && first + 4u * depth < k) {
-        v = ${operand}[(${first} + own) * (k / 4u) + first / 4u + depth];
+        v = vec4f(${operand}[(${first} + own) * (k / 4u) + first / 4u + depth]);
       }
 ${each(4, `      ${put(`(4u * depth + #u) * ${stride}u + own`, 'v[#]')}`)}`;
 }
@@ -66,7 +75,7 @@ function stageStraight({ operand, first, limit, stride, put }: Staging): string 
       let own = part % 16u * 4u;
       var v = vec4f();
       if (first + depth < k && ${first} + own < ${limit}) {
-        v = ${operand}[(first + depth) * (${limit} / 4u) + (${first} + own) / 4u];
+        v = vec4f(${operand}[(first + depth) * (${limit} / 4u) + (${first} + own) / 4u]);
       }
 ${each(4, `      ${put(`depth * ${stride}u + own + #u`, 'v[#]')}`)}`;
 }

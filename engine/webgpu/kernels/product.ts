@@ -3,11 +3,21 @@
  * c, on top of it, plus a matrix or plus a row. The forward pass is "nt" (weights lie as [out, in]), the gradient of an
  * input "nn", of a weight "tn". A GPU stages tiles in workgroup memory; an emulating adapter, where waiting and loading are
  * dear, gives every thread sums of its own, and where it has vectors they load what their threads share once. Matrix units
- * multiply staged tiles: `product-matrix.ts`. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
+ * multiply staged tiles: `product-matrix.ts`. Operands and c may be half floats. In "nn" and "nt" k, in "nn" and "tn" n, in "tn" m are multiples of 4.
  */
 import { matrixWords, type MatrixWords } from '../matrix-unit.ts';
 import { sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
-import { DEPTH, FINISH, STAGED_PARTS, stagings, TILE, type Orientation, type ProductMode } from './product-tiles.ts';
+import {
+  ALL_FLOATS,
+  DEPTH,
+  finishing,
+  STAGED_PARTS,
+  stagings,
+  TILE,
+  type Orientation,
+  type ProductElements,
+  type ProductMode,
+} from './product-tiles.ts';
 import { matrixProduct } from './product-matrix.ts';
 import { each, fourOf, reads, texels, writes } from '../wgsl.ts';
 
@@ -28,15 +38,20 @@ export function productKernel(
   orientation: Orientation,
   { team, threads, handRound, matrix }: Cut,
   words: MatrixWords | null = matrix && matrixWords(matrix),
+  elements: ProductElements = ALL_FLOATS,
 ): SizedKernel {
   const shape = {
-    bindings: [reads('a', 'vec4f'), reads('b', 'vec4f'), reads('addend', 'f32'), writes('c', 'f32')],
-    ...{ counts: {}, sizes: ['m', 'n', 'k', 'mode'], reals: ['alpha'], functions: FINISH },
+    bindings: [
+      ...[reads('a', elements.a.four), reads('b', elements.b.four)],
+      ...[reads('addend', 'f32'), writes('c', elements.c.one)],
+    ],
+    ...{ counts: {}, sizes: ['m', 'n', 'k', 'mode'], reals: ['alpha'] },
+    functions: finishing(orientation, elements.c),
   };
   if (matrix && words)
     return sizedKernel(`product ${orientation}, on matrix units`, {
       ...shape,
-      ...matrixProduct(orientation, matrix, words),
+      ...matrixProduct(orientation, matrix, words, elements),
     });
   if (team > 1)
     return sizedKernel(`product ${orientation}`, {
@@ -87,8 +102,8 @@ ${each(ROWS, '  let a# = min(row + #u, m - 1u) * k4;')}
 ${each(COLUMNS, '  let b# = min(column + #u, n - 1u) * k4;')}
 ${each(ROWS * COLUMNS, '  var s# = 0f;')}
   for (var i = 0u; i < k4; i++) {
-${each(ROWS, '    let x# = a[a# + i];')}
-${each(COLUMNS, '    let w# = b[b# + i];')}
+${each(ROWS, '    let x# = vec4f(a[a# + i]);')}
+${each(COLUMNS, '    let w# = vec4f(b[b# + i]);')}
 ${Array.from({ length: ROWS * COLUMNS }, (_, i) => `    s${i} += dot(x${Math.floor(i / COLUMNS)}, w${i % COLUMNS});`).join('\n')}
   }`,
   nn: `
@@ -98,8 +113,8 @@ ${each(ROWS, '  let a# = min(row + #u, m - 1u) * k4;')}
 ${each(ROWS, '  var s# = vec4f();')}
   for (var i = 0u; i < k4; i++) {
     let at = 4u * i * n4 + column / 4u;
-${each(4, '    let w# = b[at + #u * n4];')}
-${each(ROWS, '    let x# = a[a# + i];')}
+${each(4, '    let w# = vec4f(b[at + #u * n4]);')}
+${each(ROWS, '    let x# = vec4f(a[a# + i]);')}
 ${each(ROWS, '    s# = fma(vec4f(x#.w), w3, fma(vec4f(x#.z), w2, fma(vec4f(x#.y), w1, fma(vec4f(x#.x), w0, s#))));')}
   }`,
   tn: `
@@ -109,9 +124,9 @@ ${each(ROWS, '    s# = fma(vec4f(x#.w), w3, fma(vec4f(x#.z), w2, fma(vec4f(x#.y)
   let high = min(low + 1u, m4 - 1u);
 ${each(ROWS, '  var s# = vec4f();')}
   for (var i = 0u; i < k; i++) {
-    let w = b[i * n4 + column / 4u];
-    let x0 = a[i * m4 + low];
-    let x1 = a[i * m4 + high];
+    let w = vec4f(b[i * n4 + column / 4u]);
+    let x0 = vec4f(a[i * m4 + low]);
+    let x1 = vec4f(a[i * m4 + high]);
 ${Array.from({ length: ROWS }, (_, i) => `    s${i} = fma(vec4f(x${Math.floor(i / 4)}.${'xyzw'[i % 4]}), w, s${i});`).join('\n')}
   }`,
 };

@@ -2,6 +2,7 @@
  * Rows of a matrix by number, and the gradient of the embedding. Taking rows back to where they came from is taking as well,
  * with zeros for what nobody took, so nothing is ever scattered and no sum depends on chance.
  */
+import { FLOATS } from '../activation.ts';
 import { itemOfThread, sizedKernel, type Cut, type SizedKernel } from '../sized-kernel.ts';
 import { reads, writes } from '../wgsl.ts';
 
@@ -12,14 +13,14 @@ export const NO_ROW = 0xffffffff;
  * An item is four numbers of a row. x may be a part of a matrix, its rows `first` … first + held - 1; then each part's call
  * writes what lies in it. Bindings: rows [count / c4], x, y.
  */
-export function takeRowsKernel(cut: Cut): SizedKernel {
+export function takeRowsKernel(cut: Cut, { four } = FLOATS): SizedKernel {
   return sizedKernel('take rows', {
-    bindings: [reads('rows', 'u32'), reads('x', 'vec4f'), writes('y', 'vec4f')],
+    bindings: [reads('rows', 'u32'), reads('x', four), writes('y', four)],
     ...{ counts: {}, sizes: ['c4', 'first', 'held'], threads: cut.threads, perGroup: cut.threads },
     main: `${itemOfThread(cut)}
   let row = rows[item / c4];
   let source = row - first; // rows below first wrap around and fail the test
-  if (row == ${NO_ROW}u) { y[item] = vec4f(); } else if (source < held) { y[item] = x[source * c4 + item % c4]; }`,
+  if (row == ${NO_ROW}u) { y[item] = ${four}(); } else if (source < held) { y[item] = x[source * c4 + item % c4]; }`,
   });
 }
 
@@ -31,18 +32,18 @@ export function takeRowsReference(columns: number, rows: Uint32Array, x: Float32
 }
 
 /**
- * An item is four columns of one token of the vocabulary, from `first` on: the sum of the gradients of its rows, 0 without
- * any. Bindings: starts [vocab + 1], members: rows sorted by token; dx [rows, 4 c4], dy [tokens of this part, 4 c4].
+ * An item is four columns of one token of the vocabulary, from `first` on: alpha times the sum of the gradients of its rows,
+ * 0 without any. Bindings: starts [vocab + 1], members: rows sorted by token; dx [rows, 4 c4], dy [tokens of this part, 4 c4].
  */
 export function embedGradKernel(cut: Cut): SizedKernel {
   return sizedKernel('embedding gradient', {
     bindings: [reads('starts', 'u32'), reads('members', 'u32'), reads('dx', 'vec4f'), writes('dy', 'vec4f')],
-    ...{ counts: {}, sizes: ['c4', 'first'], threads: cut.threads, perGroup: cut.threads },
+    ...{ counts: {}, sizes: ['c4', 'first'], reals: ['alpha'], threads: cut.threads, perGroup: cut.threads },
     main: `${itemOfThread(cut)}
   let token = first + item / c4;
   var sum = vec4f();
   for (var i = starts[token]; i < starts[token + 1u]; i++) { sum += dx[members[i] * c4 + item % c4]; }
-  dy[item] = sum;`,
+  dy[item] = alpha * sum;`,
   });
 }
 

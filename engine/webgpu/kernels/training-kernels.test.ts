@@ -204,9 +204,14 @@ describe.skipIf(absent).each(['gpu', 'software'] as const)(`training kernels cut
     const y = new Float32Array(stretches * columns);
     const count = (stretches * columns) / 4;
     const sumUp = (parts: Float32Array): Float32Array => columnSumsReference(columns, parts);
-    const plain = await runSized(columnSumsKernel(cut), count, { ...sizes, weighted: 0 }, { dy, y });
+    const plain = await runSized(columnSumsKernel(cut), count, { ...sizes, weighted: 0, alpha: 1 }, { dy, y });
     expect(largestDifference(sumUp(plain.y), columnSumsReference(columns, dy))).toBeLessThan(1e-4);
-    const weighted = await runSized(columnSumsKernel(cut), count, { ...sizes, weighted: 1 }, { dy, x, scale, y });
+    const weighted = await runSized(
+      columnSumsKernel(cut),
+      count,
+      { ...sizes, weighted: 1, alpha: 1 },
+      { dy, x, scale, y },
+    );
     expect(largestDifference(sumUp(weighted.y), columnSumsReference(columns, dy, x, scale))).toBeLessThan(1e-4);
   });
 
@@ -264,7 +269,7 @@ describe.skipIf(absent).each(['gpu', 'software'] as const)(`training kernels cut
     ]) {
       // prettier-ignore
       const inputs = { ...membersByToken(ids, vocab), dx, dy: someNumbers(held * columns, 2) };
-      const got = await runSized(embedGradKernel(cut), held * 2, { c4: 2, first }, inputs);
+      const got = await runSized(embedGradKernel(cut), held * 2, { c4: 2, first, alpha: 1 }, inputs);
       expect(largestDifference(got.dy, wanted.subarray(first * columns, (first + held) * columns))).toBeLessThan(1e-5);
     }
   });
