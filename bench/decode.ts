@@ -5,7 +5,7 @@
  */
 import * as tf from '@tensorflow/tfjs';
 import type { Device } from '../engine/device/open.ts';
-import { isOutOfMemory } from '../engine/device/out-of-memory.ts';
+import { isOutOfMemory, OutOfMemory } from '../engine/device/out-of-memory.ts';
 import { UserError } from '../engine/errors.ts';
 import type { ModelConfig } from '../engine/formats/config.ts';
 import { makeTrunk, tuneModels, useTrunk, type TrunkKind } from '../engine/model/choose-trunk.ts';
@@ -127,7 +127,9 @@ async function measureModel(
     for (const batch of batches) {
       const load = { batch, context };
       const best = await bestOf(subjects, ({ trunk, weights: rollout }) =>
-        timeDecoding(trunks[trunk], { weights, adapter: null, rollout }, bench.device, load),
+        withinMemory(bench.device, () =>
+          timeDecoding(trunks[trunk], { weights, adapter: null, rollout }, bench.device, load),
+        ),
       );
       for (const [i, subject] of subjects.entries()) {
         const rate = rateOf(subject, model, config, load, best[i], roof);
@@ -140,6 +142,18 @@ async function measureModel(
   for (const trunk of Object.values(trunks)) trunk.dispose();
   tf.dispose(weights);
   return { rates, dispatches };
+}
+
+/** What runs out of memory is told as such, once the device has said all that it has to say of it. */
+async function withinMemory<T>(device: Device, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isOutOfMemory(error)) throw error;
+    await device.gpu!.queue.onSubmittedWorkDone();
+    await device.yieldToEvents().catch(() => {});
+    throw tooLarge(error);
+  }
 }
 
 /** By turns, so that a passing load falls on all; the best of each, or why it ran out of memory. */
@@ -209,6 +223,17 @@ function trunkOf(kind: TrunkKind, config: ModelConfig): Trunk {
 /** Generation would go on with fewer sequences at a time; here that is no measurement of so many. */
 class TooLarge extends Error {}
 
+/** In words by which no one takes it for what fewer sequences would mend. */
+const tooLarge = (error: unknown): TooLarge => new TooLarge((error as Error).message.replace(/^out of memory: /i, ''));
+
+/** tfjs itself would only be told by the device, in many lines, that a tensor of its cache is larger than a binding may be. */
+function refuseBindings({ config, drawing }: Trunk, positions: number): void {
+  const bytes = 4 * positions * config.kvHeads * config.headDim;
+  const most = activeGpu().device.limits.maxStorageBufferBindingSize;
+  if (drawing === null && bytes > most)
+    throw new OutOfMemory(bytes, `a binding of ${(most / 2 ** 20).toFixed(0)} MiB, as one layer of the cache takes,`);
+}
+
 /** The same trunk, whose prompts are taken for computed once their last token is, and whose caches have all slots or none. */
 function begun(trunk: Trunk, batch: number): Trunk {
   return {
@@ -216,10 +241,11 @@ function begun(trunk: Trunk, batch: number): Trunk {
     openCache: (slots, capacity, ...rest) => {
       if (slots < batch) throw new TooLarge(`${slots} of ${batch} sequences of ${capacity} positions`);
       try {
+        refuseBindings(trunk, slots * capacity);
         return trunk.openCache(slots, capacity, ...rest);
       } catch (error) {
         if (!isOutOfMemory(error)) throw error;
-        throw new TooLarge((error as Error).message);
+        throw tooLarge(error);
       }
     },
     prefill: (cache, prompts, using, slots, spans) => {

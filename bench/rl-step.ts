@@ -14,6 +14,7 @@ import type { MemoryPlan } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
+import { profiled, sayProfile, type KernelTime } from './profile.ts';
 import { interruptions, progressLines, type Interruptions } from './progress.ts';
 import * as rl from './rl-load.ts';
 import { roofOf } from './roof.ts';
@@ -33,6 +34,8 @@ export type RlStepOptions = {
   readonly steps: number;
   /** What it may take; null where only the device knows. */
   readonly memoryGiB: number | null;
+  /** Whether to say where the device's time goes, in one step more. */
+  readonly profile: boolean;
 };
 
 type Spent = Readonly<Record<rl.Part | 'total', number>>; // seconds
@@ -60,7 +63,7 @@ export async function benchRlStep(bench: Bench, options: RlStepOptions): Promise
   const sum = rounded(least.generation + least.scoring + least.update);
   bench.say(`by the roof a step takes ${sum} s or more`);
   tuneModels({}, () => {}); // as an engine does
-  const { measured, peakBytes } = await measure(bench, load, options);
+  const { measured, peakBytes, profile } = await measure(bench, load, options);
   const result = reportOf(load, model, measured.at(-1)!, least);
   for (const line of result.lines) bench.say(line);
   const { seconds, records, tokensPerSecond, parts, transfers, versus } = result;
@@ -69,7 +72,7 @@ export async function benchRlStep(bench: Bench, options: RlStepOptions): Promise
     ...{ weights: load.weights, queries, tokens, microBatch: options.microBatch, records, roof },
     ...{ promptTokens: rl.promptTokens(load), responseTokens: rl.responseTokens(load) },
     ...{ compiles: options.steps === 1, seconds, tokensPerSecond, parts, transfers, versus },
-    steps: measured.map(({ spent }) => spent),
+    ...{ steps: measured.map(({ spent }) => spent), profile },
     memory: { plannedBytes: plan?.peakBytes ?? null, plan: plan?.parts ?? null, ...peakBytes },
   });
   return { rl_step_seconds: seconds, ...(versus ? { rl_step_vs_verl: versus.timesAsFast } : {}) };
@@ -97,8 +100,12 @@ type Peaks = { readonly peakDeviceBytes: number; readonly peakProcessBytes: numb
 async function measure(
   bench: Bench,
   load: rl.Load,
-  { steps, microBatch }: RlStepOptions,
-): Promise<{ readonly measured: readonly Measured[]; readonly peakBytes: Peaks }> {
+  { steps, microBatch, profile }: RlStepOptions,
+): Promise<{
+  readonly measured: readonly Measured[];
+  readonly peakBytes: Peaks;
+  readonly profile: readonly KernelTime[] | null;
+}> {
   const policy = policyOn(load);
   const gpu = activeGpu();
   const interrupted = interruptions(bench.say);
@@ -107,6 +114,7 @@ async function measure(
     peakDeviceBytes = Math.max(peakDeviceBytes, bench.device.memory().reservedBytes);
   };
   const measured: Measured[] = [];
+  let times: readonly KernelTime[] | null = null;
   try {
     for (let step = 0; step < steps; step++) {
       bench.say(step === 0 ? 'first step, which compiles' : `step ${step + 1}`);
@@ -118,12 +126,23 @@ async function measure(
       const { generation, scoring, update, total } = spent;
       bench.say(`  ${total} s: generation ${generation}, scoring ${scoring}, update ${update}; of it transfers ${transferSeconds}`); // prettier-ignore
     }
+    if (profile) {
+      const again = async (): Promise<void> => {
+        await onePpoStep(bench, policy, { load, microBatch, steps: steps + 1, step: steps }, interrupted, look);
+      };
+      times = await profiled(gpu, again);
+      sayProfile(bench, times, measured.at(-1)!.spent.total * 1000);
+    }
   } finally {
     interrupted.end();
   }
   policy.dispose();
   policy.base.dispose();
-  return { measured, peakBytes: { peakDeviceBytes, peakProcessBytes: process.resourceUsage().maxRSS * 1024 } };
+  return {
+    measured,
+    profile: times,
+    peakBytes: { peakDeviceBytes, peakProcessBytes: process.resourceUsage().maxRSS * 1024 },
+  };
 }
 
 type OneStep = {

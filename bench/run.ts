@@ -33,10 +33,10 @@ npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
   cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device, and PyTorch's where there is one
   ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
 
-decode and train take --profile: where the device's time goes, by kernel.
+decode, train and rl-step take --profile: where the device's time goes, by kernel.
 decode, train and rl-step take --model, for decode and train several: ${MODEL_NAMES.join(', ')}.
 npm run pack-bench -- FOLDER puts the first four into one folder for a machine without a package registry:
-node FOLDER/run.mjs kernels decode train`;
+node FOLDER/run.mjs kernels decode train rl-step`;
 
 type Values = ReturnType<typeof readArguments>['values'];
 
@@ -101,12 +101,13 @@ const SUITES: Readonly<Record<string, (bench: Bench, values: Values) => Promise<
     }),
   train: (bench, { model = MEASURED, method = 'lora', tokens = '512', profile }) =>
     benchTrain(bench, { models: list(model), methods: list(method), tokens: count('tokens', tokens), profile }),
-  'rl-step': (bench, { model, weights, method, preset, queries, tokens, steps, memory, 'micro-batch': microBatch }) =>
+  'rl-step': (bench, { model, weights, method, preset, queries, tokens, steps, memory, profile, ...rest }) =>
     benchRlStep(bench, {
       ...{ preset, model, method, weights: list(weights).at(-1) ?? 'f32', steps: count('steps', steps) },
       ...(queries === undefined ? {} : { queries: count('queries', queries) }),
       ...(tokens === undefined ? {} : { tokens: count('tokens', tokens) }),
-      ...{ microBatch: count('micro-batch', microBatch), memoryGiB: memory === undefined ? null : gibibytes(memory) },
+      ...{ microBatch: count('micro-batch', rest['micro-batch']), profile },
+      memoryGiB: memory === undefined ? null : gibibytes(memory),
     }),
 };
 

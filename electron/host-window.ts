@@ -8,6 +8,7 @@ import type { Wire } from '../engine/wire.ts';
 import { connectController } from '../workflows/controller-client.ts';
 import type { ControllerApi, ControllerEvents, DownloadApi } from '../workflows/protocol.ts';
 import { serveServices, type Services } from '../workflows/run/services.port.ts';
+import { unheard } from '../workflows/unheard.ts';
 import { serveStore } from '../workflows/workspace/store.port.ts';
 import type { Store } from '../workflows/workspace/store.ts';
 import { origin } from './pages.ts';
@@ -29,15 +30,6 @@ function wireOf(port: MessagePortMain): Wire {
     },
   };
 }
-
-const deaf: ControllerEvents = {
-  onJob: () => {},
-  onStep: () => {},
-  onText: () => {},
-  onTurns: () => {},
-  onDownload: () => {},
-  onNotice: () => {},
-};
 
 /** What the main process answers for the controller: the folder, services elsewhere, models on their way here. */
 type HostPlaces = {
@@ -84,6 +76,6 @@ export async function openHostWindow(
   return {
     window,
     addClient: (port) => send('troupe-client', port),
-    controller: connectController(wireOf(own.port1), deaf),
+    controller: connectController(wireOf(own.port1), unheard),
   };
 }

@@ -233,6 +233,8 @@ export type SettledRecord = {
 export type TokenArrays = {
   readonly record: string;
   readonly oldLogprobs: Float32Array;
+  /** In the last pass of the update over this record, before the step that followed: their distance to the old is PPO's ratio. */
+  readonly newLogprobs: Float32Array;
   readonly values: Float32Array;
   readonly advantages: Float32Array;
   readonly returns: Float32Array;

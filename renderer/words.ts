@@ -1,4 +1,5 @@
 /** Every sentence and label a person reads, a table for each place. Functions where a value belongs inside. */
+import { castWords } from './words/cast.ts';
 import { desktopWords } from './words/desktop.ts';
 import { homeWords } from './words/home.ts';
 import { modelsWords } from './words/models.ts';
@@ -12,6 +13,7 @@ export const words = {
   ...shellWords,
   ...homeWords,
   ...teamWords,
+  ...castWords,
   ...trainingWords,
   ...settingWords,
   ...tracesWords,

@@ -1,6 +1,6 @@
 /**
  * `npm run pack-bench [-- FOLDER]`: the WebGPU measurements as one folder that runs where there is no package registry: our
- * code in one file, Dawn's binary for this platform beside it, no model. There: `node FOLDER/run.mjs kernels decode train --json`.
+ * code in one file, Dawn's binary for this platform beside it, no model. There: `node FOLDER/run.mjs kernels decode train rl-step --json`.
  */
 import { cp, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -43,5 +43,5 @@ if (bytes > MOST_BYTES) {
   process.exitCode = 1;
 } else
   console.log(
-    `${folder}: ${(bytes / 2 ** 20).toFixed(1)} MiB; run: node ${path.join(folder, 'run.mjs')} kernels decode train --json`,
+    `${folder}: ${(bytes / 2 ** 20).toFixed(1)} MiB; run: node ${path.join(folder, 'run.mjs')} kernels decode train rl-step --json`,
   );

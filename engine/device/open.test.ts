@@ -7,6 +7,7 @@ import { type Device, openDevice, probeDevices } from './open.ts';
 import { isOutOfMemory, OutOfMemory } from './out-of-memory.ts';
 import type { WasmBackend } from './wasm-backend.ts';
 import { openWasm } from './wasm.ts';
+import { faultOf } from './webgpu.ts';
 
 let device: Device | null = null;
 afterEach(async () => {
@@ -48,6 +49,15 @@ describe('openDevice', () => {
     expect(rate('wasm')).toBeGreaterThan(2 * rate('cpu'));
     for (const { available, gigabytesPerSecond } of reports) expect(gigabytesPerSecond! > 0).toBe(available);
   });
+});
+
+it('takes a binding beyond the limit for want of room, and other faults for what they are', () => {
+  const fault = (message: string): Error => faultOf({ message } as GPUError, 'a GPU');
+  const large = fault('Binding size (268435456) of [Buffer] is larger than the maximum storage buffer binding size (134217728).'); // prettier-ignore
+  expect(isOutOfMemory(large)).toBe(true);
+  expect(large.message).toBe('out of memory: one binding of a GPU has no room for another 256 MiB');
+  expect(isOutOfMemory(fault('Out of memory'))).toBe(true);
+  expect(isOutOfMemory(fault('[Invalid Buffer] is invalid'))).toBe(false);
 });
 
 const adapter = await findAdapter();

@@ -6,7 +6,7 @@ import type { PpoSettings, TokenArrays, UpdateReport } from '../protocol.ts';
 import { groupOf, zeroSpreadShare } from './groups.ts';
 import { klEstimate } from './kl.ts';
 import { explainedVariance, meanAndStd, type Tally } from './metrics.ts';
-import type { TokenInputs } from './ppo-step.ts';
+import type { Seen, TokenInputs } from './ppo-step.ts';
 import type { TrainRecord } from './records.ts';
 import type { RoleGradients } from './role-gradients.ts';
 import { membersOf } from './whiten.ts';
@@ -15,6 +15,8 @@ export type Finished = {
   readonly records: readonly TrainRecord[];
   readonly starts: Uint32Array;
   readonly inputs: TokenInputs;
+  /** Of each token in the last pass over it. */
+  readonly seen: Seen;
   readonly settings: PpoSettings;
   readonly tally: Tally;
   readonly gradNorms: readonly number[];
@@ -93,11 +95,12 @@ function groupMetrics({ records, settings }: Finished): Metrics {
   return Number.isNaN(share) ? {} : { 'rollout/zero_spread_groups': share };
 }
 
-function arraysOf({ records, starts, inputs }: Finished, r: number): TokenArrays {
+function arraysOf({ records, starts, inputs, seen }: Finished, r: number): TokenArrays {
   const cut = (flat: Float32Array) => flat.slice(starts[r], starts[r + 1]);
   return {
     record: records[r].record,
     oldLogprobs: cut(inputs.oldLogprobs),
+    newLogprobs: cut(seen.logprobs),
     values: cut(inputs.values),
     advantages: cut(inputs.advantages),
     returns: cut(inputs.returns),

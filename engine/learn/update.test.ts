@@ -189,6 +189,21 @@ describe.skipIf(absent)(`updates ${absent ?? ''}`, () => {
     }
   });
 
+  it('tells of each token what its last pass saw: ratio, clipping and KL are those of the metrics', async () => {
+    const settings = { epochs: 1, miniBatches: 3, lr: 1e-2, clip: 0.01 };
+    const { metrics, tokens } = await run(make(), settings);
+    const all = tokens.flatMap(({ oldLogprobs, newLogprobs, advantages }) =>
+      Array.from(newLogprobs, (one, t) => ({ logratio: one - oldLogprobs[t], advantage: advantages[t] })),
+    );
+    const mean = (of: (token: (typeof all)[number]) => number): number =>
+      all.reduce((sum, token) => sum + of(token), 0) / all.length;
+    const clipped = ({ logratio, advantage }: (typeof all)[number]): number =>
+      Number(advantage > 0 ? Math.exp(logratio) > 1.01 : advantage < 0 && Math.exp(logratio) < 0.99);
+    expect(metrics['losses/clipfrac']).toBeGreaterThan(0);
+    expect(mean(clipped)).toBeCloseTo(metrics['losses/clipfrac'], 6);
+    expect(mean(({ logratio }) => Math.exp(logratio) - 1 - logratio)).toBeCloseTo(metrics['losses/approx_kl'], 6);
+  });
+
   it('each role’s own gradient adds up to the whole one, and measuring it changes nothing', async () => {
     const alone = { valueCoef: 0, estimator: 'dr-grpo', group: 'query', miniBatches: 1, whiten: 'none' } as const;
     const [measured, unmeasured] = [make(), make()];

@@ -132,6 +132,7 @@ class Update {
       records: this.#records,
       starts: this.#starts,
       inputs,
+      seen,
       settings: this.#settings,
       tally: this.#tally,
       gradNorms: this.#gradNorms,

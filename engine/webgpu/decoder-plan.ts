@@ -1,6 +1,7 @@
 /**
  * A model compiled into dispatches: embedding, layers, final norm. Built once for a cache and a set of weights, then replayed
- * for every step; a layer takes eight dispatches, and one more for each group of linear layers that carries an adapter.
+ * for every step. A layer takes eight dispatches, two less where products of few rows normalise them themselves, one more where
+ * some row has more keys than a span, and one more for each group of linear layers that carries an adapter.
  */
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
@@ -8,7 +9,7 @@ import { weightOf } from '../model/linear.ts';
 import type { Adapter, Weights } from '../model/trunk.ts';
 import type { KeyPrecision } from '../protocol.ts';
 import type { Bound, Gpu, Step } from './gpu.ts';
-import type { Kernel, Rows, Tuning } from './kernel.ts';
+import { normaliseThemselves, type Kernel, type Rows, type Tuning } from './kernel.ts';
 import { attentionKernel, combineKernel } from './kernels/attention.ts';
 import { copyKeysKernel } from './kernels/copy-keys.ts';
 import { drawKernel } from './kernels/draw.ts';
@@ -154,30 +155,51 @@ function layerSteps(inputs: PlanInputs, layer: number, span: number | null): Ste
   const weight = (name: string): GPUBuffer => gpu.bufferOf(weightOf(weights, `${at}.${name}.weight`));
   const of = (name: Intermediate): GPUBuffer => workspace.of(name);
   const bind = (kernel: Kernel, ...buffers: readonly Bound[]): Step => gpu.bind(kernel, [workspace.step, ...buffers]);
-  const norm = (name: string): Step =>
-    bind(
-      rmsNormKernel({ columns: hidden, eps: rmsEps, pick: false }, tuning),
-      ...[of('x'), weight(name), of('normed')],
-    );
-  const shrink = (own: LowRank | null, columns: number, x: Intermediate, u: Intermediate): Step[] =>
-    own === null ? [] : [bind(shrinkKernel(own, columns, tuning, rows), of(x), gpu.bufferOf(own.a), of(u))];
+  const few = normaliseThemselves(tuning, rows);
+  const within = few ? { normEps: rmsEps } : {};
+  const norm = (name: string): Step[] =>
+    few
+      ? []
+      : [
+          bind(
+            rmsNormKernel({ columns: hidden, eps: rmsEps, pick: false }, tuning),
+            ...[of('x'), weight(name), of('normed')],
+          ),
+        ];
+  /** x as products after this norm take it. */
+  const normed = (name: string): readonly GPUBuffer[] => (few ? [of('x'), weight(name)] : [of('normed')]);
+  const shrink = (own: LowRank | null, columns: number, x: readonly GPUBuffer[], u: Intermediate): Step[] =>
+    own === null
+      ? []
+      : [
+          bind(
+            shrinkKernel(own, { columns, ...(x.length > 1 ? within : {}) }, tuning, rows),
+            ...[...x, gpu.bufferOf(own.a), of(u)],
+          ),
+        ];
   const added = (own: LowRank | null, u: Intermediate): GPUBuffer[] => (own ? [of(u), gpu.bufferOf(own.b)] : []);
   const linear = (
     columns: number,
     parts: readonly number[],
     own: LowRank | null,
-    how: { bias: boolean; accumulate: boolean },
+    how: { bias: boolean; accumulate: boolean; normEps?: number },
   ) =>
     linearKernel({ columns, parts, rank: own?.rank ?? 0, adapters: own?.adapters ?? 0, ...how }, format, tuning, rows);
   const shape = { heads, kvHeads, headDim, capacity, keys };
   const norms = config.qkNorm ? [weight('self_attn.q_norm'), weight('self_attn.k_norm')] : [];
   const { k, v } = inputs.layers[layer];
   return [
-    norm('input_layernorm'),
-    ...shrink(low.qkv, hidden, 'normed', 'lowQkv'),
+    ...norm('input_layernorm'),
+    ...shrink(low.qkv, hidden, normed('input_layernorm'), 'lowQkv'),
     bind(
-      linear(hidden, [q, kv, kv], low.qkv, { bias: packed.bias !== null, accumulate: false }),
-      ...[of('normed'), packed.qkv, ...(packed.bias ? [packed.bias] : []), ...added(low.qkv, 'lowQkv'), of('qkv')],
+      linear(hidden, [q, kv, kv], low.qkv, { bias: packed.bias !== null, accumulate: false, ...within }),
+      ...[
+        ...normed('input_layernorm'),
+        packed.qkv,
+        ...(packed.bias ? [packed.bias] : []),
+        ...added(low.qkv, 'lowQkv'),
+        of('qkv'),
+      ],
     ),
     bind(rotateKernel({ ...shape, normEps: config.qkNorm ? rmsEps : null }, tuning), rope, of('qkv'), of('q'), k, v, ...norms), // prettier-ignore
     ...(span === null
@@ -186,23 +208,26 @@ function layerSteps(inputs: PlanInputs, layer: number, span: number | null): Ste
           bind(attentionKernel(shape, tuning, span), of('q'), k, v, workspace.spans),
           bind(combineKernel(shape, tuning, span), workspace.spans, of('attended')),
         ]),
-    ...shrink(low.o, q, 'attended', 'lowO'),
+    ...shrink(low.o, q, [of('attended')], 'lowO'),
     bind(
       linear(q, [hidden], low.o, { bias: false, accumulate: true }),
       ...[of('attended'), packed.o, ...added(low.o, 'lowO'), of('x')],
     ),
-    norm('post_attention_layernorm'),
-    ...shrink(low.gated, hidden, 'normed', 'lowGated'),
+    ...norm('post_attention_layernorm'),
+    ...shrink(low.gated, hidden, normed('post_attention_layernorm'), 'lowGated'),
     bind(
       gatedKernel(
-        { columns: hidden, outputs: intermediate, rank: low.gated?.rank ?? 0, adapters: low.gated?.adapters ?? 0 },
+        {
+          ...{ columns: hidden, outputs: intermediate, ...within },
+          ...{ rank: low.gated?.rank ?? 0, adapters: low.gated?.adapters ?? 0 },
+        },
         format,
         tuning,
         rows,
       ),
-      ...[of('normed'), packed.gate, packed.up, ...added(low.gated, 'lowGated'), of('gated')],
+      ...[...normed('post_attention_layernorm'), packed.gate, packed.up, ...added(low.gated, 'lowGated'), of('gated')],
     ),
-    ...shrink(low.down, intermediate, 'gated', 'lowDown'),
+    ...shrink(low.down, intermediate, [of('gated')], 'lowDown'),
     bind(
       linear(intermediate, [hidden], low.down, { bias: false, accumulate: true }),
       ...[of('gated'), packed.down, ...added(low.down, 'lowDown'), of('x')],
@@ -211,7 +236,12 @@ function layerSteps(inputs: PlanInputs, layer: number, span: number | null): Ste
 }
 
 /** u = x Aᵀ of all adapters, the layers of a group side by side: few columns, so none is left out for rows of another. */
-function shrinkKernel(low: LowRank, columns: number, tuning: Tuning, rows: Rows): Kernel {
-  const shape = { columns, parts: [widthOf(low)], bias: false, accumulate: false, rank: 0, adapters: 0 };
+function shrinkKernel(
+  low: LowRank,
+  x: { readonly columns: number; readonly normEps?: number },
+  tuning: Tuning,
+  rows: Rows,
+): Kernel {
+  const shape = { ...x, parts: [widthOf(low)], bias: false, accumulate: false, rank: 0, adapters: 0 };
   return linearKernel(shape, formatOf('f32'), tuning, rows);
 }

@@ -8,7 +8,6 @@ import * as tf from '@tensorflow/tfjs';
 import { OutOfMemory } from '../device/out-of-memory.ts';
 import type { Arrival, Sitting } from './arrivals.ts';
 import type { ModelConfig } from '../formats/config.ts';
-import { ropeFrequencies } from '../formats/config.ts';
 import type { PrefixStore } from '../model/prefix-store.ts';
 import type { Adapter, Cache, ForwardWeights, Weights } from '../model/trunk.ts';
 import { copyPlan, decoderPlan, drawPlan, packAdapters, truncatedDrawPlan } from './decoder-plan.ts';
@@ -18,9 +17,11 @@ import type { Gpu, Step } from './gpu.ts';
 import { keyFormatOf } from './key-format.ts';
 import { KEY_SPAN, type Rows, type Tuning } from './kernel.ts';
 import type { PackedWeights, Packs } from './packed-weights.ts';
-import { PAGE, PagePool, pagesFor } from './page-pool.ts';
+import { PAGE, pagesFor } from './page-pool.ts';
 import type { Place, Stretch } from './prefix-shelf.ts';
-import { writeStep, writeTables, type RowDraw, type StepRow } from './step.ts';
+import { ropeTable } from './rope-table.ts';
+import { Seating } from './seating.ts';
+import { writeStep, type RowDraw, type StepRow } from './step.ts';
 import { openWorkspace, workspaceBytes, type Workspace } from './workspace.ts';
 
 /** Most rows of one step of a prompt: enough to keep a device busy, few enough to keep intermediates small. */
@@ -57,12 +58,6 @@ export type Plans = {
   readonly copy: readonly Step[];
 };
 
-/** Who sits in a slot: what it was asked, with which adapter, and where its keys lie. */
-type Seat = { readonly prompt: Int32Array; readonly voice: number | null; readonly pages: readonly number[] };
-
-/** Where slots in which nobody sits write what nobody reads. */
-const NOWHERE = 0;
-
 export class FastCache implements Cache {
   slots: number;
   lengths: Int32Array;
@@ -75,12 +70,7 @@ export class FastCache implements Cache {
   readonly #layers: readonly { readonly k: tf.Tensor; readonly v: tf.Tensor }[];
   readonly #rope: tf.Tensor;
   readonly #opened: number;
-  readonly #pool: PagePool;
-  readonly #pages: number;
-  /** By slot. */
-  #seats: (Seat | null)[];
-  /** Whether the tables on the device are those of `#seats`. */
-  #written = false;
+  readonly #seating: Seating;
   readonly #adapters: Adapter[] = [];
   #weights: { readonly own: Weights; readonly packed: PackedWeights } | null = null;
   readonly #packs: Packs;
@@ -99,17 +89,15 @@ export class FastCache implements Cache {
   ) {
     this.keys = preferredKeys(voices[0]);
     this.activations = voices[0]?.activations ?? 'f32';
-    this.#pages = 1 + pagesFor(positions);
+    const pages = 1 + pagesFor(positions);
     const page = config.kvHeads * PAGE * config.headDim * keyFormatOf(this.keys).bytes;
-    const bytes = this.#pages * page;
+    const bytes = pages * page;
     if (bytes > gpu.device.limits.maxStorageBufferBindingSize)
       throw new OutOfMemory(bytes, 'one layer of the key-value cache');
     this.slots = this.#opened = slots;
     this.capacity = capacity;
     this.lengths = new Int32Array(slots);
-    this.#seats = Array.from({ length: slots }, () => null);
-    this.#pool = new PagePool(this.#pages, 2 * config.layers * page);
-    this.#pool.share([NOWHERE]);
+    this.#seating = new Seating(slots, pages, 2 * config.layers * page);
     this.#gpu = gpu;
     this.#config = config;
     this.#tuning = { ...tuning, activations: this.activations };
@@ -136,45 +124,31 @@ export class FastCache implements Cache {
 
   /** Pages that nobody has. */
   get free(): number {
-    return this.#pool.free;
+    return this.#seating.free;
   }
 
-  /** Who sits here and reads with this adapter: whose pages others may begin with. */
+  /** Who sits here and reads with this adapter. */
   sitting(adapter: Adapter | null): Sitting[] {
-    const voice = this.#numberOf(adapter);
-    return this.#seats.flatMap((seat, slot) => (seat && seat.voice === voice ? [{ slot, prompt: seat.prompt }] : []));
+    return this.#seating.of(this.#numberOf(adapter));
   }
 
   /** Someone takes an empty slot, with pages for `span` positions. */
-  sit(
-    { slot, prompt, from, pages }: Pick<Arrival, 'slot' | 'prompt' | 'from' | 'pages'>,
-    adapter: Adapter | null,
-    span: number,
-  ): void {
-    const shared = from === null ? [] : this.pagesOf(from).slice(0, pages);
-    const own = this.#pool.take(pagesFor(span) - shared.length);
-    this.#pool.share(shared);
-    this.#seats[slot] = { prompt, voice: this.#numberOf(adapter), pages: [...shared, ...own] };
-    this.#written = false;
+  sit(arrival: Arrival, adapter: Adapter | null, span: number): void {
+    this.#seating.sit(arrival, this.#numberOf(adapter), span);
   }
 
   empty(slot: number): void {
     this.lengths[slot] = 0;
-    const seat = this.#seats[slot];
-    if (!seat) return;
-    this.#pool.release(seat.pages);
-    this.#seats[slot] = null;
-    this.#written = false;
+    this.#seating.empty(slot);
   }
 
-  /** In the order of its positions. */
   pagesOf(slot: number): readonly number[] {
-    return this.#seats[slot]?.pages ?? [];
+    return this.#seating.pagesOf(slot);
   }
 
   /** Of a step's row. */
   rowOf(slot: number): Pick<StepRow, 'slot' | 'adapter'> {
-    return { slot, adapter: this.#seats[slot]?.voice ?? null };
+    return this.#seating.rowOf(slot);
   }
 
   /** Where a slot's keys and values lie; `shared`: how many of its pages others fill. */
@@ -187,10 +161,8 @@ export class FastCache implements Cache {
   write(workspace: Workspace, rows: readonly StepRow[], draws: readonly RowDraw[] = []): void {
     const { step, tables } = workspace;
     this.#gpu.write(step, writeStep(rows, draws, tables));
-    if (this.#written) return;
-    const pages = this.#seats.map((seat) => seat?.pages ?? [NOWHERE]);
-    this.#gpu.write(step, writeTables(pages, tables.width), 16 * tables.at);
-    this.#written = true;
+    const changed = this.#seating.tables(tables.width);
+    if (changed) this.#gpu.write(step, changed, 16 * tables.at);
   }
 
   /** The workspace, with room for steps of `rows` rows. */
@@ -208,7 +180,7 @@ export class FastCache implements Cache {
     };
     const workspace = openWorkspace(this.#gpu, this.#config, most, size, adapters.widths);
     this.#compiled = { adapters, workspace, plans: new Map() };
-    this.#written = false;
+    this.#seating.forgetTables();
     return workspace;
   }
 
@@ -256,14 +228,10 @@ export class FastCache implements Cache {
   }
 
   select(slots: Int32Array): void {
-    const kept = new Set(slots);
-    for (let slot = 0; slot < this.slots; slot++) if (!kept.has(slot)) this.empty(slot);
-    const lengths = this.lengths;
-    const seats = this.#seats;
+    const { lengths } = this;
     this.lengths = slots.map((slot) => lengths[slot]);
-    this.#seats = [...slots].map((slot) => seats[slot]);
+    this.#seating.select(slots);
     this.slots = slots.length;
-    this.#written = false;
   }
 
   dispose(): void {
@@ -335,20 +303,4 @@ function lazily(make: { readonly [Part in keyof Plans]: () => readonly Step[] })
       return (made.copy ??= make.copy());
     },
   };
-}
-
-/** cos and sin of every position and pair by turns. // [positions, headDim / 2, 2] */
-export function ropeTable(config: ModelConfig, positions: number): Float32Array {
-  const frequencies = ropeFrequencies(config);
-  const half = frequencies.length;
-  const table = new Float32Array(positions * half * 2);
-  for (let position = 0; position < positions; position++) {
-    for (let i = 0; i < half; i++) {
-      // Hugging Face multiplies position and frequency in float32; so do we, to agree at long positions.
-      const angle = Math.fround(position * frequencies[i]);
-      table[(position * half + i) * 2] = Math.cos(angle);
-      table[(position * half + i) * 2 + 1] = Math.sin(angle);
-    }
-  }
-  return table;
 }

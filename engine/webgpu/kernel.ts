@@ -36,6 +36,8 @@ export type Tuning = {
   readonly handRound: number;
   /** Whether products of prompts stage tiles in workgroup memory. */
   readonly stages: boolean;
+  /** Up to how many float32 rows a product normalises its own input, sparing a dispatch; beyond, the repeated work would cost more. */
+  readonly normalises: number;
   /** How many keys of a long sequence a workgroup walks before others take over; null where one walks them all. */
   readonly span: number | null;
   /** How a product of so many rows was measured to run fastest here, where it was. */
@@ -43,6 +45,10 @@ export type Tuning = {
   /** How exact what one kernel leaves for the next is. */
   readonly activations: ActivationPrecision;
 };
+
+/** Whether products of a step of so many rows do. */
+export const normaliseThemselves = ({ normalises, activations }: Tuning, rows: Rows): boolean =>
+  rows !== 'prompts' && rows <= normalises && activations === 'f32';
 
 /** How fast a product is depends on this much of it. */
 export type ProductShape = {
@@ -87,11 +93,11 @@ export const KEY_SPAN = 256;
 
 export const GPU_TUNING: Tuning = {
   ...{ team: 64, lanes: 32, outputs: 2, rows: [1, 2, 4, 8], threads: 64, handRound: 0 },
-  ...{ stages: true, span: KEY_SPAN, activations: 'f32' },
+  ...{ stages: true, normalises: 4, span: KEY_SPAN, activations: 'f32' },
 };
 export const SOFTWARE_TUNING: Tuning = {
   ...{ team: 8, lanes: 1, outputs: 4, rows: [1, 8], threads: 32, handRound: 0 },
-  ...{ stages: false, span: null, activations: 'f32' },
+  ...{ stages: false, normalises: 0, span: null, activations: 'f32' },
 };
 /** Thirty-two rows by four outputs are as many sums as a processor's instruction cache has room for with their loads. */
 export const vectorTuning = (vector: number): Tuning => ({

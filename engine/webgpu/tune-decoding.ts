@@ -6,6 +6,7 @@ import * as tf from '@tensorflow/tfjs';
 import type { ForwardWeights } from '../model/trunk.ts';
 import type { Contest } from './autotune.ts';
 import { planRows, type Ground } from './fast-cache.ts';
+import { normaliseThemselves } from './kernel.ts';
 import { gatedKernel } from './kernels/gated.ts';
 import { headTilesKernel, RECORD, runsOf } from './kernels/head-tiles.ts';
 import { linearKernel } from './kernels/linear.ts';
@@ -34,7 +35,7 @@ export async function tuneDecoding(ground: Ground, using: ForwardWeights, slots:
 
 /** Those that take longest first. */
 function contestsOf(
-  { config, packs }: Ground,
+  { config, packs, tuning: own }: Ground,
   using: ForwardWeights,
   rows: number,
   { steps, x, y, records }: Readonly<Record<'steps' | 'x' | 'y' | 'records', GPUBuffer>>,
@@ -44,6 +45,9 @@ function contestsOf(
   const { format, headFormat, layers, head } = packs.of(using);
   const { qkv, bias, o, gate, up, down } = layers[0];
   const none = { rank: 0, adapters: 0 };
+  const few = normaliseThemselves(own, rows);
+  const within = few ? { normEps: config.rmsEps } : {};
+  const input = few ? [x, x] : [x]; // and any numbers as the norm's weight
   const residual = (columns: number, w: GPUBuffer): Contest => ({
     buffers: [steps, x, w, y],
     kernel: (tuning) =>
@@ -51,15 +55,16 @@ function contestsOf(
   });
   return [
     {
-      buffers: [steps, x, gate, up, y],
-      kernel: (tuning) => gatedKernel({ columns: hidden, outputs: intermediate, ...none }, format, tuning, rows),
+      buffers: [steps, ...input, gate, up, y],
+      kernel: (tuning) =>
+        gatedKernel({ columns: hidden, outputs: intermediate, ...none, ...within }, format, tuning, rows),
     },
     residual(intermediate, down),
     {
-      buffers: [steps, x, qkv, ...(bias ? [bias] : []), y],
+      buffers: [steps, ...input, qkv, ...(bias ? [bias] : []), y],
       kernel: (tuning) =>
         linearKernel(
-          { columns: hidden, parts: [q, kv, kv], bias: bias !== null, accumulate: false, ...none },
+          { columns: hidden, parts: [q, kv, kv], bias: bias !== null, accumulate: false, ...none, ...within },
           ...([format, tuning, rows] as const),
         ),
     },

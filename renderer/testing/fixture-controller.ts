@@ -12,6 +12,8 @@ import { sampleWorkflow } from './sample-workflow.ts';
 
 const steps = 60;
 
+const BEGUN = Date.parse('2026-11-21T14:02:00Z');
+
 function wave(step: number, seed: number): number {
   return Math.sin(step * 1.7 + seed) * 0.5 + Math.sin(step * 0.61 + seed * 3) * 0.5;
 }
@@ -52,11 +54,14 @@ export function metricsTo(last: number, gain = 0.55): StepMetrics[] {
     notes: step === 3 ? ['micro-batch halved to 1,024 tokens: out of memory'] : [],
     timing:
       step === 0
-        ? { evalMs: 900 }
+        ? { evalMs: 900, at: BEGUN }
         : {
             rolloutMs: 640 + wave(step, 1) * 60,
             updateMs: 420 + wave(step, 2) * 40,
-            stepMs: 1_100,
+            stepMs: 1_100 + wave(step, 1) * 100,
+            evalMs: step % 5 === 0 ? 900 : 0,
+            // Paused over lunch.
+            at: BEGUN + step * 1_250 + (step > 40 ? 2_400_000 : 0),
             peakBytes: 61e6,
             tokensPerSecond: 2_310 + wave(step, 3) * 160,
           },
@@ -137,6 +142,7 @@ export function sampleTrace(at: number): Trace {
       logprobs: [-0.01, -0.4, -2.6, -0.2, -0.03, -0.001],
       entropy: [0.05, 0.9, 2.1, 0.6, 0.1, 0.01],
       oldLogprobs: [-0.01, -0.42, -2.4, -0.21, -0.03, -0.001],
+      newLogprobs: [-0.01, -0.4, -2.65, -0.2, -0.02, -0.001],
       values: [0.3, 0.3, 0.35, 0.4, 0.4, 0.5],
       advantages: good ? [0.9, 0.9, 0.85, 0.8, 0.8, 0.7] : [-1, -1, -0.9, -0.8, -0.8, -0.7],
     },

@@ -10,6 +10,7 @@ import { words } from '../words.ts';
 export const quantities = [
   'logprob',
   'old',
+  'new',
   'gap',
   'entropy',
   'advantage',
@@ -32,21 +33,26 @@ export type ShownTokens = TraceTokens & {
 /** Before any update of the step: what PPO divides by. The sampler's own numbers where the trainer's were not kept. */
 const oldOf = (tokens: TraceTokens): readonly number[] => tokens.oldLogprobs ?? tokens.logprobs;
 
-/** Probability under the other weights over that under the old ones. Source: Schulman et al. 2017, eq. 6. */
-function ratios({ other, ...tokens }: ShownTokens): number[] | undefined {
-  return other?.map((one, at) => Math.exp(one - oldOf(tokens)[at]));
+/** What is set against the old: other weights where they were asked, else the update's last pass. */
+const newOf = ({ other, newLogprobs }: ShownTokens): readonly number[] | undefined => other ?? newLogprobs;
+
+/** The newer probability over the old one. Source: Schulman et al. 2017, eq. 6. */
+function ratios(tokens: ShownTokens): number[] | undefined {
+  return newOf(tokens)?.map((one, at) => Math.exp(one - oldOf(tokens)[at]));
 }
 
 /** Where PPO's clipped objective has no gradient: beyond the range, on the side the advantage pushes to. */
 function clipped(tokens: ShownTokens): number[] | undefined {
   const { advantages, clip } = tokens;
   if (!advantages || clip === undefined) return undefined;
-  return ratios(tokens)?.map((ratio, at) => Number(advantages[at] >= 0 ? ratio > 1 + clip : ratio < 1 - clip));
+  const beyond = (ratio: number, advantage: number): boolean =>
+    advantage > 0 ? ratio > 1 + clip : advantage < 0 && ratio < 1 - clip;
+  return ratios(tokens)?.map((ratio, at) => Number(beyond(ratio, advantages[at])));
 }
 
-/** KL of the old weights to the others, estimated from this one token: r − 1 − ln r with r = other / old. Never negative. */
+/** KL of the old weights to the newer, estimated from this one token: r − 1 − ln r with r = new / old. Never negative. */
 function divergences(tokens: ShownTokens): number[] | undefined {
-  return ratios(tokens)?.map((ratio, at) => ratio - 1 - (tokens.other![at] - oldOf(tokens)[at]));
+  return ratios(tokens)?.map((ratio, at) => ratio - 1 - (newOf(tokens)![at] - oldOf(tokens)[at]));
 }
 
 /** Share of the tone in the background, percent; above it text would lose contrast. */
@@ -58,6 +64,8 @@ export function numbersOf(tokens: ShownTokens, quantity: Quantity): readonly num
       return tokens.logprobs;
     case 'old':
       return tokens.oldLogprobs;
+    case 'new':
+      return tokens.newLogprobs;
     case 'gap':
       return tokens.oldLogprobs?.map((old, at) => old - tokens.logprobs[at]);
     case 'entropy':
@@ -97,6 +105,7 @@ export function scaleOf(quantity: Quantity, numbers: readonly number[]): Scale {
   switch (quantity) {
     case 'logprob':
     case 'old':
+    case 'new':
     case 'other':
       return { from: -5, to: 0, signed: false, plain: 'high' };
     case 'entropy':

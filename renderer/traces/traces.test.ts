@@ -319,6 +319,11 @@ describe('token colours', () => {
     const learned = { ...tokens, oldLogprobs: [-1, -1], advantages: [1, -1], clip: 0.2 };
     const all = { ...learned, other: [-0.5, -0.5] };
     expect(available(learned)).not.toContain('ratio');
+    const updated = { ...learned, newLogprobs: [-0.7, -1.3] };
+    expect(available(updated)).toEqual(expect.arrayContaining(['new', 'ratio', 'clipped', 'kl']));
+    expect(numbersOf(updated, 'clipped')).toEqual([1, 1]);
+    expect(numbersOf({ ...updated, advantages: [0, 1] }, 'clipped')).toEqual([0, 0]);
+    expect(numbersOf({ ...updated, other: [-1, -1] }, 'ratio')).toEqual([0, 0]);
     expect(available({ ...tokens, other: [-1, -1] })).toContain('kl');
     expect(numbersOf(all, 'ratio')!.map((one) => Number(one.toFixed(6)))).toEqual([0.5, 0.5]);
     expect(numbersOf(all, 'clipped')).toEqual([1, 0]); // the ratio rose: too far only where the advantage pushed it

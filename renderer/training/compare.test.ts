@@ -12,7 +12,7 @@ import {
   runOfStep,
   shortened,
 } from './compare.ts';
-import { reordered, rowsOf, toggled, type Order } from './run-rows.ts';
+import { areColumns, isOrder, reordered, rowsOf, toggled, toggledColumn, usualColumns, usualOrder, type Order } from './run-rows.ts'; // prettier-ignore
 
 const held = (f1: number): Evaluation => ({ f1, em: f1, legal: 1, n: 4, stderr: 0.05, roles: {} });
 const step = (at: number, f1?: number): StepMetrics => ({
@@ -115,5 +115,26 @@ describe('the table of runs', () => {
     expect(first.cells).toMatchObject({ now: '0.50 ± 0.10', gain: '+0.30', step: '4 / 4', seed: '2', state: 'done' });
     expect(toggled(['a', 'b'], 'a')).toEqual(['b']);
     expect(toggled(['a'], 'b')).toEqual(['a', 'b']);
+  });
+  it('shows what a run cost where that was measured', () => {
+    const measured = run('dear', { measured: { device: 'A GPU', peakBytes: 2.5e9, stepMs: 75_000 } });
+    const [dear, free] = rowsOf([run('f'), measured], new Map(), { filter: '', order: { by: 'memory', down: true } });
+    const costs = { stepTime: '1 min', memory: '2.5 GB', device: 'A GPU', policies: '1', queries: '32' };
+    expect(dear.cells).toMatchObject(costs);
+    expect(free.cells).toMatchObject({ stepTime: '–', memory: '–', device: '' });
+  });
+  it('has columns that are chosen, in their order, the name always', () => {
+    const more = toggledColumn(usualColumns, 'memory');
+    expect(more.indexOf('memory')).toBe(more.indexOf('gain') + 1);
+    expect(toggledColumn(more, 'memory')).toEqual(usualColumns);
+    expect(toggledColumn(['title'], 'title')).toEqual(['title']);
+  });
+  it('takes back only columns and an order that it has', () => {
+    expect([areColumns(usualColumns), areColumns(['title', 'moon']), areColumns('title')]).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect([isOrder(usualOrder), isOrder({ by: 'moon', down: true }), isOrder(null)]).toEqual([true, false, false]);
   });
 });

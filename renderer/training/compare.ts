@@ -153,6 +153,7 @@ function unionOf(compared: readonly Compared[], axis: XAxis): Union {
   const runs = placed.map(({ metrics }, run) => ({
     metrics,
     spread: (values: Values): Values => {
+      if (places[run].length === x.length) return values;
       const out: (number | null)[] = Array.from({ length: x.length }, () => null);
       values.forEach((value, at) => (out[places[run][at]] = value));
       return out;

@@ -58,6 +58,7 @@ export function plotOptions(
       { ...axisLook(), size: 24, gap: 4, grid: { show: false }, ...xAxis(spec.axis) },
       {
         ...{ ...axisLook(), size: 44, gap: 5, space: log ? 16 : 28 },
+        ...(log ? { grid: { stroke: colour('border'), width: 1, filter: logGrid } } : {}),
         values: (_, splits: (number | null)[]) => splits.map((value) => (value === null ? '' : axisText(value))),
       },
     ],
@@ -116,6 +117,13 @@ function plainRange([from, to]: ChartSpec['range'], low: number | null, high: nu
 function logRange(low: number | null, high: number | null): [number, number] {
   if (low === null || high === null || !(low > 0) || !Number.isFinite(high)) return [0.1, 1];
   return uPlot.rangeLog(low, high, 10, true) as [number, number];
+}
+
+/** Of more than two powers of ten, lines at these alone. */
+function logGrid(plot: uPlot, splits: number[]): (number | null)[] {
+  const { min, max } = plot.scales.y;
+  const many = min && max && max / min > 100.5;
+  return splits.map((value) => (many && !/^1e/.test(value.toExponential()) ? null : value));
 }
 
 /** Room for seven signs. */

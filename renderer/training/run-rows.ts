@@ -1,14 +1,57 @@
 /** The runs table: one row a run, filtered by text and ordered by a column. Pure text and numbers, no screen. */
 import type { Job, RunSummary } from '../../workflows/protocol.ts';
-import { score, signed, when } from '../kit/format.ts';
+import { bytes, score, shortTime, signed, when } from '../kit/format.ts';
 import { words } from '../words.ts';
 import { scoreOf } from './series.ts';
 
-export const columns = ['title', 'created', 'team', 'task', 'cast', 'model', 'seed', 'step', 'before', 'now', 'gain', 'state'] as const; // prettier-ignore
+export const columns = [
+  ...(['title', 'created', 'team', 'task', 'cast', 'model', 'method', 'policies', 'queries', 'seed', 'step'] as const),
+  ...(['before', 'now', 'gain', 'stepTime', 'memory', 'device', 'state'] as const),
+] as const;
 export type Column = (typeof columns)[number];
 export type Order = { readonly by: Column; readonly down: boolean };
 
-export const numeric: readonly Column[] = ['seed', 'step', 'before', 'now', 'gain'];
+const numbers: readonly Column[] = [
+  'policies',
+  'queries',
+  'seed',
+  'step',
+  'before',
+  'now',
+  'gain',
+  'stepTime',
+  'memory',
+];
+
+export function isNumeric(column: Column): boolean {
+  return numbers.includes(column);
+}
+
+/** Without those that only some comparisons need. */
+export const usualColumns: readonly Column[] = columns.filter(
+  (one) => !['method', 'policies', 'queries', 'stepTime', 'memory', 'device'].includes(one),
+);
+export const usualOrder: Order = { by: 'created', down: true };
+
+function isColumn(value: unknown): value is Column {
+  return columns.some((one) => one === value);
+}
+
+export function areColumns(value: unknown): value is readonly Column[] {
+  return Array.isArray(value) && value.every(isColumn);
+}
+
+export function isOrder(value: unknown): value is Order {
+  if (typeof value !== 'object' || value === null) return false;
+  const { by, down } = value as Record<string, unknown>;
+  return isColumn(by) && typeof down === 'boolean';
+}
+
+/** Chosen columns after one is ticked or unticked, in their usual order; the run's name always stays. */
+export function toggledColumn(chosen: readonly Column[], column: Column): readonly Column[] {
+  const others = chosen.includes(column) ? chosen.filter((one) => one !== column) : [...chosen, column];
+  return columns.filter((one) => one === 'title' || others.includes(one));
+}
 
 export type Row = {
   readonly run: RunSummary;
@@ -27,11 +70,17 @@ function valuesOf(run: RunSummary, job: Job | undefined): Record<Column, Value> 
     task: run.task,
     cast: run.cast,
     model: run.model,
+    method: words.training.fields[run.trained.method],
+    policies: run.trained.policies,
+    queries: run.trained.queries,
     seed: run.seed,
     step: job?.step ?? run.step,
     before,
     now,
     gain: before === null || now === null ? null : now - before,
+    stepTime: run.measured?.stepMs ?? null,
+    memory: run.measured?.peakBytes ?? null,
+    device: run.measured?.device ?? '',
     state: words.job.states[job?.state ?? run.state],
   };
 }
@@ -44,13 +93,16 @@ export function rowsOf(
 ): Row[] {
   const wanted = filter.toLowerCase().split(/\s+/).filter(Boolean);
   return runs
-    .map((run) => ({ run, values: valuesOf(run, jobs.get(run.id)) }))
-    .filter(({ run, values }) => {
-      const text = `${run.id} ${run.note ?? ''} ${Object.values(values).join(' ')}`.toLowerCase();
+    .map((run) => {
+      const values = valuesOf(run, jobs.get(run.id));
+      return { run, values, from: run.from, cells: cellsOf(run, values) };
+    })
+    .filter(({ run, cells }) => {
+      const text = `${run.id} ${run.note ?? ''} ${Object.values(cells).join(' ')}`.toLowerCase();
       return wanted.every((word) => text.includes(word));
     })
     .sort((a, b) => compared(a.values[order.by], b.values[order.by], order.down))
-    .map(({ run, values }) => ({ run, from: run.from, cells: cellsOf(run, values) }));
+    .map(({ run, from, cells }) => ({ run, from, cells }));
 }
 
 function compared(a: Value, b: Value, down: boolean): number {
@@ -69,13 +121,15 @@ function cellsOf(run: RunSummary, values: Record<Column, Value>): Record<Column,
     before: score(values.before as number | null),
     now: error === undefined ? now : `${now} ± ${score(1.96 * error)}`,
     gain: signed(values.gain as number | null),
+    stepTime: run.measured ? shortTime(run.measured.stepMs) : '–',
+    memory: run.measured ? bytes(run.measured.peakBytes) : '–',
   };
 }
 
 /** The order after a click on a column: numbers and dates begin with the largest, text with A. */
 export function reordered(order: Order, by: Column): Order {
   if (order.by === by) return { by, down: !order.down };
-  return { by, down: numeric.includes(by) || by === 'created' };
+  return { by, down: isNumeric(by) || by === 'created' };
 }
 
 /** Chosen runs after one is ticked or unticked, in the order they were chosen. */

@@ -210,6 +210,7 @@ export const tracesWords = {
       quantities: {
         logprob: 'log-prob',
         old: 'old log-prob',
+        new: 'new log-prob',
         gap: 'sampler gap',
         entropy: 'entropy',
         advantage: 'advantage',
@@ -222,6 +223,8 @@ export const tracesWords = {
       },
       alternatives: 'Likeliest there',
       alternative: (piece: string, percent: string) => `“${piece}” ${percent}`,
+      ofUpdate: 'Ratio, clipping and KL as the update last saw the token.',
+      ofOther: 'Ratio, clipping and KL of the weights that were asked.',
       askWeights: 'Ask other weights',
       untrained: 'untrained (the reference)',
       ofStep: (step: number) => `of step ${step}`,

@@ -3,16 +3,15 @@ import type { Page } from '@playwright/test';
 import { words } from '../../renderer/words.ts';
 import {
   copyAndDelete,
-  drawWithTheKeyboard,
   drawWithTheMouse,
   exportedByPage,
-  killedInMidEdit,
   openTeam,
   rewire,
   takeANote,
   workInAGroup,
 } from '../drawing-steps.ts';
 import { expectAccessible } from '../e2e-steps.ts';
+import { drawWithTheKeyboard, killedInMidEdit } from '../keyboard-steps.ts';
 import { expect, test } from './page.ts';
 
 const text = words.team;

@@ -95,6 +95,26 @@ test('a run is branched from a checkpoint with another cast, and both are compar
     expect(csv).toMatch(/^step,"decomposer","answerer"\n1,-?\d/);
   });
 
+  await test.step('along time and on a log scale, remembered', async () => {
+    await page.getByRole('button', { name: `${words.chart.table}: ${words.chart.reward}` }).click();
+    const axis = page.getByLabel(words.chart.axis);
+    await axis.selectOption('time');
+    const along = words.chart.cursor(words.chart.reward, words.chart.along.time);
+    const chart = page.getByRole('slider', { name: along });
+    await chart.focus();
+    await page.keyboard.press('End');
+    await expect(chart).toHaveAttribute('aria-valuetext', /^\d.* s, step 4: decomposer /);
+    await page.keyboard.press('l');
+    const log = page.getByRole('button', { name: words.chart.logScale(words.chart.reward) });
+    await expect(log).toHaveAttribute('aria-pressed', 'true');
+    await expectAccessible(page, 'a run along time, on a log scale');
+    await page.reload();
+    await expect(log).toHaveAttribute('aria-pressed', 'true');
+    await expect(axis).toHaveValue('time');
+    await axis.selectOption('step');
+    await log.click();
+  });
+
   await test.step('name it and note what it was', async () => {
     await page.getByRole('button', { name: text.describe.open }).click();
     const shown = page.getByRole('dialog', { name: text.describe.title });
@@ -143,7 +163,27 @@ test('a run is branched from a checkpoint with another cast, and both are compar
     await expect(settings.getByRole('rowheader', { name: 'cast.name', exact: true })).toBeVisible();
     await expect(settings.getByRole('rowheader', { name: 'settings.queries', exact: true })).toHaveCount(0);
     await page.getByLabel(words.chart.smoothing).selectOption('5');
+    await page.getByLabel(words.chart.axis).selectOption('clock');
     await expectAccessible(page, 'the comparison');
+    await page.getByLabel(words.chart.axis).selectOption('step');
+  });
+
+  await test.step('choose columns of the runs and their order, remembered', async () => {
+    const columns = words.runs.columns;
+    const header = (name: string) => page.getByRole('columnheader', { name, exact: true });
+    await page.getByText(words.runs.chooseColumns, { exact: true }).click();
+    await page.getByRole('checkbox', { name: columns.memory }).check();
+    await page.getByRole('checkbox', { name: columns.team, exact: true }).uncheck();
+    await header(columns.memory).getByRole('button').click();
+    await expectAccessible(page, 'the columns of the runs');
+    await page.reload();
+    await expect(header(columns.memory)).toHaveAttribute('aria-sort', 'descending');
+    await expect(header(columns.team)).toHaveCount(0);
+    await page.getByText(words.runs.chooseColumns, { exact: true }).click();
+    await page.getByRole('checkbox', { name: columns.memory }).uncheck();
+    await expect(header(columns.created)).toHaveAttribute('aria-sort', 'descending');
+    await page.getByRole('button', { name: words.runs.usualColumns }).click();
+    await expect(header(columns.team)).toBeVisible();
   });
 
   await test.step('at 200 % zoom and in forced colours', async () => {

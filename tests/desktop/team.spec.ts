@@ -3,15 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { ElectronApplication } from '@playwright/test';
-import {
-  drawWithTheKeyboard,
-  drawWithTheMouse,
-  killedInMidEdit,
-  openTeam,
-  pressExport,
-  type Exported,
-  type Exporting,
-} from '../drawing-steps.ts';
+import { drawWithTheMouse, openTeam, pressExport, type Exported, type Exporting } from '../drawing-steps.ts';
+import { drawWithTheKeyboard, killedInMidEdit } from '../keyboard-steps.ts';
 import { expect, killed, openDesktop, test } from './window.ts';
 
 /** What is saved from the window goes to a file of the test, without a dialog. */

@@ -25,6 +25,8 @@ export const traceTokensSchema = z.object({
   logprobs: z.array(z.number()),
   entropy: z.array(z.number()),
   oldLogprobs: z.array(z.number()).optional(),
+  /** In the last pass of the update. */
+  newLogprobs: z.array(z.number()).optional(),
   values: z.array(z.number()).optional(),
   advantages: z.array(z.number()).optional(),
   returns: z.array(z.number()).optional(),

@@ -6,9 +6,10 @@
 import { UserError } from '../../engine/errors.ts';
 import { createController, type Controller } from '../controller.ts';
 import type { Host } from '../controller/host.ts';
-import type { ControllerEvents, Job } from '../protocol.ts';
+import type { Job } from '../protocol.ts';
 import type { StepMetrics } from '../schema/run.ts';
 import { parseCast } from '../schema/migrate.ts';
+import { unheard } from '../unheard.ts';
 import { jsonBytes, paths, readAs } from '../workspace/layout.ts';
 import { readState } from '../workspace/runs.ts';
 import { checkSame, readNotes, writeNotes, type CellNotes } from './cells.ts';
@@ -50,7 +51,7 @@ export async function runStudy(host: Host, study: Study, hooks: StudyHooks, sign
 }
 
 async function plan(host: Host, study: Study): Promise<Cell[]> {
-  const controller = createController(host, quiet);
+  const controller = createController(host, unheard);
   try {
     return await planStudy(study, {
       workflow: (name) => controller.workflow(name),
@@ -65,15 +66,6 @@ async function plan(host: Host, study: Study): Promise<Cell[]> {
   }
 }
 
-const quiet: ControllerEvents = {
-  onJob: () => {},
-  onStep: () => {},
-  onText: () => {},
-  onTurns: () => {},
-  onDownload: () => {},
-  onNotice: () => {},
-};
-
 type CellRun = {
   host: Host;
   study: Study;
@@ -87,7 +79,7 @@ type CellRun = {
 async function runCell(run: CellRun): Promise<'done' | 'paused' | 'failed'> {
   const { host, cell, hooks, signal, tell } = run;
   const controller = createController(host, {
-    ...quiet,
+    ...unheard,
     onJob: (job) => hooks.onJob(cell, job),
     onStep: (_, metrics) => hooks.onStep(cell, metrics),
     onNotice: ({ level, text }) => level !== 'error' && hooks.onWarning(text),

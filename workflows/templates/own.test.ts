@@ -7,6 +7,7 @@ import type { EngineApi } from '../../engine/protocol.ts';
 import { createController } from '../controller.ts';
 import type { Host } from '../controller/host.ts';
 import { downloadsInto, questionLines, toyEngine } from '../train/test-support.ts';
+import { unheard } from '../unheard.ts';
 import { bytesOf } from '../workspace/layout.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
 import { port, question, result, wires } from './parts.ts';
@@ -85,15 +86,7 @@ describe('a team of one file', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('is listed, trained and rewarded like any other', async () => {
-    const events = {
-      onJob: () => {},
-      onStep: () => {},
-      onText: () => {},
-      onTurns: () => {},
-      onDownload: () => {},
-      onNotice: () => {},
-    };
-    const controller = createController(hostAt(folder), events);
+    const controller = createController(hostAt(folder), unheard);
     const listed = await controller.workflows();
     expect(listed.find(({ name }) => name === 'two-guesses')).toEqual({
       name: 'two-guesses',

@@ -98,10 +98,11 @@ function putTokens(traces: readonly Trace[], arrays: readonly TokenArrays[]): vo
     for (const record of trace.records) {
       const found = byRecord.get(recordKey(trace, record));
       if (!found || !record.tokens) continue;
-      const { oldLogprobs, values, advantages, returns } = found;
+      const { oldLogprobs, newLogprobs, values, advantages, returns } = found;
       record.tokens = {
         ...record.tokens,
         oldLogprobs: [...oldLogprobs],
+        newLogprobs: [...newLogprobs],
         values: [...values],
         advantages: [...advantages],
         returns: [...returns],

@@ -121,6 +121,7 @@ export function toyEngine(): EngineApi {
     const tokens = records.map(({ record, reward }) => ({
       record,
       oldLogprobs: new Float32Array(2),
+      newLogprobs: new Float32Array(2),
       values: new Float32Array(2),
       advantages: new Float32Array([reward, reward]),
       returns: new Float32Array(2),

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openSafetensors, readFloats, readInts } from '../../engine/formats/safetensors.ts';
+import { writeSafetensors } from '../../engine/formats/safetensors-write.ts';
 import { traceSchema, type Trace, type TraceRecord } from '../schema/trace.ts';
 import { bytesOf, paths } from './layout.ts';
 import { openNodeStore } from './store.node.ts';
@@ -85,7 +87,13 @@ describe('traces on disk', () => {
   afterEach(() => rm(folder, { recursive: true, force: true }));
 
   it('come back as they were, each with its own tokens', async () => {
-    const seen = { oldLogprobs: [-0.5, -0.25], values: [0, 1], advantages: [1, -1], returns: [0.5, 0.5] };
+    const seen = {
+      oldLogprobs: [-0.5, -0.25],
+      newLogprobs: [-0.25, -1],
+      values: [0, 1],
+      advantages: [1, -1],
+      returns: [0.5, 0.5],
+    };
     const first = record('a#0', [7, 8]);
     const second = record('b#0', [9, 10]);
     const traces = [
@@ -95,6 +103,26 @@ describe('traces on disk', () => {
     ];
     await writeTraces(store, 'r', 3, traces);
     for (const each of traces) expect(await readTrace(store, 'r', each.id)).toEqual(each);
+  });
+
+  it('come back from steps that were written before something was measured', async () => {
+    const name = paths.traceTokens('r', 3);
+    const whole = record('a#0', [7, 8]);
+    const seen = { oldLogprobs: [-0.5, -0.25], values: [0, 1], advantages: [1, -1], returns: [0.5, 0.5] };
+    const kept = trace(3, 'train', 0, [{ ...whole, tokens: { ...whole.tokens!, ...seen } }]);
+    await writeTraces(store, 'r', 3, [kept]);
+    const bytes = await store.read(name);
+    const file = await openSafetensors({ name, size: bytes.length, read: async (at, n) => bytes.subarray(at, at + n) });
+    const columns = [...file.entries.keys()].filter((one) => one !== 'newLogprobs');
+    const arrays = await Promise.all(
+      columns.map(async (one) => {
+        const data = one.toLowerCase().endsWith('ids') ? await readInts(file, one) : await readFloats(file, one);
+        return { name: one, shape: [data.length], data };
+      }),
+    );
+    expect(columns).toHaveLength(file.entries.size - 1);
+    await store.write(name, writeSafetensors(arrays));
+    expect(await readTrace(store, 'r', kept.id)).toEqual(kept);
   });
 
   it('keep token numbers out of the lines', async () => {

@@ -23,7 +23,7 @@ type Stored = z.infer<typeof storedSchema>;
 type Thin = z.infer<typeof thinSchema>;
 type Span = NonNullable<Thin['span']>;
 
-const measured = ['logprobs', 'entropy', 'oldLogprobs', 'values', 'advantages', 'returns'] as const;
+const measured = ['logprobs', 'entropy', 'oldLogprobs', 'newLogprobs', 'values', 'advantages', 'returns'] as const;
 type Measured = (typeof measured)[number];
 
 export async function writeTraces(store: Store, run: string, step: number, traces: readonly Trace[]): Promise<void> {
@@ -56,7 +56,7 @@ function collect(traces: readonly Trace[]): Kept {
     thin: [],
     promptIds: [],
     ids: [],
-    arrays: { logprobs: [], entropy: [], oldLogprobs: [], values: [], advantages: [], returns: [] },
+    arrays: Object.fromEntries(measured.map((name) => [name, [] as number[]])) as Kept['arrays'],
   };
   for (const trace of traces) kept.thin.push({ ...trace, records: trace.records.map((record) => thin(record, kept)) });
   return kept;
@@ -135,15 +135,18 @@ async function readColumns(file: SafetensorsFile, records: readonly Thin[]): Pro
   ];
   if (spans.length === 0) return noColumns();
   const [prompt, response] = [around('prompt'), around('response')];
-  const floats = await Promise.all(
-    measured.map(async (name) => [name, await readFloats(part(file, name, response), name)] as const),
-  );
+  const floats = await Promise.all(measured.map(async (name) => [name, await floatsOf(file, name, response)] as const));
   return {
     from: { prompt: prompt[0], response: response[0] },
     promptIds: await readInts(part(file, 'promptIds', prompt), 'promptIds'),
     ids: await readInts(part(file, 'ids', response), 'ids'),
     ...(Object.fromEntries(floats) as Record<Measured, Float32Array>),
   };
+}
+
+/** Steps written before something was measured have no such array. */
+async function floatsOf(file: SafetensorsFile, name: Measured, span: [number, number]): Promise<Float32Array> {
+  return file.entries.has(name) ? readFloats(part(file, name, span), name) : new Float32Array(0);
 }
 
 function noColumns(): Columns {

@@ -24,9 +24,9 @@ import { advance, rowsJob, splat, sumLanes } from './row-jobs.ts';
 /** Row r of a block of `period` rows sees the first r + 1 + p2 keys. p0 x, p1 y; p2 a count, not an address; number scale. Keys beyond get exactly 0. */
 export function causalSoftmaxJob(module: Assembler, relaxed: boolean): Func {
   return rowsJob(module, ({ word, number, scratch, row, cols, rowOf, i32s, vectors, floats }) => {
-    const [j, x, y, seen, left] = i32s(5) as [Local, Local, Local, Local, Local];
-    const [v, r, n, sum] = vectors(4) as [Local, Local, Local, Local];
-    const [most, scale] = floats(2) as [Local, Local];
+    const [j, x, y, seen, left] = i32s(5);
+    const [v, r, n, sum] = vectors(4);
+    const [most, scale] = floats(2);
     const weigh: Code = [
       set(v, f32x4.mul(f32x4.sub(get(v), f32x4.splat(get(most))), f32x4.splat(get(scale)))),
       exp4(relaxed, v, r, n),
@@ -83,9 +83,9 @@ export function causalSoftmaxJob(module: Assembler, relaxed: boolean): Func {
 /** dx = scale · y · (dy - sum(dy · y)). p0 y, p1 dy, p2 dx; number scale. */
 export function softmaxGradJob(module: Assembler): Func {
   return rowsJob(module, ({ number, cols, rowOf, i32s, vectors, floats }) => {
-    const [y, dy, dx, left] = i32s(4) as [Local, Local, Local, Local];
-    const [sum] = vectors(1) as [Local];
-    const [dot] = floats(1) as [Local];
+    const [y, dy, dx, left] = i32s(4);
+    const [sum] = vectors(1);
+    const [dot] = floats(1);
     const restart: Code = [set(y, rowOf('p0')), set(dy, rowOf('p1')), set(left, get(cols))];
     const passes = (four: Code, one: Code, ...pointers: Local[]): Code => [
       whileLoop(i32.ge(get(left), i32.of(4)), [four, advance(...pointers), set(left, i32.sub(get(left), i32.of(4)))]),
@@ -132,8 +132,8 @@ export function softmaxGradJob(module: Assembler): Func {
  */
 export function ropeJob(module: Assembler): Func {
   return rowsJob(module, ({ word, number, row, cols, rowOf, i32s, vectors }) => {
-    const [j, x, y, cos, sin, half] = i32s(6) as [Local, Local, Local, Local, Local, Local];
-    const [a, b, c, s] = vectors(4) as [Local, Local, Local, Local];
+    const [j, x, y, cos, sin, half] = i32s(6);
+    const [a, b, c, s] = vectors(4);
     const position = i32.mul(i32.div(i32.rem(get(row), word('period')), word('p4')), get(cols));
     const other = (p: Local): Code => i32.add(get(p), get(half));
     return [

@@ -21,6 +21,7 @@ import {
   when,
 } from './emit.ts';
 import { BLOCK, INTEGER_BYTES, SCALE_BYTES, type BlockKind } from './block-product.ts';
+import { job, type Locals } from './job.ts';
 import { splat, sumLanes } from './row-jobs.ts';
 
 /** Arguments of the job; a piece is a row. from [n, k], k a multiple of 4; what the last block lacks repeats its last four. */
@@ -29,15 +30,10 @@ export const BLOCK_PACK_ARGS = { from: 0, integers: 4, scales: 8, k: 12 } as con
 const FOURS = BLOCK / 4;
 
 export function packBlocksJob(module: Assembler, kind: BlockKind): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, , piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof BLOCK_PACK_ARGS): Code => i32.load(get(args), BLOCK_PACK_ARGS[name]);
-    const [k, at, last, from, to, scales, blocks] = Array.from({ length: 7 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
-    const fours = Array.from({ length: FOURS }, () => scope.local('v128'));
-    const vectors = Array.from({ length: 5 }, () => scope.local('v128')) as [Local, Local, Local, Local, Local];
-    const floats = Array.from({ length: 6 }, () => scope.local('f32')) as [Local, Local, Local, Local, Local, Local];
-    const block = { fours, vectors, floats, to, scales };
+  return job(module, BLOCK_PACK_ARGS, ({ piece, word, i32s, vectors, floats }) => {
+    const [k, at, last, from, to, scales, blocks] = i32s(7);
+    const fours = vectors(FOURS);
+    const block = { fours, vectors: vectors(5), floats: floats(6), to, scales };
     return [
       set(blocks, i32.div(i32.add(word('k'), i32.of(BLOCK - 1)), i32.of(BLOCK))),
       set(from, i32.add(word('from'), i32.shl(i32.mul(get(piece), word('k')), i32.of(2)))),
@@ -61,8 +57,8 @@ export function packBlocksJob(module: Assembler, kind: BlockKind): Func {
 
 type Block = {
   readonly fours: readonly Local[];
-  readonly vectors: readonly [Local, Local, Local, Local, Local];
-  readonly floats: readonly [Local, Local, Local, Local, Local, Local];
+  readonly vectors: Locals<5>;
+  readonly floats: Locals<6>;
   readonly to: Local;
   readonly scales: Local;
 };

@@ -24,6 +24,7 @@ import {
   when,
   whileLoop,
 } from './emit.ts';
+import { job } from './job.ts';
 import { SCRATCH_BYTES } from './product.ts';
 import { sumLanes } from './row-jobs.ts';
 import { madd } from './tile.ts';
@@ -57,11 +58,8 @@ export function blockProductJob(module: Assembler, kind: BlockKind, relaxed: boo
   const turn = turnRow(module);
   const heights = [4, 2, 1];
   const kernels = heights.map((rows) => blockRows(module, kind, rows, relaxed));
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, scratch, piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof BLOCK_ARGS): Code => i32.load(get(args), BLOCK_ARGS[name]);
-    const [n, end, m, rows, left, blocks, rowBytes, x, c, w, s] = Array.from({ length: 11 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
+  return job(module, BLOCK_ARGS, ({ scratch, piece, word, i32s }) => {
+    const [n, end, m, rows, left, blocks, rowBytes, x, c, w, s] = i32s(11);
     const lesser = (into: Local, value: Code): Code => when(i32.gt(get(into), value), set(into, value));
     const ldc = i32.shl(word('n'), i32.of(2));
     const begin = i32.mul(get(piece), word('columnBlock'));

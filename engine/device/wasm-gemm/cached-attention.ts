@@ -18,6 +18,7 @@ import {
   whileLoop,
 } from './emit.ts';
 import { exp4 } from './elementwise.ts';
+import { job } from './job.ts';
 import { transpose4 } from './pack.ts';
 import { SCRATCH_BYTES } from './product.ts';
 import { splat, sumLanes } from './row-jobs.ts';
@@ -39,15 +40,10 @@ const MIXED = 32;
 
 export function cachedAttentionJob(module: Assembler, relaxed: boolean): Func {
   const fma = madd(relaxed);
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, scratch, piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof CACHED_ARGS): Code => i32.load(get(args), CACHED_ARGS[name]);
-    const i32s = (count: number): Local[] => Array.from({ length: count }, () => scope.local('i32'));
-    const vectors = (count: number): Local[] => Array.from({ length: count }, () => scope.local('v128'));
-    const [place, head, seen, row, q, keys, values, out] = i32s(8) as
-      [Local, Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
-    const [at, d, j, left, to] = i32s(5) as [Local, Local, Local, Local, Local];
-    const [v, r, n, sum, most, scale] = vectors(6) as [Local, Local, Local, Local, Local, Local];
+  return job(module, CACHED_ARGS, ({ scratch, piece, word, i32s, vectors }) => {
+    const [place, head, seen, row, q, keys, values, out] = i32s(8);
+    const [at, d, j, left, to] = i32s(5);
+    const [v, r, n, sum, most, scale] = vectors(6);
     const four = vectors(4);
     const mixed = vectors(4);
     const sums = vectors(MIXED / 4);

@@ -20,6 +20,7 @@ import {
   when,
   whileLoop,
 } from './emit.ts';
+import { job } from './job.ts';
 import { madd } from './tile.ts';
 
 // ---- binary --------------------------------------------------------------------------------------------------
@@ -50,12 +51,9 @@ const SCALAR: Record<(typeof BINARY_OPS)[number], Op4> = {
 
 /** binary(args, scratch, piece): `rowBlock` rows of out. */
 export function binaryJob(module: Assembler, op: (typeof BINARY_OPS)[number]): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, , piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof BINARY_ARGS): Code => i32.load(get(args), BINARY_ARGS[name]);
-    const [row, end, left, a, b, out, cols, i3, i2, aStep, bStep] = Array.from({ length: 11 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
-    const [va, vb] = [scope.local('v128'), scope.local('v128')];
+  return job(module, BINARY_ARGS, ({ piece, word, i32s, vectors }) => {
+    const [row, end, left, a, b, out, cols, i3, i2, aStep, bStep] = i32s(11);
+    const [va, vb] = vectors(2);
     const start = (operand: 'a' | 'b'): Code =>
       i32.add(
         word(operand),
@@ -142,11 +140,9 @@ export function exp4(relaxed: boolean, x: Local, r: Local, n: Local): Code {
 export const EXP_ARGS = { x: 0, out: 4, size: 8, block: 12 } as const;
 
 export function expJob(module: Assembler, relaxed: boolean): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, scratch, piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof EXP_ARGS): Code => i32.load(get(args), EXP_ARGS[name]);
-    const [i, end, rest] = [scope.local('i32'), scope.local('i32'), scope.local('i32')];
-    const [x, r, n] = [scope.local('v128'), scope.local('v128'), scope.local('v128')];
+  return job(module, EXP_ARGS, ({ scratch, piece, word, i32s, vectors }) => {
+    const [i, end, rest] = i32s(3);
+    const [x, r, n] = vectors(3);
     const at = (name: 'x' | 'out'): Code => i32.add(word(name), i32.shl(get(i), i32.of(2)));
     return [
       set(i, i32.mul(get(piece), word('block'))),
@@ -177,13 +173,10 @@ export const COLUMN_SUM_ARGS = { x: 0, out: 4, rows: 8, cols: 12 } as const;
 export const COLUMN_SUM_WIDTH = 16;
 
 export function columnSumJob(module: Assembler): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, , piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof COLUMN_SUM_ARGS): Code => i32.load(get(args), COLUMN_SUM_ARGS[name]);
-    const [i, j, left, at, out, stride] = Array.from({ length: 6 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local, Local]; // prettier-ignore
-    const sums = [0, 1, 2, 3].map(() => scope.local('v128'));
-    const single = scope.local('f32');
+  return job(module, COLUMN_SUM_ARGS, ({ piece, word, i32s, vectors, floats }) => {
+    const [i, j, left, at, out, stride] = i32s(6);
+    const sums = vectors(4);
+    const [single] = floats(1);
     const first = i32.mul(get(piece), i32.of(COLUMN_SUM_WIDTH * 4));
     return [
       set(stride, i32.shl(word('cols'), i32.of(2))),

@@ -18,8 +18,8 @@ function logistic(relaxed: boolean, g: Local, out: Local, t: Local, r: Local, n:
 /** p0 g, p1 u, p2 y. */
 export function gatedJob(module: Assembler, relaxed: boolean): Func {
   return rowsJob(module, ({ cols, rowOf, i32s, vectors }) => {
-    const [j, pg, pu, py] = i32s(4) as [Local, Local, Local, Local];
-    const [g, s, t, r, n] = vectors(5) as [Local, Local, Local, Local, Local];
+    const [j, pg, pu, py] = i32s(4);
+    const [g, s, t, r, n] = vectors(5);
     return [
       set(pg, rowOf('p0')),
       set(pu, rowOf('p1')),
@@ -37,8 +37,8 @@ export function gatedJob(module: Assembler, relaxed: boolean): Func {
 /** dg = dy·u·s·(1 + g·(1 - s)), du = dy·g·s. p0 g, p1 u, p2 dy, p3 dg, p4 du; an address of 0 leaves that one out. */
 export function gatedGradJob(module: Assembler, relaxed: boolean): Func {
   return rowsJob(module, ({ word, cols, rowOf, i32s, vectors }) => {
-    const [j, pg, pu, pdy, pdg, pdu] = i32s(6) as [Local, Local, Local, Local, Local, Local];
-    const [g, s, t, r, n, dy] = vectors(6) as [Local, Local, Local, Local, Local, Local];
+    const [j, pg, pu, pdy, pdg, pdu] = i32s(6);
+    const [g, s, t, r, n, dy] = vectors(6);
     return [
       set(pg, rowOf('p0')),
       set(pu, rowOf('p1')),

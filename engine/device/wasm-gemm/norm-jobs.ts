@@ -6,7 +6,6 @@ import {
   type Assembler,
   type Code,
   type Func,
-  type Local,
   f32,
   f32x4,
   get,
@@ -17,14 +16,15 @@ import {
   when,
   whileLoop,
 } from './emit.ts';
-import { advance, ROW_ARGS, rowsJob, sumLanes, type Word } from './row-jobs.ts';
+import { job } from './job.ts';
+import { advance, ROW_ARGS, rowsJob, sumLanes } from './row-jobs.ts';
 
 /** p0 x, p1 w, p2 y, p3 r [rows]; number eps. */
 export function rmsNormJob(module: Assembler): Func {
   return rowsJob(module, ({ word, number, row, cols, rowOf, i32s, vectors, floats }) => {
-    const [j, x, w, y] = i32s(4) as [Local, Local, Local, Local];
-    const [sum, v] = vectors(2) as [Local, Local];
-    const [r] = floats(1) as [Local];
+    const [j, x, w, y] = i32s(4);
+    const [sum, v] = vectors(2);
+    const [r] = floats(1);
     return [
       set(sum, v128.zero),
       set(x, rowOf('p0')),
@@ -49,9 +49,9 @@ export function rmsNormJob(module: Assembler): Func {
 /** dx = r·w·dy - x·r³·mean(w·dy·x). p0 x, p1 w, p2 dy, p3 r, p4 dx. */
 export function rmsNormGradJob(module: Assembler): Func {
   return rowsJob(module, ({ word, row, cols, rowOf, i32s, vectors, floats }) => {
-    const [j, x, w, dy, dx] = i32s(5) as [Local, Local, Local, Local, Local];
-    const [sum] = vectors(1) as [Local];
-    const [r, back] = floats(2) as [Local, Local];
+    const [j, x, w, dy, dx] = i32s(5);
+    const [sum] = vectors(1);
+    const [r, back] = floats(2);
     return [
       set(sum, v128.zero),
       set(x, rowOf('p0')),
@@ -86,12 +86,9 @@ export const WEIGHT_GRAD_COLUMNS = 16;
 
 /** dw[j] = sum over rows of dy·x·r. p0 x, p2 dy, p3 r, p4 dw; a piece is 16 columns, and cols a multiple of 4. */
 export function rmsNormWeightGradJob(module: Assembler): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, , piece] = scope.args as [Local, Local, Local];
-    const word: Word = (name) => i32.load(get(args), ROW_ARGS[name]);
-    const [i, j, end, x, dy, r, stride] = Array.from({ length: 7 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
-    const sum = scope.local('v128');
+  return job(module, ROW_ARGS, ({ piece, word, i32s, vectors }) => {
+    const [i, j, end, x, dy, r, stride] = i32s(7);
+    const [sum] = vectors(1);
     const column = (name: 'p0' | 'p2' | 'p4'): Code => i32.add(word(name), i32.shl(get(j), i32.of(2)));
     return [
       set(stride, i32.shl(word('cols'), i32.of(2))),

@@ -5,7 +5,6 @@
  */
 import {
   type Assembler,
-  type Code,
   type Func,
   type Local,
   call,
@@ -20,6 +19,7 @@ import {
   when,
   whileLoop,
 } from './emit.ts';
+import { job } from './job.ts';
 import { packKernel } from './pack.ts';
 import { madd } from './tile.ts';
 
@@ -36,10 +36,8 @@ export const panelFloats = (n: number, k: number): number => panelsOf(n) * PANEL
 
 export function packPanelsJob(module: Assembler): Func {
   const pack = packKernel(module, PANEL_COLUMNS);
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, , piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof PANELS_ARGS): Code => i32.load(get(args), PANELS_ARGS[name]);
-    const [rowBytes, first, valid] = [scope.local('i32'), scope.local('i32'), scope.local('i32')];
+  return job(module, PANELS_ARGS, ({ piece, word, i32s }) => {
+    const [rowBytes, first, valid] = i32s(3);
     return [
       set(rowBytes, i32.shl(word('k'), i32.of(2))),
       set(first, i32.mul(get(piece), i32.of(PANEL_COLUMNS))),

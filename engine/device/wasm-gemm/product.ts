@@ -18,6 +18,7 @@ import {
   whileLoop,
 } from './emit.ts';
 import { rowTimesMatrix, rowTimesTransposed } from './gemv.ts';
+import { job } from './job.ts';
 import { PANEL_COLUMNS, rowTimesPanels } from './panels.ts';
 import { packKernel } from './pack.ts';
 import { TILE_COLUMNS, tileKernel } from './tile.ts';
@@ -49,11 +50,8 @@ export function productJob(module: Assembler, tileRows: number, relaxed: boolean
   const gemvPlain = rowTimesMatrix(module, relaxed);
   const gemvTransposed = rowTimesTransposed(module, relaxed);
   const gemvPanels = rowTimesPanels(module, relaxed);
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, scratch, piece] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof PRODUCT_ARGS): Code => i32.load(get(args), PRODUCT_ARGS[name]);
-    const [rest, m0, n0, rows, columns, a, b, c] = Array.from({ length: 8 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
+  return job(module, PRODUCT_ARGS, ({ args, scratch, piece, word, i32s }) => {
+    const [rest, m0, n0, rows, columns, a, b, c] = i32s(8);
     const lesser = (into: Local, value: Code): Code => [when(i32.gt(get(into), value), set(into, value))];
     return [
       set(n0, i32.mul(i32.rem(get(piece), word('columnBlocks')), word('columnBlock'))),

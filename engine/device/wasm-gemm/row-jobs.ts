@@ -15,45 +15,31 @@ import {
   when,
   whileLoop,
 } from './emit.ts';
+import { job, type JobScope } from './job.ts';
 
 export const ROW_ARGS = {
   p0: 0, p1: 4, p2: 8, p3: 12, p4: 16, rows: 20, cols: 24, rowBlock: 28, period: 32, number: 36,
 } as const; // prettier-ignore
 
-export type Word = (name: keyof typeof ROW_ARGS) => Code;
-export type RowScope = {
-  readonly word: Word;
+type RowScope = JobScope<keyof typeof ROW_ARGS> & {
   /** The argument `number`, an f32. */
   readonly number: Code;
-  readonly scratch: Local;
   readonly row: Local;
   readonly cols: Local;
   /** Address of the current row of a [rows, cols] operand. */
   rowOf(name: keyof typeof ROW_ARGS): Code;
-  i32s(count: number): Local[];
-  vectors(count: number): Local[];
-  floats(count: number): Local[];
 };
 
 export function rowsJob(module: Assembler, body: (scope: RowScope) => Code): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, scratch, piece] = scope.args as [Local, Local, Local];
-    const word: Word = (name) => i32.load(get(args), ROW_ARGS[name]);
-    const [row, end, cols] = [scope.local('i32'), scope.local('i32'), scope.local('i32')];
-    const many = (type: 'i32' | 'v128' | 'f32') => (count: number) =>
-      Array.from({ length: count }, () => scope.local(type));
-    const rowScope: RowScope = {
-      word,
+  return job(module, ROW_ARGS, (scope) => {
+    const { args, piece, word } = scope;
+    const [row, end, cols] = scope.i32s(3);
+    const perRow = body({
+      ...scope,
+      ...{ row, cols },
       number: f32.load(get(args), ROW_ARGS.number),
-      scratch,
-      row,
-      cols,
       rowOf: (name) => i32.add(word(name), i32.shl(i32.mul(get(row), get(cols)), i32.of(2))),
-      i32s: many('i32'),
-      vectors: many('v128'),
-      floats: many('f32'),
-    };
-    const perRow = body(rowScope);
+    });
     return [
       set(cols, word('cols')),
       set(row, i32.mul(get(piece), word('rowBlock'))),

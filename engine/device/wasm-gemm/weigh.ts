@@ -17,6 +17,7 @@ import {
   whileLoop,
 } from './emit.ts';
 import { exp4 } from './elementwise.ts';
+import { job } from './job.ts';
 import { splat, sumLanes } from './row-jobs.ts';
 
 /**
@@ -29,14 +30,10 @@ export const WEIGH_ARGS = { logits: 0, weights: 4, sharpness: 8, most: 12, sums:
 export const WEIGHED = 512;
 
 export function weighJob(module: Assembler, relaxed: boolean): Func {
-  return module.func(null, ['i32', 'i32', 'i32'], null, (scope) => {
-    const [args, , row] = scope.args as [Local, Local, Local];
-    const word = (name: keyof typeof WEIGH_ARGS): Code => i32.load(get(args), WEIGH_ARGS[name]);
-    const [x, end, blockEnd, out, sums] = Array.from({ length: 5 }, () => scope.local('i32')) as
-      [Local, Local, Local, Local, Local]; // prettier-ignore
-    const [most, s, w, r, n, sharp, sum, weighted, hot] = Array.from({ length: 9 }, () => scope.local('v128')) as
-      [Local, Local, Local, Local, Local, Local, Local, Local, Local]; // prettier-ignore
-    const one = scope.local('i32');
+  return job(module, WEIGH_ARGS, ({ piece: row, word, i32s, vectors }) => {
+    const [x, end, blockEnd, out, sums] = i32s(5);
+    const [most, s, w, r, n, sharp, sum, weighted, hot] = vectors(9);
+    const [one] = i32s(1);
     const rowBytes = i32.shl(word('cols'), i32.of(2));
     const rowOf = (name: 'logits' | 'weights'): Code => i32.add(word(name), i32.mul(get(row), rowBytes));
     const ofRow = (name: 'sharpness' | 'most'): Code => i32.add(word(name), i32.shl(get(row), i32.of(2)));

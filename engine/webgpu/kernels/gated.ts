@@ -7,7 +7,17 @@ import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes, type Element } from '../wgsl.ts';
-import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
+import {
+  normNumbers,
+  normShared,
+  productInputs,
+  productNorm,
+  tileCounts,
+  tileFor,
+  tileShared,
+  tileWidth,
+  writeProduct,
+} from './product-loop.ts';
 import { linearReference, lowRank } from './linear.ts';
 
 export type GatedShape = {
@@ -17,27 +27,31 @@ export type GatedShape = {
   readonly rank: number;
   /** Adapters there are. */
   readonly adapters: number;
+  /** Where x is to be normalised first: eps of its RMS norm. It is float32 then, whatever else flows. */
+  readonly normEps?: number;
 };
 
-/** Bindings: step, x [rows, columns], gate and up [outputs, columns] in `format`, u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
+/** Bindings: step, x [rows, columns], with a norm its gain [columns], gate and up [outputs, columns] in `format`, u [rows, adapters, 2, rank], b [adapters, 2, outputs, rank], y [rows, outputs]. */
 export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const { columns, outputs, rank, adapters } = shape;
   const { one, four } = activationOf(tuning.activations);
   const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 2, divisible: true });
+  const norm = productNorm(shape.normEps, tile, tuning);
   const tiles = Math.ceil(outputs / tileWidth(tile));
   return kernel(
     `gated ${columns} to ${outputs}`,
     {
       bindings: [
         STEP,
-        reads('x', four),
+        ...productInputs(norm, four),
         reads('gate', format.element),
         reads('up', format.element),
         ...(rank > 0 ? [reads('u', four), reads('b', 'vec4f')] : []),
         writes('y', one),
       ],
       counts: { ...tileCounts(tile, columns, format), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
-      shared: tileShared(tile, ['gate', 'up']),
+      ...normNumbers(norm, columns),
+      shared: { ...tileShared(tile, ['gate', 'up']), ...normShared(norm, tile) },
       threads: tile.threads,
       subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank, one),
@@ -47,6 +61,7 @@ export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tun
 ${writeProduct({
   tile,
   format,
+  norm,
   weights: ['gate', 'up'],
   limit: outputs,
   finish: (n, row, gate, up) => `finish(${n}, ${row}, ${gate}, ${up});`,

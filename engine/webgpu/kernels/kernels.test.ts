@@ -111,6 +111,41 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
     expect(largestDifference(got.y, wanted)).toBeLessThan(1e-4);
   });
 
+  it.skipIf(cut !== 'gpu').each([
+    ['f32', 1],
+    ['q8', 3],
+    ['f16', 4],
+  ] as const)(
+    'products that normalise their rows come to the bits of those after a norm: %s, %i rows',
+    async (precision, count) => {
+      const own = { ...tuning, rows: [1, 4] };
+      const [columns, outputs, normEps] = [292, 37, 1e-5];
+      const rows = someRows(count, 4, 9, 2);
+      const x = someNumbers(count * columns, 1, 3);
+      const gain = someNumbers(columns, 2).map((v) => v + 1);
+      const norm = rmsNormKernel({ columns, eps: normEps, pick: false }, own);
+      const { y: normed } = await runKernel(norm, { x, weight: gain, y: new Float32Array(x.length) }, rows);
+      const [w, up] = [
+        await somePacked(precision, outputs, columns, 3),
+        await somePacked(precision, outputs, columns, 4),
+      ];
+      const always = { w: w.bound, gate: w.bound, up: up.bound, bias: someNumbers(outputs, 5) };
+      const low = { u: someNumbers(count * 2 * 2 * 4, 6), b: someNumbers(2 * 2 * outputs * 4, 7) };
+      const inputs = { ...always, ...low, y: new Float32Array(count * outputs) };
+      const lora = { columns, rank: 4, adapters: 2 };
+      const linear = { ...lora, parts: [30, 7], bias: true, accumulate: false };
+      for (const made of [
+        (norm: object) => linearKernel({ ...linear, ...norm }, w.format, own, count),
+        (norm: object) => gatedKernel({ ...lora, outputs, ...norm }, w.format, own, count),
+      ]) {
+        const after = await runKernel(made({}), { ...inputs, x: normed }, rows);
+        const whole = await runKernel(made({ normEps }), { ...inputs, x, gain }, rows);
+        expect([...whole.y]).toEqual([...after.y]);
+        expect(Math.max(...after.y)).toBeGreaterThan(0);
+      }
+    },
+  );
+
   const plain = { bias: false, accumulate: false, rank: 0, adapters: 0 };
   it.each([
     [1, { ...plain, columns: 52, parts: [133] }],

@@ -8,7 +8,17 @@ import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes, type Binding } from '../wgsl.ts';
-import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
+import {
+  normNumbers,
+  normShared,
+  productInputs,
+  productNorm,
+  tileCounts,
+  tileFor,
+  tileShared,
+  tileWidth,
+  writeProduct,
+} from './product-loop.ts';
 
 export type LinearShape = {
   readonly columns: number;
@@ -21,20 +31,23 @@ export type LinearShape = {
   readonly rank: number;
   /** Adapters there are. */
   readonly adapters: number;
+  /** Where x is to be normalised first: eps of its RMS norm. It is float32 then, whatever else flows. */
+  readonly normEps?: number;
 };
 
-/** Bindings: step, x [rows, columns], w [outputs, columns] in `format`, bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
+/** Bindings: step, x [rows, columns], with a norm its gain [columns], w [outputs, columns] in `format`, bias [outputs], u [rows, adapters, parts, rank], b [adapters, outputs, rank], y [rows, outputs]. */
 export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: Tuning, rows: Rows): Kernel {
   const { columns, parts, bias, rank, adapters } = shape;
   const { one, four } = activationOf(tuning.activations);
   const y = writes('y', shape.accumulate ? 'f32' : one);
   const outputs = sum(parts);
   const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 1, divisible: true });
+  const norm = productNorm(shape.normEps, tile, tuning);
   return kernel(
     `linear ${columns} to ${parts.join(' + ')}`,
     {
       bindings: [
-        ...[STEP, reads('x', four), reads('w', format.element)],
+        ...[STEP, ...productInputs(norm, four), reads('w', format.element)],
         ...(bias ? [reads('bias', 'f32')] : []),
         ...(rank > 0 ? [reads('u', four), reads('b', 'vec4f')] : []),
         y,
@@ -43,14 +56,15 @@ export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: T
         ...tileCounts(tile, columns, format),
         ...{ OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length, ADAPTERS: adapters },
       },
-      shared: tileShared(tile, ['w']),
+      ...normNumbers(norm, columns),
+      shared: { ...tileShared(tile, ['w']), ...normShared(norm, tile) },
       threads: tile.threads,
       subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape, y),
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * ${tile.rows}u;
-${writeProduct({ tile, format, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
+${writeProduct({ tile, format, norm, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
     },
     (count) => [Math.ceil(outputs / tileWidth(tile)), Math.ceil(count / tile.rows)],
   );

@@ -5,8 +5,9 @@
  */
 import type { ProductCut, ProductShape, Rows, Tuning } from '../kernel.ts';
 import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
-import { each } from '../wgsl.ts';
+import { each, reads, type Binding, type Element, type Shader } from '../wgsl.ts';
 import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
+import { normed, rowScales } from './rms-norm.ts';
 
 export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> & {
   /** Token rows a thread takes, or a workgroup that stages them. */
@@ -50,6 +51,32 @@ export function tileShared(tile: Tile, weights: readonly string[]): Record<strin
   return tile.lanes > 1 ? { parts: weights.length * tile.outputs * tile.rows * stride(tile) } : {};
 }
 
+/** What a product needs of the RMS norm of its own rows, where it does that too: `eps`, and the threads that share a sum. */
+export type ProductNorm = { readonly eps: number; readonly team: number };
+
+/**
+ * The norm of a product whose x is to be normalised first; null where it is not. Not with half floats between kernels: a
+ * driver may leave out a rounding to one that nothing stores, and the bits would be others than after a norm's own kernel.
+ */
+export function productNorm(
+  eps: number | undefined,
+  tile: Tile,
+  { team, activations }: Pick<Tuning, 'team' | 'activations'>,
+): ProductNorm | null {
+  if (eps === undefined) return null;
+  if (tile.staged || tile.handRound > 0 || tile.threads < team || activations !== 'f32')
+    throw new Error('products normalise float32 rows that threads share, and no others');
+  return { eps, team };
+}
+
+/** x as such a product reads it, with the norm's weight; and what its shader holds besides. */
+export const productInputs = (norm: ProductNorm | null, element: Element): Binding[] =>
+  norm ? [reads('x', 'vec4f'), reads('gain', 'vec4f')] : [reads('x', element)];
+export const normNumbers = (norm: ProductNorm | null, columns: number): Pick<Shader, 'numbers'> =>
+  norm ? { numbers: { COLUMNS: columns, EPS: norm.eps } } : {};
+export const normShared = (norm: ProductNorm | null, { rows }: Tile): Record<string, number> =>
+  norm ? { squares: rows * norm.team } : {};
+
 /** One more than there are threads, so that threads adding up neighbouring sums read different banks. */
 const stride = ({ threads }: Tile): number => threads + 1;
 
@@ -59,6 +86,8 @@ export type Product = {
   /** Bindings of matrices [limit, K] that are multiplied at once; a sum of each for every output. */
   readonly weights: readonly string[];
   readonly limit: number;
+  /** Normalises x first. */
+  readonly norm?: ProductNorm | null;
   /** The statement that takes the sums of output `n` and token row `row`, all given as expressions. */
   finish(n: string, row: string, ...sums: readonly string[]): string;
 };
@@ -78,6 +107,7 @@ export function writeProduct(product: Product): string {
   let first = group.x * TILE + place;
 ${each(outputs, `  let n# = min(first + #u * PLACES, ${limit - 1}u);\n  let at# = n# * ROW;`)}
 ${inputs(product.tile)}
+${product.norm ? rowScales(product.tile.rows, product.norm.team, 'K4') : ''}
 ${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
   let columns = turns(K4);
 ${loop(product)}
@@ -121,8 +151,12 @@ ${addColumn(product)}
 
 /** Column k of all rows and weights. */
 function addColumn(product: Product): string {
-  const { tile } = product;
+  const { tile, norm } = product;
   const { rows, handRound } = tile;
+  if (norm) {
+    const four = (row: number): string => normed(row, `x${row} + k`, 'weight');
+    return `    let weight = gain[k];\n${addProducts(product, four)}`;
+  }
   if (!ownRows(tile)) return addProducts(product, (row) => `vec4f(x[x${row} + k])`);
   return `${each(rows / handRound, '    let own# = vec4f(x[x# + k]);')}
 ${addProducts(product, (row) => `subgroupBroadcast(own${Math.floor(row / handRound)}, ${row % handRound}u)`)}`;

@@ -1,11 +1,41 @@
 /**
  * x / sqrt(mean(x²) + eps) · weight, a workgroup a row. With `pick`, only rows that have a place in the states buffer are
- * computed, and written there: the final norm. Source: Zhang & Sennrich 2019, eq. 4.
+ * computed, and written there: the final norm. A product of few rows may do it by itself, in each of its workgroups, and
+ * comes to the same bits: a dispatch costs a GPU more than reading a row again. Source: Zhang & Sennrich 2019, eq. 4.
  */
 import { activationOf, stored } from '../activation.ts';
 import { kernel, type Kernel, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
-import { reads, writes } from '../wgsl.ts';
+import { each, reads, writes } from '../wgsl.ts';
+
+/** Squares that a thread adds up at a time: none waits for the load of the one before. */
+const AT_ONCE = 8;
+
+/**
+ * WGSL: `scale#` for each of so many rows of x, which begin at `x#` and have `columns` numbers. `team` threads of the
+ * workgroup add up the squares, always in the same order; all of them wait.
+ */
+export function rowScales(rows: number, team: number, columns: string): string {
+  const some = Math.min(AT_ONCE, team);
+  const add = Array.from({ length: some }, (_, i) => each(rows, `    total# += squares[#u * ${team}u + i + ${i}u];`));
+  return `
+${each(rows, '  var square# = 0f;')}
+  for (var i = thread; i < ${columns} && thread < ${team}u; i += ${team}u) {
+${each(rows, '    let v# = x[x# + i]; square# += dot(v#, v#);')}
+  }
+  if (thread < ${team}u) {
+${each(rows, `    squares[#u * ${team}u + thread] = square#;`)}
+  }
+  workgroupBarrier();
+${each(rows, '  var total# = 0f;')}
+  for (var i = 0u; i < turns(${team}u); i += ${some}u) {
+${add.join('\n')}
+  }
+${each(rows, '  let scale# = inverseSqrt(total# / COLUMNS + EPS);')}`;
+}
+
+/** WGSL: four numbers of row `row`. */
+export const normed = (row: number, at: string, gain: string): string => `x[${at}] * scale${row} * ${gain}`;
 
 export type NormShape = { readonly columns: number; readonly eps: number; readonly pick: boolean };
 
@@ -25,14 +55,9 @@ export function rmsNormKernel({ columns, eps, pick }: NormShape, { team, activat
   let row = group.x;
   let to = ${pick ? 'outOf(row)' : 'row'};
   if (row >= stepRows()${pick ? ' || to == 0xffffffffu' : ''}) { return; }
-  var square = 0f;
-  for (var i = thread; i < C4; i += TEAM) { let v = x[row * C4 + i]; square += dot(v, v); }
-  squares[thread] = square;
-  workgroupBarrier();
-  var total = 0f;
-  for (var i = 0u; i < turns(TEAM); i++) { total += squares[i]; }
-  let scale = inverseSqrt(total / COLUMNS + EPS);
-  for (var i = thread; i < C4; i += TEAM) { y[to * C4 + i] = ${stored(y.element, 'x[row * C4 + i] * scale * weight[i]')}; }`,
+  let x0 = row * C4;
+${rowScales(1, team, 'C4')}
+  for (var i = thread; i < C4; i += TEAM) { y[to * C4 + i] = ${stored(y.element, normed(0, 'x0 + i', 'weight[i]'))}; }`,
     },
     (rows) => [rows, 1],
   );
