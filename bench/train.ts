@@ -55,7 +55,7 @@ type Timed = {
   readonly seconds: number;
   readonly cpuSeconds: number;
   readonly losses: readonly number[];
-  /** Buffers at the first step's peak, beyond what there was before it: weights, and other policies. */
+  /** Buffers at the peak of the step after the first, beyond what there was before it: weights, moments, other policies. */
   readonly takenBytes: number;
 };
 type Step = Way & {
@@ -176,11 +176,11 @@ async function timeSteps(
       if (turn > 1 && best[i] && best[i].seconds > SLOW_SECONDS) continue;
       const before = useTrunk(trunk);
       try {
-        if (turn === 0) activeGpu().trim();
+        if (turn === 1) activeGpu().trim();
         const held = device.memory().usedBytes;
         const { loss, ...timed } = await timedStep(subjects[i].policy, config, device, examples, turn);
         const losses = [...(best[i]?.losses ?? []), loss];
-        const takenBytes = best[i]?.takenBytes ?? device.memory().reservedBytes - held;
+        const takenBytes = turn < 2 ? device.memory().reservedBytes - held : best[i]!.takenBytes;
         const better = turn < 2 || timed.seconds < best[i]!.seconds;
         best[i] = { ...(better ? timed : best[i]!), losses, takenBytes };
       } catch (error) {

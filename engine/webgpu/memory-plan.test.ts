@@ -48,6 +48,15 @@ describe('the memory plan of a run', () => {
     expect(keys({ sequences: 256, keys: 'f16' }) - 2 * page).toBe(keys({ sequences: 256 }) - 4 * page);
   });
 
+  it('takes less to train with half floats', () => {
+    const [floats, halves] = (['f32', 'f16'] as const).map((activations) =>
+      planMemory(QWEN, { ...LOAD, activations }, BINDING),
+    );
+    expect(halves.parts.training!['working'] / floats.parts.training!['working']).toBeLessThan(0.7);
+    expect(total(halves.parts.training!)).toBeLessThan(total(floats.parts.training!));
+    expect(halves.parts.rollout).toEqual(floats.parts.rollout);
+  });
+
   it('counts every policy, and of frozen ones nothing', () => {
     const one = planMemory(QWEN, LOAD, BINDING).parts.training!;
     const three = planMemory(QWEN, { ...LOAD, policies: [LORA, LORA, LORA, null] }, BINDING).parts.training!;

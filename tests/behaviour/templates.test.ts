@@ -28,9 +28,10 @@ function expectWhole(trace: Trace): void {
     if (kind !== 'role') continue;
     expect(tokens?.ids.length, id).toBe(length);
     if (trainable && reward !== undefined && trace.phase === 'train' && trace.status === 'done')
-      for (const numbers of [tokens!.logprobs, tokens!.oldLogprobs!, tokens!.advantages!, tokens!.returns!]) {
-        expect(numbers.length, id).toBe(length);
-        expect(numbers.every(Number.isFinite), id).toBe(true);
+      for (const name of ['logprobs', 'oldLogprobs', 'newLogprobs', 'advantages', 'returns'] as const) {
+        const numbers = tokens![name] ?? [];
+        expect(numbers.length, `${id} ${name}`).toBe(length);
+        expect(numbers.every(Number.isFinite), `${id} ${name}`).toBe(true);
       }
   }
 }

@@ -36,6 +36,19 @@ describe('memory of a run', () => {
     expect(planner.asked[0]).toMatchObject({ rollout: 'f32', positions: 512, policies: [{ kind: 'full' }] });
   });
 
+  it('counts half floats where every policy that learns has them', async () => {
+    const asked = async (...ways: readonly { frozen?: boolean; activations?: 'f32' | 'f16' }[]) => {
+      const [[, policy]] = Object.entries(config.cast.policies);
+      const policies = Object.fromEntries(ways.map((way, i) => [`p${i}`, { ...policy, ...way }]));
+      const planner = plannerOf(planned);
+      await checkMemory({ ...config, cast: { ...config.cast, policies } }, planner);
+      return planner.asked[0].activations;
+    };
+    expect(await asked({ activations: 'f16' }, { activations: 'f16' }, { frozen: true })).toBe('f16');
+    expect(await asked({ activations: 'f16' }, {})).toBe(undefined);
+    expect(await asked({ activations: 'f16', frozen: true })).toBe(undefined);
+  });
+
   it('is refused beyond what it may be, with the largest setting that fits', async () => {
     await expect(checkMemory(within(1.5), plannerOf(planned))).rejects.toThrow(
       `This run would take up to 2.00 GiB of device memory and may take 1.50; the largest micro-batch that fits is 1024 tokens: add --set tokenBudget=1024`,

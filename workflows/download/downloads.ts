@@ -122,7 +122,8 @@ export function openDownloads(options: DownloadOptions): DownloadApi {
         if ((await store.stat(path))?.size === file.size) continue;
         change(mine, { state: 'running', file: file.path });
         const url = fileUrl(plan.endpoint, plan.repo, whole.commit, file.path);
-        await fetchFile(options, url, file, path, endpoint, patience, mine.stop.signal, tell);
+        const manner = { patience, signal: mine.stop.signal, progress: tell };
+        await fetchFile(options, { url, file, path, endpoint }, manner);
       }
     } finally {
       tell.end();

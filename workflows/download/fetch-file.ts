@@ -32,15 +32,13 @@ export async function sizeOf(store: Pick<Store, 'stat'>, path: string): Promise<
   return (await store.stat(path))?.size ?? 0;
 }
 
+type Wanted = { readonly url: URL; readonly file: HubFile; readonly path: string; readonly endpoint: Endpoint };
+type Manner = { readonly patience: Patience; readonly signal: AbortSignal; readonly progress: Progress };
+
 export async function fetchFile(
   place: Place,
-  url: URL,
-  file: HubFile,
-  path: string,
-  endpoint: Endpoint,
-  patience: Patience,
-  signal: AbortSignal,
-  progress: Progress,
+  { url, file, path, endpoint }: Wanted,
+  { patience, signal, progress }: Manner,
 ): Promise<void> {
   const part = `${path}.part`;
   for (let corrupt = 1; ; corrupt++) {
@@ -68,12 +66,9 @@ export async function fetchFile(
   await place.store.move(part, path);
 }
 
-type Rest = {
+type Rest = Omit<Wanted, 'path'> & {
   place: Place;
-  url: URL;
-  file: HubFile;
   part: string;
-  endpoint: Endpoint;
   signal: AbortSignal;
   alive: () => void;
   count: (bytes: number) => void;
