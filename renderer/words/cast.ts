@@ -66,7 +66,7 @@ export const castWords = {
           'Tokens are drawn with a smaller copy, which is read faster and lies beside the exact weights; at 4 bits draws differ most.',
         keys: '16 bits take half the memory, so up to twice as many answers are drawn at once; a log-prob moves by some 0.003. The default is 16 bits beside weights of fewer than 32.',
         activations:
-          '16 bits halve what flows within a layer, as tokens are drawn and learned from, and so the memory of learning; a log-prob moves by some 0.01.',
+          '16 bits halve what flows within a layer, as tokens are drawn and learned from; a log-prob moves by some 0.01.',
       },
       noHalves: (device: string) => `Needs the feature shader-f16, which ${device} lacks.`,
       only: {
