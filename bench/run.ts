@@ -69,6 +69,16 @@ function readArguments() {
   });
 }
 
+function parsed(): ReturnType<typeof readArguments> {
+  try {
+    return readArguments();
+  } catch (error) {
+    const { code = '', message } = error as { readonly code?: string; readonly message: string };
+    if (!code.startsWith('ERR_PARSE_ARGS')) throw error;
+    throw new UserError(`${message.split('\n')[0]} --help lists what there is`);
+  }
+}
+
 const list = (value: string): string[] => value.split(',').filter((part) => part !== '');
 
 /** What is counted: whole and at least 1. */
@@ -114,7 +124,7 @@ const SUITES: Readonly<Record<string, (bench: Bench, values: Values) => Promise<
 };
 
 async function main(): Promise<void> {
-  const { values, positionals } = readArguments();
+  const { values, positionals } = parsed();
   if (values.help || positionals.length === 0) return void console.log(USAGE);
   const unknown = positionals.find((suite) => !(suite in SUITES) && suite !== 'cpu' && suite !== 'ui');
   if (unknown !== undefined)
@@ -122,7 +132,7 @@ async function main(): Promise<void> {
   const { model, devices, python, minutes, json, out } = values;
   if (positionals.includes('cpu')) await benchCpu({ model, devices: list(devices), python, json, out });
   // It brings a browser and a bundler, which the packed folder leaves out.
-  if (positionals.includes('ui')) await (await import('./ui.ts')).benchUi({ minutes: Number(minutes), json, out });
+  if (positionals.includes('ui')) await (await screens()).benchUi({ minutes: Number(minutes), json, out });
   const chosen = positionals.filter((suite) => suite in SUITES);
   if (chosen.length === 0) return;
   if (values.device !== 'webgpu')
@@ -131,6 +141,15 @@ async function main(): Promise<void> {
   if (json) console.log(JSON.stringify({ event: 'done', ...figures }));
   // Dawn keeps a thread that would hold the process.
   process.exit(0);
+}
+
+async function screens(): Promise<typeof import('./ui.ts')> {
+  try {
+    return await import('./ui.ts');
+  } catch (error) {
+    if (!/\bui[.]ts$/.test((error as { url?: string }).url ?? '')) throw error;
+    throw new UserError('the packed folder has no screens to measure: run npm run bench -- ui in the project');
+  }
 }
 
 async function runSuites(suites: readonly string[], values: Values): Promise<Figures> {
