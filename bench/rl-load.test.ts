@@ -15,7 +15,15 @@ import {
 import { shapeNamed } from './models.ts';
 
 const load = (changed: Partial<Load> = {}): Load => ({
-  ...{ config: shapeNamed('nano'), weights: 'f32', queries: 3, tokens: 5, method: methodOf('lora'), settings: {} },
+  ...{
+    config: shapeNamed('nano'),
+    weights: 'f32',
+    activations: 'f32',
+    queries: 3,
+    tokens: 5,
+    method: methodOf('lora'),
+    settings: {},
+  },
   roles: [{ role: 'a', shared: 4, own: 2 }],
   ...changed,
 });

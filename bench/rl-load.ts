@@ -6,7 +6,7 @@ import { UserError } from '../engine/errors.ts';
 import type { ModelConfig } from '../engine/formats/config.ts';
 import { LINEAR_LAYERS } from '../engine/formats/peft.ts';
 import type { TrainRecord } from '../engine/learn/update.ts';
-import type { PpoSettings, TrainMethod, WeightPrecision } from '../engine/protocol.ts';
+import type { ActivationPrecision, PpoSettings, TrainMethod, WeightPrecision } from '../engine/protocol.ts';
 import type { Order } from '../engine/rollout/generate.ts';
 import { decodeRoof, forwardFlops, type Roof } from './roof.ts';
 import { rounded } from './suite.ts';
@@ -72,6 +72,8 @@ export function methodOf(kind: string): TrainMethod {
 export type Load = {
   readonly config: ModelConfig;
   readonly weights: WeightPrecision;
+  /** Between kernels, as it samples and learns. */
+  readonly activations: ActivationPrecision;
   readonly roles: readonly Role[];
   readonly queries: number;
   readonly tokens: number;

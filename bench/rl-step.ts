@@ -10,7 +10,7 @@ import { updatePolicy, type TrainRecord } from '../engine/learn/update.ts';
 import type { BaseModel } from '../engine/model/base-model.ts';
 import { makeTrunk, planFor, tuneModels } from '../engine/model/choose-trunk.ts';
 import { makePolicy, type BasePolicy } from '../engine/model/make-policy.ts';
-import type { MemoryPlan } from '../engine/protocol.ts';
+import type { ActivationPrecision, MemoryPlan } from '../engine/protocol.ts';
 import { generate } from '../engine/rollout/generate.ts';
 import { activeGpu } from '../engine/webgpu/gpu.ts';
 import { parametersOf, randomWeights, shapeNamed } from './models.ts';
@@ -26,6 +26,7 @@ export type RlStepOptions = {
   readonly preset: string;
   readonly model?: string;
   readonly weights: string;
+  readonly activations: string;
   readonly queries?: number;
   readonly tokens?: number;
   readonly method?: string;
@@ -49,12 +50,15 @@ export async function benchRlStep(bench: Bench, options: RlStepOptions): Promise
   const { roles, settings } = preset;
   const config = shapeNamed(model);
   const method = rl.methodOf(options.method ?? preset.method);
-  const load: rl.Load = { config, weights: precisionOf(options.weights), roles, queries, tokens, method, settings };
+  const load: rl.Load = {
+    ...{ config, weights: precisionOf(options.weights), activations: flowOf(bench, options.activations) },
+    ...{ roles, queries, tokens, method, settings },
+  };
   if (rl.longest(load) > config.contextLength)
     throw new UserError(`${rl.longest(load)} positions, of ${config.contextLength} that ${model} has; give less --tokens`); // prettier-ignore
   bench.say(preset.what);
   bench.say(
-    `${model}, ${method.kind}, sampling with ${load.weights} weights: ${rl.recordsOf(load)} records, ` +
+    `${model}, ${method.kind}, ${load.activations} between kernels, sampling with ${load.weights} weights: ${rl.recordsOf(load)} records, ` +
       `${rl.promptTokens(load)} prompt tokens, ${rl.responseTokens(load)} response tokens`,
   );
   const plan = planned(bench, load, options);
@@ -69,7 +73,15 @@ export async function benchRlStep(bench: Bench, options: RlStepOptions): Promise
   const { seconds, records, tokensPerSecond, parts, transfers, versus } = result;
   await keepResults(bench, `rl-step-${model}`, {
     ...{ preset: options.preset, model, method: method.kind, rank: method.kind === 'lora' ? rl.RANK : null },
-    ...{ weights: load.weights, queries, tokens, microBatch: options.microBatch, records, roof },
+    ...{
+      weights: load.weights,
+      activations: load.activations,
+      queries,
+      tokens,
+      microBatch: options.microBatch,
+      records,
+      roof,
+    },
     ...{ promptTokens: rl.promptTokens(load), responseTokens: rl.responseTokens(load) },
     ...{ compiles: options.steps === 1, seconds, tokensPerSecond, parts, transfers, versus },
     ...{ steps: measured.map(({ spent }) => spent), profile },
@@ -78,20 +90,33 @@ export async function benchRlStep(bench: Bench, options: RlStepOptions): Promise
   return { rl_step_seconds: seconds, ...(versus ? { rl_step_vs_verl: versus.timesAsFast } : {}) };
 }
 
+function flowOf({ device }: Bench, name: string): ActivationPrecision {
+  if (name !== 'f32' && name !== 'f16') throw new UserError(`There are no ${name} activations; choose of f32, f16`);
+  if (name === 'f16' && !device.gpu!.features.has('shader-f16'))
+    throw new UserError(`${device.info.name} has no half floats to compute with; leave out --activations f16`);
+  return name;
+}
+
 /** What it will take, at most; refuses what is known not to fit. */
 function planned(bench: Bench, load: rl.Load, { microBatch, memoryGiB }: RlStepOptions): MemoryPlan | null {
   const free = memoryGiB === null ? null : memoryGiB * 2 ** 30;
   // An emulated adapter lives in the machine's memory; of a GPU's nobody tells.
   const most = free ?? (bench.device.info.software ? process.availableMemory() : Number.MAX_SAFE_INTEGER);
   const plan = planFor(load.config, {
-    ...{ policies: [load.method], rollout: load.weights, sequences: load.queries, positions: rl.longest(load) },
+    ...{
+      policies: [load.method],
+      rollout: load.weights,
+      activations: load.activations,
+      sequences: load.queries,
+      positions: rl.longest(load),
+    },
     ...{ tokenBudget: microBatch, mostBytes: most },
   });
   if (!plan) return null;
   const gib = (bytes: number): string => `${(bytes / 2 ** 30).toPrecision(3)} GiB`;
   bench.say(`memory planned: ${gib(plan.peakBytes)} at most`);
   if (plan.peakBytes <= most) return plan;
-  const fewer = plan.tokenBudget === null ? '--model or --method lora' : `--micro-batch ${plan.tokenBudget}`;
+  const fewer = plan.tokenBudget === null ? 'a smaller --model or --method lora' : `--micro-batch ${plan.tokenBudget}`;
   throw new UserError(`Out of memory before it begins: the step takes up to ${gib(plan.peakBytes)} of ${gib(most)}; try ${fewer}.`); // prettier-ignore
 }
 
@@ -222,7 +247,7 @@ function reportOf(
   };
 }
 
-function policyOn({ config, method, weights: rollout }: rl.Load): BasePolicy {
+function policyOn({ config, method, activations, weights: rollout }: rl.Load): BasePolicy {
   const weights = randomWeights(config);
   const trunk = makeTrunk(config);
   const dispose = (): void => {
@@ -231,5 +256,8 @@ function policyOn({ config, method, weights: rollout }: rl.Load): BasePolicy {
   };
   // Policies read no files; what a model's source could tell is never asked here.
   const base = { name: 'random', config, trunk, weights, tokenizer: null, dispose } as unknown as BaseModel;
-  return makePolicy({ policy: 'measured', model: 'random', method, frozen: false, seed: 1, rollout }, base);
+  return makePolicy(
+    { policy: 'measured', model: 'random', method, frozen: false, seed: 1, rollout, activations },
+    base,
+  );
 }

@@ -28,7 +28,8 @@ npm run bench -- ui [--minutes 30] [--json] [--out FOLDER]
   rl-step  one PPO step by part, beside the least the device's own limits leave it; what is not given is the preset's
              --preset qd-answer: 128 queries, 512 tokens a response, qwen2.5-0.5b, adapters
              --preset verl: 256 prompts with all weights, beside the 67.6 s that verl publishes for one GPU
-             --queries 4   --tokens 64   --method lora|full   --weights f32   --steps 2: the first compiles
+             --queries 4   --tokens 64   --method lora|full   --weights f32   --activations f32
+             --steps 2: the first compiles
              --micro-batch 4096: tokens   --memory GiB: what it may take; refused before it begins
   cpu      decode and training tokens/s, matrix-product rates and memory on each CPU device, and PyTorch's where there is one
   ui       the screens with 500 nodes, 100,000 traces, 2,000 records and 20 runs; memory over a session of so many minutes
@@ -49,6 +50,7 @@ function readArguments() {
       python: { type: 'string', default: 'python3' },
       device: { type: 'string', default: 'webgpu' },
       weights: { type: 'string', default: 'f32' },
+      activations: { type: 'string', default: 'f32' },
       batch: { type: 'string', default: '1,32' },
       context: { type: 'string', default: '128' },
       method: { type: 'string' },
@@ -101,12 +103,12 @@ const SUITES: Readonly<Record<string, (bench: Bench, values: Values) => Promise<
     }),
   train: (bench, { model = MEASURED, method = 'lora', tokens = '512', profile }) =>
     benchTrain(bench, { models: list(model), methods: list(method), tokens: count('tokens', tokens), profile }),
-  'rl-step': (bench, { model, weights, method, preset, queries, tokens, steps, memory, profile, ...rest }) =>
+  'rl-step': (bench, { model, weights, activations, method, preset, queries, tokens, steps, memory, ...rest }) =>
     benchRlStep(bench, {
-      ...{ preset, model, method, weights: list(weights).at(-1) ?? 'f32', steps: count('steps', steps) },
+      ...{ preset, model, method, activations, weights: list(weights).at(-1) ?? 'f32', steps: count('steps', steps) },
       ...(queries === undefined ? {} : { queries: count('queries', queries) }),
       ...(tokens === undefined ? {} : { tokens: count('tokens', tokens) }),
-      ...{ microBatch: count('micro-batch', rest['micro-batch']), profile },
+      ...{ microBatch: count('micro-batch', rest['micro-batch']), profile: rest.profile },
       memoryGiB: memory === undefined ? null : gibibytes(memory),
     }),
 };

@@ -1,6 +1,6 @@
 /**
- * How exact a policy samples: what may be chosen of weights, keys and what flows between kernels, what of it this device can
- * do, and why not the rest. It always learns on float32.
+ * How exactly a policy computes: what may be chosen of weights, keys and what flows between kernels, what of it this device
+ * can do, and why not the rest.
  */
 import type { DeviceInfo } from '../../engine/protocol.ts';
 import { activationsSchema, keysSchema, weightsSchema, type PolicyChoice } from '../../workflows/schema/cast.ts';
@@ -30,7 +30,7 @@ export function offersPrecision(device: Here, part: PrecisionPart, choice: Preci
 /** Why not every choice is offered; null where each is. */
 export function precisionReason(device: Here, part: PrecisionPart): string | null {
   if (!device || precisionChoices[part].every((choice) => offersPrecision(device, part, choice))) return null;
-  const { only, noHalves } = words.cast.sampling;
+  const { only, noHalves } = words.cast.precision;
   return device.kind === 'webgpu' ? noHalves(device.name) : only[part](device.name);
 }
 
@@ -48,7 +48,7 @@ export function withPrecision(chosen: Precisions, part: PrecisionPart, text: str
 
 /** In a few words: "exact", or what is not. */
 export function precisionSummary(chosen: Precisions): string {
-  const { exact, short, bits } = words.cast.sampling;
+  const { exact, short, bits } = words.cast.precision;
   const less = precisionParts.flatMap((part) => {
     const choice = chosen[part];
     return choice === undefined || choice === 'f32' ? [] : [`${short[part]} ${bits[choice]}`];

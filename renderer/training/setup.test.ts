@@ -36,7 +36,7 @@ describe('set-up form', () => {
     expect(requestOf({ ...form, run: { seed: '1', branch: 'true' } }, null).branch).toBe(true);
   });
   it('asks for what is to be less exact, and for nothing else', () => {
-    const form = { ...emptyForm, sampling: { weights: 'q8', keys: undefined, activations: 'f16' } as const };
+    const form = { ...emptyForm, precision: { weights: 'q8', keys: undefined, activations: 'f16' } as const };
     expect(requestOf(form, null)).toMatchObject({ weights: 'q8', activations: 'f16' });
     expect(requestOf(form, null)).not.toHaveProperty('keys');
   });
@@ -99,9 +99,9 @@ describe('set-up form', () => {
     expect(isSetupForm({ ...emptyForm, model: 1 })).toBe(false);
     expect(isSetupForm({ ...emptyForm, run: { seed: 1 } })).toBe(false);
     expect(isSetupForm({ ...emptyForm, learn: 'magic' })).toBe(false);
-    expect(isSetupForm({ ...emptyForm, sampling: { keys: 'f16' } })).toBe(true);
-    expect(isSetupForm({ ...emptyForm, sampling: { keys: 'q8' } })).toBe(false);
-    expect(isSetupForm({ ...emptyForm, sampling: 'f16' })).toBe(false);
+    expect(isSetupForm({ ...emptyForm, precision: { keys: 'f16' } })).toBe(true);
+    expect(isSetupForm({ ...emptyForm, precision: { keys: 'q8' } })).toBe(false);
+    expect(isSetupForm({ ...emptyForm, precision: 'f16' })).toBe(false);
     expect(isSetupForm(null)).toBe(false);
   });
 });

@@ -23,8 +23,8 @@ export type SetupForm = {
   cast: string;
   /** By PPO, or in rounds of fine-tuning on what went well. */
   learn: 'ppo' | 'sft';
-  /** How exact tokens are sampled; what is not chosen is as the cast says. */
-  sampling: Precisions;
+  /** How exactly policies compute; what is not chosen is as the cast says. */
+  precision: Precisions;
   /** `yes` where the person lets this team's tools read the web. */
   web: string;
   /** Settings by name, as the schema has them. */
@@ -43,7 +43,7 @@ export const emptyForm: SetupForm = {
   alpha: '32',
   cast: 'shared',
   learn: 'ppo',
-  sampling: {},
+  precision: {},
   web: '',
   run: { seed: '1' },
   ppo: {},
@@ -57,9 +57,9 @@ export function isSetupForm(value: unknown): value is SetupForm {
   if (typeof value !== 'object' || value === null) return false;
   const record = value as Record<string, unknown>;
   return (
-    Object.keys(emptyForm).every((key) => isGroup(key) || key === 'sampling' || typeof record[key] === 'string') &&
+    Object.keys(emptyForm).every((key) => isGroup(key) || key === 'precision' || typeof record[key] === 'string') &&
     groups.every((key) => isTexts(record[key])) &&
-    arePrecisions(record.sampling) &&
+    arePrecisions(record.precision) &&
     (record.method === 'full' || record.method === 'lora') &&
     (record.learn === 'ppo' || record.learn === 'sft')
   );
@@ -142,7 +142,7 @@ export function requestOf(form: SetupForm, board: Cast | null): TrainRequest {
     model: onBoard ? modelOf(board) : form.model,
     method: onBoard ? undefined : methodOf(form),
     cast: onBoard ? board : form.cast === 'board' ? 'shared' : form.cast,
-    ...form.sampling,
+    ...form.precision,
     ...textValues('run', form.run),
     ppo: tuning || Object.keys(ppo).length === 0 ? undefined : ppo,
     sft: tuning ? textValues('sft', form.sft) : undefined,

@@ -51,11 +51,11 @@ export const castWords = {
         keyFrom: 'Name the key as an environment variable, such as OPENAI_API_KEY; the key itself stays out.',
       },
     },
-    sampling: {
-      open: (how: string) => `Samples: ${how}`,
-      of: (policy: string) => `How the policy ${policy} samples`,
+    precision: {
+      open: (how: string) => `Precision: ${how}`,
+      of: (policy: string) => `How exactly the policy ${policy} computes`,
       about:
-        'A policy always learns on 32 bits. These only change how tokens are drawn; what that shifts is measured in every step, as rollout/logprob_gap.',
+        'What is learned stays exact: weights, their gradients and the optimiser have 32 bits. What fewer bits shift of a token is measured in every step, as rollout/logprob_gap.',
       exact: 'exact',
       labels: { weights: 'Weights', keys: 'Keys and values', activations: 'Between kernels' },
       short: { weights: 'weights', keys: 'keys', activations: 'between kernels' },
@@ -63,10 +63,10 @@ export const castWords = {
       bits: { f32: '32 bits', f16: '16 bits', q8: '8 bits', q4: '4 bits' },
       hints: {
         weights:
-          'Fewer bits are read faster, which is most of a token’s time; a smaller copy lies beside the exact weights, and at 4 bits draws differ most.',
+          'Tokens are drawn with a smaller copy, which is read faster and lies beside the exact weights; at 4 bits draws differ most.',
         keys: '16 bits take half the memory, so up to twice as many answers are drawn at once; a log-prob moves by some 0.003. The default is 16 bits beside weights of fewer than 32.',
         activations:
-          '16 bits halve what flows within a layer, which pays with long prompts; a log-prob moves by some 0.01.',
+          '16 bits halve what flows within a layer, as tokens are drawn and learned from; a log-prob moves by some 0.01.',
       },
       noHalves: (device: string) => `Needs the feature shader-f16, which ${device} lacks.`,
       only: {

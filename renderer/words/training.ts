@@ -28,7 +28,7 @@ export const trainingWords = {
       title: 'Name',
       titled: 'by team, task and cast',
       learn: 'Learns by',
-      sampling: 'Sampling, in place of the cast’s',
+      precision: 'Precision, in place of the cast’s',
       ppo: 'PPO, from rewards',
       sft: 'imitating successes',
       yes: 'yes',

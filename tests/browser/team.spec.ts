@@ -120,35 +120,35 @@ test('a team that is open twice is told of in both windows, and the later one go
   }
 });
 
-test('a policy is told how exactly it samples, and a run asks for it', async ({ page, address }) => {
+test('a policy is told how exactly it computes, and a run asks for it', async ({ page, address }) => {
   const problems = await open(page, address);
-  const { sampling } = words.cast;
-  const exact = sampling.open(sampling.exact);
+  const { precision } = words.cast;
+  const exact = precision.open(precision.exact);
   await page.getByRole('button', { name: exact }).first().click();
   const dialog = page.getByRole('dialog');
-  const field = (part: keyof typeof sampling.labels) => dialog.getByLabel(sampling.labels[part]);
-  await expect(dialog).toContainText(sampling.hints.weights);
+  const field = (part: keyof typeof precision.labels) => dialog.getByLabel(precision.labels[part]);
+  await expect(dialog).toContainText(precision.hints.weights);
   // Chromium runs here without a graphics card: in WebAssembly.
   await expect(field('activations')).toBeDisabled();
   await expect(field('activations')).toHaveAccessibleDescription(/shader-f16/);
   await expect(field('keys')).toHaveAccessibleDescription(/Only on WebGPU; this is/);
   await field('weights').selectOption('q8');
-  await expectAccessible(page, 'Team, how a policy samples');
-  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/sampling.png` });
-  await dialog.getByRole('button', { name: sampling.done }).click();
-  const chosen = page.getByRole('button', { name: sampling.open('weights 8 bits') });
+  await expectAccessible(page, 'Team, how a policy computes');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/precision.png` });
+  await dialog.getByRole('button', { name: precision.done }).click();
+  const chosen = page.getByRole('button', { name: precision.open('weights 8 bits') });
   await expect(chosen).toHaveCount(1);
   await expect(page.getByText(words.cast.custom, { exact: true })).toBeVisible();
-  await expectAccessible(page, 'Team, a policy that samples with 8 bits');
-  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/sampling-board.png` });
+  await expectAccessible(page, 'Team, a policy with weights of 8 bits');
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: `${process.env.SCREENSHOTS}/precision-board.png` });
   await page.goto(`${address}#/training`);
   await page.getByLabel(words.training.fields.cast).selectOption('board');
   const frozen = page.getByRole('group', { name: words.training.frozen });
   await expect(frozen).toContainText('"weights": "q8"', { timeout: 60_000 });
-  await page.getByLabel(sampling.labels.weights).selectOption('q4');
+  await page.getByLabel(precision.labels.weights).selectOption('q4');
   await expect(frozen).toContainText('"weights": "q4"');
-  await expectAccessible(page, 'Training, the set-up with sampling');
+  await expectAccessible(page, 'Training, the set-up with precision');
   if (process.env.SCREENSHOTS)
-    await page.screenshot({ path: `${process.env.SCREENSHOTS}/sampling-setup.png`, fullPage: true });
+    await page.screenshot({ path: `${process.env.SCREENSHOTS}/precision-setup.png`, fullPage: true });
   expect(problems).toEqual([]);
 });
