@@ -86,7 +86,7 @@ describe.skipIf(absent)(`training with half floats ${absent ? `skipped: ${absent
   ] as const)('gives nearly the losses of exact training: %s', async (_, method, run) => {
     const [wanted, got] = [await withPolicy(method, 'f32', run), await withPolicy(method, 'f16', run)];
     if (run === sftLosses) expect(wanted[STEPS - 1]).toBeLessThan(wanted[0] - 0.01);
-    for (const [i, loss] of wanted.entries()) expect(Math.abs(got[i] - loss)).toBeLessThan(5e-3 * Math.max(1, loss));
+    for (const [i, loss] of wanted.entries()) expect(Math.abs(got[i] - loss)).toBeLessThan(1e-2 * Math.max(1, loss));
   });
 
   it('lowers a scale that is too large, takes the step all the same, and keeps both in a checkpoint', async () => {
