@@ -146,9 +146,9 @@ export class FastCache implements Cache {
     return this.#seating.pagesOf(slot);
   }
 
-  /** Of a step's row. */
-  rowOf(slot: number): Pick<StepRow, 'slot' | 'adapter'> {
-    return this.#seating.rowOf(slot);
+  /** Of a step's row at a position. */
+  rowOf(slot: number, position: number): ReturnType<Seating['rowOf']> {
+    return this.#seating.rowOf(slot, position);
   }
 
   /** Where a slot's keys and values lie; `shared`: how many of its pages others fill. */

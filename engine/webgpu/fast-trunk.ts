@@ -199,8 +199,7 @@ function computeRests(
 ): void {
   const rows = arrivals.flatMap(({ slot, prompt, first }) =>
     Array.from(prompt.subarray(first), (id, i) => ({
-      ...cache.rowOf(slot),
-      position: first + i,
+      ...cache.rowOf(slot, first + i),
       out: first + i === prompt.length - 1 ? outs.get(slot)! : null,
       id,
     })),
@@ -237,7 +236,7 @@ function nextStep(cache: FastCache, draws: readonly RowDraw[]): Workspace {
   if (cache.lengths.some((length) => length >= cache.capacity))
     throw new Error(`KV cache full: ${cache.capacity} positions`);
   const workspace = cache.workspace(cache.slots);
-  const rows = [...cache.lengths].map((position, slot) => ({ ...cache.rowOf(slot), position, out: slot }));
+  const rows = [...cache.lengths].map((position, slot) => ({ ...cache.rowOf(slot, position), out: slot }));
   cache.write(workspace, rows, draws);
   for (let slot = 0; slot < cache.slots; slot++) cache.lengths[slot]++;
   return workspace;
@@ -252,7 +251,7 @@ function drawing(gpu: Gpu, config: ModelConfig): Drawing {
     first: (cache, hidden, slots, sampling) => {
       const ours = asOurs(cache);
       const workspace = ours.workspace(slots.length);
-      const rows = [...slots].map((slot, i) => ({ ...ours.rowOf(slot), position: ours.lengths[slot], out: i }));
+      const rows = [...slots].map((slot, i) => ({ ...ours.rowOf(slot, ours.lengths[slot]), out: i }));
       const draws = sampling.map((row) => drawOf(row, config));
       ours.write(workspace, rows, draws);
       const before = [{ from: gpu.bufferOf(hidden), to: workspace.states, bytes: hidden.size * 4 }];

@@ -3,7 +3,7 @@
  * finds them. It knows pages, not what they hold.
  */
 import type { Arrival, Sitting } from './arrivals.ts';
-import { PagePool, pagesFor } from './page-pool.ts';
+import { PAGE, PagePool, pagesFor } from './page-pool.ts';
 import { writeTables, type StepRow } from './step.ts';
 
 type Seat = { readonly prompt: Int32Array; readonly adapter: number | null; readonly pages: readonly number[] };
@@ -66,9 +66,11 @@ export class Seating {
     return this.#seats[slot]?.pages ?? [];
   }
 
-  /** Of a step's row. */
-  rowOf(slot: number): Pick<StepRow, 'slot' | 'adapter'> {
-    return { slot, adapter: this.#seats[slot]?.adapter ?? null };
+  /** Of a step's row at a position. */
+  rowOf(slot: number, position: number): Pick<StepRow, 'slot' | 'adapter' | 'position' | 'page'> {
+    const seat = this.#seats[slot];
+    const page = seat?.pages[Math.floor(position / PAGE)] ?? NOWHERE;
+    return { slot, adapter: seat?.adapter ?? null, position, page };
   }
 
   /** The slots' tables of `width` pages; null where they were asked for since the last change. */

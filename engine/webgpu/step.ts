@@ -9,6 +9,8 @@ import { reads } from './wgsl.ts';
 export type StepRow = {
   readonly slot: number;
   readonly position: number;
+  /** Where its own key goes, as the slot's table has it too; none where nothing is written. */
+  readonly page?: number;
   /** Row of the states buffer that takes this row's hidden state, or null where nobody asks for it. */
   readonly out: number | null;
   /** Which of the adapters the plan was made for, or null for none. */
@@ -46,6 +48,7 @@ fn stepRows() -> u32 { return step[0].x; }
 fn turns(n: u32) -> u32 { return min(n, step[0].x * n); }
 fn slotOf(row: u32) -> u32 { return step[1u + 3u * row].x; }
 fn positionOf(row: u32) -> u32 { return step[1u + 3u * row].y; }
+fn ownPageOf(row: u32) -> u32 { return step[2u + 3u * row].z; }
 fn pageOf(row: u32, nth: u32) -> u32 {
   let i = slotOf(row) * step[0].z + nth;
   return step[step[0].y + i / 4u][i % 4u];
@@ -67,8 +70,10 @@ export function writeStep(
   const words = new Uint32Array(stepWords(rows.length));
   const reals = new Float32Array(words.buffer);
   words.set([rows.length, at, width]);
-  for (const [i, { slot, position, out, adapter }] of rows.entries())
+  for (const [i, { slot, position, out, adapter, page = 0 }] of rows.entries()) {
     words.set([slot, position, out ?? NONE, adapter ?? NONE], 4 + i * WORDS);
+    words[10 + i * WORDS] = page;
+  }
   for (const [i, { sharpness, draw, truncation }] of draws.entries()) {
     reals.set([sharpness, draw], 8 + i * WORDS);
     if (!truncation) continue;

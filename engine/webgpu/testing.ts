@@ -5,7 +5,7 @@ import { activeGpu } from './gpu.ts';
 import type { Kernel } from './kernel.ts';
 import { operand, Recorder } from './recorder.ts';
 import type { SizedKernel } from './sized-kernel.ts';
-import { pagesFor } from './page-pool.ts';
+import { PAGE, pagesFor } from './page-pool.ts';
 import { wholeStep, type RowDraw, type StepRow } from './step.ts';
 
 type Numbers = Float32Array | Int32Array;
@@ -46,8 +46,9 @@ export async function runKernel(
   pages: readonly (readonly number[])[] = [],
 ): Promise<Record<string, Float32Array>> {
   const gpu = activeGpu();
+  const placed = rows.map((row) => ({ ...row, page: pages[row.slot]?.[Math.floor(row.position / PAGE)] }));
   const tensors = kernel.bindings.map(({ name }) => {
-    if (name === 'step') return tf.tensor1d(wholeStep(rows, draws, pages), 'int32');
+    if (name === 'step') return tf.tensor1d(wholeStep(placed, draws, pages), 'int32');
     const values = inputs[name];
     if (!values) throw new Error(`no values for the binding ${name}`);
     return tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');

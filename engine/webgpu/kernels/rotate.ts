@@ -54,7 +54,7 @@ export function rotateKernel(shape: RotateShape, { threads, activations }: Tunin
   let i = index % HALF2;
   let at = row * 2u * TWOS + head * D2;
   let position = positionOf(row);
-  let cached = pageOf(row, position / PAGE) * KV_HEADS;
+  let cached = ownPageOf(row) * KV_HEADS;
   let within = position % PAGE;
   var low = vec2f(qkv[at + i]);
   var high = vec2f(qkv[at + HALF2 + i]);
