@@ -154,16 +154,15 @@ async function screens(): Promise<typeof import('./ui.ts')> {
 
 async function runSuites(suites: readonly string[], values: Values): Promise<Figures> {
   const machine = describeMachine();
-  const device = await openDevice('webgpu');
   const say = (line: string): void => (values.json ? console.error(line) : console.log(line));
-  say(`${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
   let figures: Figures = {};
   for (const suite of suites) {
-    say(suite);
-    figures = {
-      ...figures,
-      ...(await SUITES[suite]({ machine, device, out: values.out, python: values.python, say }, values)),
-    };
+    // Each on a fresh one: what a suite leaves in the pool of buffers is not the next one's burden.
+    const device = await openDevice('webgpu');
+    say(`${suite}: ${device.info.name} (load ${machine.loadBefore} on ${machine.cores} cores)`);
+    const bench = { machine, device, out: values.out, python: values.python, say };
+    figures = { ...figures, ...(await SUITES[suite](bench, values)) };
+    await device.close();
   }
   for (const [figure, value] of Object.entries(figures)) say(`${figure}: ${value}`);
   return figures;
