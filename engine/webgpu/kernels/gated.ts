@@ -7,17 +7,7 @@ import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes, type Element } from '../wgsl.ts';
-import {
-  normNumbers,
-  normShared,
-  productInputs,
-  productNorm,
-  tileCounts,
-  tileFor,
-  tileShared,
-  tileWidth,
-  writeProduct,
-} from './product-loop.ts';
+import { productInput, tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 import { linearReference, lowRank } from './linear.ts';
 
 export type GatedShape = {
@@ -36,22 +26,22 @@ export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tun
   const { columns, outputs, rank, adapters } = shape;
   const { one, four } = activationOf(tuning.activations);
   const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 2, divisible: true });
-  const norm = productNorm(shape.normEps, tile, tuning);
+  const x = productInput(shape.normEps, columns, tile, tuning);
   const tiles = Math.ceil(outputs / tileWidth(tile));
   return kernel(
     `gated ${columns} to ${outputs}`,
     {
       bindings: [
         STEP,
-        ...productInputs(norm, four),
+        ...x.bindings,
         reads('gate', format.element),
         reads('up', format.element),
         ...(rank > 0 ? [reads('u', four), reads('b', 'vec4f')] : []),
         writes('y', one),
       ],
       counts: { ...tileCounts(tile, columns, format), OUTPUTS: outputs, RANK4: rank / 4, PARTS: 2, ADAPTERS: adapters },
-      ...normNumbers(norm, columns),
-      shared: { ...tileShared(tile, ['gate', 'up']), ...normShared(norm, tile) },
+      numbers: x.numbers,
+      shared: { ...tileShared(tile, ['gate', 'up']), ...x.shared },
       threads: tile.threads,
       subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(rank, one),
@@ -61,7 +51,7 @@ export function gatedKernel(shape: GatedShape, format: WeightFormat, tuning: Tun
 ${writeProduct({
   tile,
   format,
-  norm,
+  normTeam: x.normTeam,
   weights: ['gate', 'up'],
   limit: outputs,
   finish: (n, row, gate, up) => `finish(${n}, ${row}, ${gate}, ${up});`,

@@ -8,17 +8,7 @@ import { kernel, type Kernel, type Rows, type Tuning } from '../kernel.ts';
 import { STEP, STEP_FUNCTIONS, type StepRow } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes, type Binding } from '../wgsl.ts';
-import {
-  normNumbers,
-  normShared,
-  productInputs,
-  productNorm,
-  tileCounts,
-  tileFor,
-  tileShared,
-  tileWidth,
-  writeProduct,
-} from './product-loop.ts';
+import { productInput, tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 
 export type LinearShape = {
   readonly columns: number;
@@ -42,12 +32,12 @@ export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: T
   const y = writes('y', shape.accumulate ? 'f32' : one);
   const outputs = sum(parts);
   const tile = tileFor(tuning, rows, { format, columns, outputs, matrices: 1, divisible: true });
-  const norm = productNorm(shape.normEps, tile, tuning);
+  const x = productInput(shape.normEps, columns, tile, tuning);
   return kernel(
     `linear ${columns} to ${parts.join(' + ')}`,
     {
       bindings: [
-        ...[STEP, ...productInputs(norm, four), reads('w', format.element)],
+        ...[STEP, ...x.bindings, reads('w', format.element)],
         ...(bias ? [reads('bias', 'f32')] : []),
         ...(rank > 0 ? [reads('u', four), reads('b', 'vec4f')] : []),
         y,
@@ -56,15 +46,15 @@ export function linearKernel(shape: LinearShape, format: WeightFormat, tuning: T
         ...tileCounts(tile, columns, format),
         ...{ OUTPUTS: outputs, RANK4: rank / 4, PARTS: parts.length, ADAPTERS: adapters },
       },
-      ...normNumbers(norm, columns),
-      shared: { ...tileShared(tile, ['w']), ...normShared(norm, tile) },
+      numbers: x.numbers,
+      shared: { ...tileShared(tile, ['w']), ...x.shared },
       threads: tile.threads,
       subgroups: tile.handRound > 0,
       functions: STEP_FUNCTIONS + formatFunctions(format) + finishFunction(shape, y),
       main: `
   let rowCount = stepRows();
   let firstRow = group.y * ${tile.rows}u;
-${writeProduct({ tile, format, norm, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
+${writeProduct({ tile, format, normTeam: x.normTeam, weights: ['w'], limit: outputs, finish: (n, row, value) => `finish(${n}, ${row}, ${value});` })}`,
     },
     (count) => [Math.ceil(outputs / tileWidth(tile)), Math.ceil(count / tile.rows)],
   );

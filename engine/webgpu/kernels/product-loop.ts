@@ -3,9 +3,10 @@
  * `rows` token rows, four columns at a time; with more than one lane, threads share a sum and add their parts in order. With
  * one lane the order is the same whatever the tile, and so is every bit. What becomes of a sum is its kernel's own affair.
  */
+import { activationOf } from '../activation.ts';
 import type { ProductCut, ProductShape, Rows, Tuning } from '../kernel.ts';
 import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
-import { each, reads, type Binding, type Element, type Shader } from '../wgsl.ts';
+import { each, reads, type Binding, type Shader } from '../wgsl.ts';
 import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
 import { normed, rowScales } from './rms-norm.ts';
 
@@ -51,31 +52,34 @@ export function tileShared(tile: Tile, weights: readonly string[]): Record<strin
   return tile.lanes > 1 ? { parts: weights.length * tile.outputs * tile.rows * stride(tile) } : {};
 }
 
-/** What a product needs of the RMS norm of its own rows, where it does that too: `eps`, and the threads that share a sum. */
-export type ProductNorm = { readonly eps: number; readonly team: number };
+/** How a product reads x, and what its shader holds for that. */
+export type ProductInput = Required<Pick<Shader, 'numbers' | 'shared'>> & {
+  readonly bindings: readonly Binding[];
+  /** Threads that share the squares of a row, where it is normalised first; else null. */
+  readonly normTeam: number | null;
+};
 
 /**
- * The norm of a product whose x is to be normalised first; null where it is not. Not with half floats between kernels: a
- * driver may leave out a rounding to one that nothing stores, and the bits would be others than after a norm's own kernel.
+ * x as it comes, or with an `eps` normalised first, by a weight `gain`. Not with half floats between kernels: a driver may
+ * leave out a rounding to one that nothing stores, and the bits would be others than after a norm's own kernel.
  */
-export function productNorm(
+export function productInput(
   eps: number | undefined,
+  columns: number,
   tile: Tile,
   { team, activations }: Pick<Tuning, 'team' | 'activations'>,
-): ProductNorm | null {
-  if (eps === undefined) return null;
+): ProductInput {
+  if (eps === undefined)
+    return { bindings: [reads('x', activationOf(activations).four)], numbers: {}, shared: {}, normTeam: null };
   if (tile.staged || tile.handRound > 0 || tile.threads < team || activations !== 'f32')
     throw new Error('products normalise float32 rows that threads share, and no others');
-  return { eps, team };
+  return {
+    bindings: [reads('x', 'vec4f'), reads('gain', 'vec4f')],
+    numbers: { COLUMNS: columns, EPS: eps },
+    shared: { squares: tile.rows * team },
+    normTeam: team,
+  };
 }
-
-/** x as such a product reads it, with the norm's weight; and what its shader holds besides. */
-export const productInputs = (norm: ProductNorm | null, element: Element): Binding[] =>
-  norm ? [reads('x', 'vec4f'), reads('gain', 'vec4f')] : [reads('x', element)];
-export const normNumbers = (norm: ProductNorm | null, columns: number): Pick<Shader, 'numbers'> =>
-  norm ? { numbers: { COLUMNS: columns, EPS: norm.eps } } : {};
-export const normShared = (norm: ProductNorm | null, { rows }: Tile): Record<string, number> =>
-  norm ? { squares: rows * norm.team } : {};
 
 /** One more than there are threads, so that threads adding up neighbouring sums read different banks. */
 const stride = ({ threads }: Tile): number => threads + 1;
@@ -87,7 +91,7 @@ export type Product = {
   readonly weights: readonly string[];
   readonly limit: number;
   /** Normalises x first. */
-  readonly norm?: ProductNorm | null;
+  readonly normTeam?: number | null;
   /** The statement that takes the sums of output `n` and token row `row`, all given as expressions. */
   finish(n: string, row: string, ...sums: readonly string[]): string;
 };
@@ -107,7 +111,7 @@ export function writeProduct(product: Product): string {
   let first = group.x * TILE + place;
 ${each(outputs, `  let n# = min(first + #u * PLACES, ${limit - 1}u);\n  let at# = n# * ROW;`)}
 ${inputs(product.tile)}
-${product.norm ? rowScales(product.tile.rows, product.norm.team, 'K4') : ''}
+${product.normTeam ? rowScales(product.tile.rows, product.normTeam, 'K4') : ''}
 ${sums.map(({ name }) => `  var ${name} = 0f;`).join('\n')}
   let columns = turns(K4);
 ${loop(product)}
@@ -151,9 +155,9 @@ ${addColumn(product)}
 
 /** Column k of all rows and weights. */
 function addColumn(product: Product): string {
-  const { tile, norm } = product;
+  const { tile, normTeam } = product;
   const { rows, handRound } = tile;
-  if (norm) {
+  if (normTeam) {
     const four = (row: number): string => normed(row, `x${row} + k`, 'weight');
     return `    let weight = gain[k];\n${addProducts(product, four)}`;
   }
