@@ -10,7 +10,7 @@ import type { EngineApi, EngineEvents, MemoryPlan } from '../../engine/protocol.
 import { createController, type Controller } from '../controller.ts';
 import type { Job, TextEvent, Turn } from '../protocol.ts';
 import type { RunConfig, StepMetrics } from '../schema/run.ts';
-import { configOf, downloadsInto, questionLines, toyEngine } from '../train/test-support.ts';
+import { configOf, downloadsInto, questionLines, toyDevice, toyEngine } from '../train/test-support.ts';
 import { bytesOf } from '../workspace/layout.ts';
 import { readMetrics } from '../workspace/runs.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
@@ -52,15 +52,7 @@ export function hostOf(store: Store) {
         return call(policy, ...args);
       };
     const engine = {
-      open: async () => ({
-        kind: 'cpu',
-        name: 'toy',
-        software: false,
-        threads: 1,
-        features: [],
-        maxBufferBytes: null,
-        reason: 'the only one',
-      }),
+      open: async () => toyDevice,
       inspect: async () => info,
       plan: async () => planned,
       loadModel: async () => info,

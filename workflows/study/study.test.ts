@@ -1,9 +1,16 @@
 /** A study with an engine whose only parameter is a number: planned, interrupted, resumed, counted and reported. */
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { DeviceInfo, EngineApi, ModelInfo } from '../../engine/protocol.ts';
+import type { EngineApi, ModelInfo } from '../../engine/protocol.ts';
 import { UserError } from '../../engine/errors.ts';
 import type { Host } from '../controller/host.ts';
-import { downloadsInto, memoryStore, questionLines, toyEngine, twoStepWorkflow } from '../train/test-support.ts';
+import {
+  downloadsInto,
+  memoryStore,
+  questionLines,
+  toyDevice,
+  toyEngine,
+  twoStepWorkflow,
+} from '../train/test-support.ts';
 import { bytesOf, textOf } from '../workspace/layout.ts';
 import { listRuns, readMetrics, readRun } from '../workspace/runs.ts';
 import type { Store } from '../workspace/store.ts';
@@ -13,15 +20,6 @@ import { runStudy, type CellState, type StudyHooks } from './run.ts';
 import { parseStudy } from './schema.ts';
 
 const info: ModelInfo = { architecture: 'llama', format: 'safetensors', parameters: 1_000, layers: 1, hidden: 1, heads: 1, kvHeads: 1, vocab: 1, contextLength: 1, weightTypes: ['F32'], bytesOnDisk: 1, chatTemplate: true, memory: { run: 1, trainFull: 1, trainLora: 1 } }; // prettier-ignore
-const device: DeviceInfo = {
-  kind: 'cpu',
-  name: 'toy',
-  software: false,
-  threads: 1,
-  features: [],
-  maxBufferBytes: null,
-  reason: '',
-};
 
 /** `atUpdate` may throw, or wait for ever as a killed process does. */
 function hostOf(store: Store, atUpdate: () => Promise<void> = async () => {}): Host {
@@ -30,7 +28,7 @@ function hostOf(store: Store, atUpdate: () => Promise<void> = async () => {}): H
     const toys = new Map<string, EngineApi>();
     const of = (policy: string): EngineApi => toys.get(policy) ?? (toys.set(policy, toyEngine()), toys.get(policy)!);
     const calls: Partial<EngineApi> = {
-      open: async () => device,
+      open: async () => toyDevice,
       inspect: async () => info,
       loadModel: async () => info,
       unloadModel: async () => {},

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { EngineApi } from '../../engine/protocol.ts';
 import { createController } from '../controller.ts';
 import type { Host } from '../controller/host.ts';
-import { downloadsInto, questionLines, toyEngine } from '../train/test-support.ts';
+import { downloadsInto, questionLines, toyDevice, toyEngine } from '../train/test-support.ts';
 import { unheard } from '../unheard.ts';
 import { bytesOf } from '../workspace/layout.ts';
 import { openNodeStore } from '../workspace/store.node.ts';
@@ -41,18 +41,9 @@ const mine = {
 };
 
 function hostAt(folder: string): Host {
-  const known = {
-    kind: 'cpu',
-    name: 'toy',
-    software: false,
-    threads: 1,
-    features: [],
-    maxBufferBytes: null,
-    reason: '',
-  };
   const engine = {
     ...toyEngine(),
-    open: async () => known,
+    open: async () => toyDevice,
     inspect: async () => ({ parameters: 1_000 }),
     plan: async () => null,
     loadModel: async () => ({}),

@@ -4,6 +4,7 @@
  */
 import { tmpdir } from 'node:os';
 import type {
+  DeviceInfo,
   EngineApi,
   GenerateRequest,
   Generation,
@@ -93,6 +94,12 @@ export const task: Task = {
   train: questions('t', 7),
   heldOut: questions('h', 4),
   corpus: null,
+};
+
+/** What such an engine says it runs on. */
+export const toyDevice: DeviceInfo = {
+  ...{ kind: 'cpu', name: 'toy', software: false, threads: 1, features: [] },
+  ...{ maxBufferBytes: null, reason: 'the only one' },
 };
 
 /** Answers "blue door" or "yes" by a draw from the request's seed and its weight, which every update moves by what it was given. */
