@@ -1,4 +1,6 @@
 /** The engine as its callers see it: through a worker thread and a port, with models from files and errors that travel. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { filesAt } from './formats/folder.node.ts';
 import { FIXTURES, missing, MODELS } from './formats/test-support.node.ts';
@@ -233,4 +235,24 @@ describe.skipIf(absent)(`an engine in a worker thread ${absent ?? ''}`, () => {
     expect(await sentence(engine.encode('tiny', { text: 'x' }))).toMatch(/^UserError: The model tiny has no tokenizer/);
     expect(await sentence(engine.loadModel('empty', {}))).toMatch(/^UserError: No model was found/);
   });
+});
+
+/** Names of this process's threads; none where the system does not list them. */
+function threadNames(): string[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc/self/task').map((id) => readFileSync(`/proc/self/task/${id}/comm`, 'utf8').trim());
+}
+
+it('gives an emulated GPU two threads a core, where these are few', async (test) => {
+  if (process.env['LP_NUM_THREADS']) test.skip('the environment has its own number');
+  const unheard = { onToken() {}, onProgress() {}, onDeviceLost() {}, onTuned() {} };
+  const host = await startNodeEngine(unheard);
+  try {
+    const { name } = await host.engine.open('webgpu').catch(() => ({ name: '' }));
+    if (!/llvmpipe/.test(name)) test.skip('no llvmpipe here');
+    if (availableParallelism() > 4) test.skip('more than four cores');
+    expect(threadNames().filter((thread) => thread.startsWith('llvmpipe-')).length).toBe(2 * availableParallelism());
+  } finally {
+    await host.close();
+  }
 });

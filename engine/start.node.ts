@@ -2,7 +2,7 @@
  * Starts an engine in a worker thread under Node. From source the worker is TypeScript, which Node 20 cannot read: then
  * the thread first registers tsx, the loader that our scripts run with. From a bundle it is plain JavaScript.
  */
-import { Worker } from 'node:worker_threads';
+import { SHARE_ENV, Worker } from 'node:worker_threads';
 import { connectEngine } from './client.ts';
 import type { EngineApi, EngineEvents } from './protocol.ts';
 
@@ -37,8 +37,8 @@ export async function startNodeEngine(events: EngineEvents): Promise<NodeEngine>
 function startWorker(): Worker {
   const source = import.meta.url.endsWith('.ts');
   const entry = new URL(source ? './worker.node.ts' : './worker.node.js', import.meta.url);
-  if (!source) return new Worker(entry);
+  if (!source) return new Worker(entry, { env: SHARE_ENV });
   const tsx = import.meta.resolve('tsx/esm/api');
   const shim = `import { register } from ${JSON.stringify(tsx)}; register(); await import(${JSON.stringify(entry.href)});`;
-  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(shim)}`), { execArgv: [] });
+  return new Worker(new URL(`data:text/javascript,${encodeURIComponent(shim)}`), { execArgv: [], env: SHARE_ENV });
 }

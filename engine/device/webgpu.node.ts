@@ -3,7 +3,7 @@
  * for them there. Mesa's Vulkan drivers want XDG_RUNTIME_DIR, which a bare shell or a container may lack.
  */
 import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { GpuHost } from './hosts.ts';
 
@@ -11,10 +11,20 @@ let opened: Promise<GPU | string> | null = null;
 
 export const nodeGpuHost: GpuHost = { gpu: () => (opened ??= openDawn()), restWhileWaiting };
 
+/** Up to so many cores, threads of an emulated GPU are doubled. On more it was not measured. */
+const FEW_CORES = 4;
+
+/** For Mesa's drivers; a thread's own `process.env` would not reach them, so workers share their parent's. */
+function prepareMesa(): void {
+  process.env['XDG_RUNTIME_DIR'] ||= mkdtempSync(join(tmpdir(), 'troupe-xdg-'));
+  // llvmpipe deals a dispatch out in equal shares, one a core. Whoever's share waits for a core, the others wait for: with
+  // two a core, a batch of 32 decodes, and an adapter learns, 15 % faster.
+  const cores = availableParallelism();
+  if (cores <= FEW_CORES) process.env['LP_NUM_THREADS'] ||= String(2 * cores);
+}
+
 async function openDawn(): Promise<GPU | string> {
-  if (process.platform === 'linux' && !process.env['XDG_RUNTIME_DIR']) {
-    process.env['XDG_RUNTIME_DIR'] = mkdtempSync(join(tmpdir(), 'troupe-xdg-'));
-  }
+  if (process.platform === 'linux') prepareMesa();
   if (process.platform === 'linux' && !loads('libvulkan.so.1')) return 'no Vulkan loader (libvulkan.so.1) is installed';
   try {
     const { create, globals } = await import('webgpu');
