@@ -172,12 +172,8 @@ export class FastCache implements Cache {
     this.#forget();
     const adapters = packAdapters(this.#gpu, this.#config, this.#adapters);
     const most = Math.max(rows, this.#opened);
-    const size = {
-      slots: this.#opened,
-      capacity: this.capacity,
-      span: this.#tuning.span,
-      activations: this.#tuning.activations,
-    };
+    const { span, activations, handRound } = this.#tuning;
+    const size = { slots: this.#opened, capacity: this.capacity, span, activations, handRound };
     const workspace = openWorkspace(this.#gpu, this.#config, most, size, adapters.widths);
     this.#compiled = { adapters, workspace, plans: new Map() };
     this.#seating.forgetTables();
@@ -277,7 +273,7 @@ export function cacheMemory(
     workspace: workspaceBytes(
       config,
       Math.max(slots, PASS_ROWS),
-      { slots, capacity, span: KEY_SPAN, activations: 'f32' },
+      { slots, capacity, span: KEY_SPAN, activations: 'f32', handRound: 0 },
       none,
     ),
   };

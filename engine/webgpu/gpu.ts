@@ -8,12 +8,12 @@ import { isSoftware } from '../device/adapter.ts';
 import type { Autotuner } from './autotune.ts';
 import type { Kernel } from './kernel.ts';
 import { encodeTexelLoad, type TexelLoad } from './texels.ts';
-import type { Binding } from './wgsl.ts';
+import { entriesOf, type Binding } from './wgsl.ts';
 
 /** What we use of tfjs's backend; see tfjs-backend-webgpu, backend_webgpu.ts. */
 type GuestBackend = {
   readonly device: GPUDevice;
-  readonly tensorMap: { get(id: object): { resource: GPUBuffer; values: tf.BackendValues | null } };
+  readonly tensorMap: { get(id: object): { resource: GPUBuffer | null; values: tf.BackendValues | null } };
   uploadToGPU(id: object): void;
   makeTensorInfo(shape: readonly number[], dtype: tf.DataType): tf.TensorInfo;
   ensureCommandEncoderReady(): void;
@@ -22,6 +22,7 @@ type GuestBackend = {
   /** Free buffers by size and use, kept for tensors to come. */
   readonly bufferManager: {
     readonly freeBuffers: ReadonlyMap<string, GPUBuffer[]>;
+    acquireBuffer(size: number, usage: number): GPUBuffer;
     numFreeBuffers: number;
     numBytesAllocated: number;
     readonly numBytesUsed: number;
@@ -60,7 +61,7 @@ export class Gpu {
   /** The tensor's own buffer. It is the tensor's only as long as that lives. */
   bufferOf(tensor: tf.Tensor): GPUBuffer {
     this.#backend.uploadToGPU(tensor.dataId);
-    return this.#backend.tensorMap.get(tensor.dataId).resource;
+    return this.#backend.tensorMap.get(tensor.dataId).resource!;
   }
 
   /** The same, to be written to: what was read of it before is forgotten. */
@@ -70,17 +71,27 @@ export class Gpu {
     return buffer;
   }
 
-  /** A tensor with a buffer and no particular values; the caller disposes it. */
-  allocate<T extends tf.Tensor>(shape: readonly number[], dtype: 'float32' | 'int32' = 'float32'): T {
+  /** A tensor with a buffer and no particular values; the caller disposes it. In `windows` kernels may read it as uniforms. */
+  allocate<T extends tf.Tensor>(
+    shape: readonly number[],
+    dtype: 'float32' | 'int32' = 'float32',
+    { windows = false } = {},
+  ): T {
     const tensor = tf.engine().makeTensorFromTensorInfo(this.#backend.makeTensorInfo(shape, dtype)) as T;
+    if (windows)
+      this.#backend.tensorMap.get(tensor.dataId).resource = this.#backend.bufferManager.acquireBuffer(
+        4 * tensor.size,
+        GPUBufferUsage.STORAGE | GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+      );
     this.#backend.uploadToGPU(tensor.dataId);
     return tensor;
   }
 
   /** Float tensors one after the other in a new one; a number stands for so many zeros. The caller disposes it. */
-  concat(pieces: readonly (tf.Tensor | number)[]): tf.Tensor1D {
+  concat(pieces: readonly (tf.Tensor | number)[], read: { readonly windows?: boolean } = {}): tf.Tensor1D {
     const sizeOf = (piece: tf.Tensor | number): number => (typeof piece === 'number' ? piece : piece.size);
-    const whole = this.allocate<tf.Tensor1D>([pieces.reduce<number>((sum, piece) => sum + sizeOf(piece), 0)]);
+    const size = pieces.reduce<number>((sum, piece) => sum + sizeOf(piece), 0);
+    const whole = this.allocate<tf.Tensor1D>([size], 'float32', read);
     const to = this.bufferOf(whole);
     const sources = pieces.map((piece) => (typeof piece === 'number' ? null : this.bufferOf(piece)));
     this.#flushGuest();
@@ -125,7 +136,8 @@ export class Gpu {
     if (buffers.length !== kernel.bindings.length)
       throw new Error(`${kernel.name}: ${buffers.length} buffers for ${kernel.bindings.length} bindings`);
     const pipeline = this.#pipeline(kernel);
-    const entries = buffers.map((bound, binding) => ({ binding, resource: resourceOf(bound) }));
+    const resources = buffers.flatMap((bound, i) => resourcesOf(bound, kernel.bindings[i]));
+    const entries = resources.map((resource, binding) => ({ binding, resource }));
     return {
       kernel,
       pipeline,
@@ -168,8 +180,9 @@ export class Gpu {
     const known = this.#pipelines.get(kernel.source);
     if (known) return known;
     const { device } = this;
+    const layouts = kernel.bindings.flatMap((of) => Array.from({ length: entriesOf(of) }, () => layoutOf(of)));
     const layout = device.createBindGroupLayout({
-      entries: kernel.bindings.map((of, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, ...layoutOf(of) })),
+      entries: layouts.map((of, binding) => ({ binding, visibility: GPUShaderStage.COMPUTE, ...of })),
     });
     const pipeline = device.createComputePipeline({
       label: kernel.name,
@@ -181,13 +194,19 @@ export class Gpu {
   }
 }
 
-function resourceOf(bound: Bound | GPUTexture): GPUBindingResource {
-  if ('createView' in bound) return bound.createView();
-  return 'buffer' in bound ? bound : { buffer: bound };
+function resourcesOf(bound: Bound | GPUTexture, { windows }: Binding): GPUBindingResource[] {
+  if ('createView' in bound) return [bound.createView()];
+  const { buffer, ...part } = 'buffer' in bound ? bound : { buffer: bound };
+  if (!windows) return [{ buffer, ...part }];
+  const size = 16 * windows.elements;
+  // Behind the buffer's end is nothing that anyone asks for: there a window may show anything.
+  const within = Math.floor(buffer.size / size);
+  return Array.from({ length: windows.count }, (_, i) => ({ buffer, offset: (i % within) * size, size }));
 }
 
 function layoutOf({ access }: Binding): Pick<GPUBindGroupLayoutEntry, 'buffer' | 'texture'> {
   if (access === 'texels') return { texture: { sampleType: 'unfilterable-float' } };
+  if (access === 'windows') return { buffer: { type: 'uniform' } };
   return { buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } };
 }
 

@@ -47,11 +47,15 @@ export async function runKernel(
 ): Promise<Record<string, Float32Array>> {
   const gpu = activeGpu();
   const placed = rows.map((row) => ({ ...row, page: pages[row.slot]?.[Math.floor(row.position / PAGE)] }));
-  const tensors = kernel.bindings.map(({ name }) => {
+  const tensors = kernel.bindings.map(({ name, windows }) => {
     if (name === 'step') return tf.tensor1d(wholeStep(placed, draws, pages), 'int32');
     const values = inputs[name];
     if (!values) throw new Error(`no values for the binding ${name}`);
-    return tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');
+    const tensor = tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');
+    if (!windows) return tensor;
+    const whole = gpu.concat([tensor, 4 * windows.count * windows.elements - values.length], { windows: true });
+    tensor.dispose();
+    return whole;
   });
   gpu.run([gpu.bind(kernel, tensors.map((tensor) => gpu.bufferOf(tensor)))], rows.length); // prettier-ignore
   const out: Record<string, Float32Array> = {};

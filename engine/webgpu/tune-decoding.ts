@@ -23,7 +23,9 @@ export async function tuneDecoding(ground: Ground, using: ForwardWeights, slots:
     Array.from({ length: rows }, () => ({ slot: 0, position: 0, out: null, adapter: null })),
     Array.from({ length: rows }, () => ({ sharpness: 1, draw: 0 })),
   );
-  const zeros = [rows * widest, rows * widest, rows * runsOf(vocab) * RECORD].map((size) => gpu.concat([size]));
+  const zeros = [rows * widest, rows * widest, rows * runsOf(vocab) * RECORD].map((size) =>
+    gpu.concat([size], { windows: true }),
+  );
   const numbers = [tf.tensor1d(new Int32Array(step.buffer), 'int32'), ...zeros];
   try {
     const [steps, x, y, records] = numbers.map((tensor) => gpu.bufferOf(tensor));

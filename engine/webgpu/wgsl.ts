@@ -8,12 +8,19 @@ import { TEXELS_ACROSS } from './texels.ts';
 
 export type Element = 'f32' | 'vec2f' | 'vec4f' | 'f16' | 'vec2h' | 'vec4h' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
 
-/** Of `texels`, which lie in a texture, a shader reads four numbers at a time. */
+/**
+ * Of `texels`, which lie in a texture, a shader reads four numbers at a time. `windows` are neighbouring parts of one buffer, of
+ * so many elements each, that are read as uniforms: an entry of the bind group and a variable each, `name_0`, `name_1`, ….
+ */
 export type Binding = {
   readonly name: string;
   readonly element: Element;
-  readonly access: 'read' | 'read_write' | 'texels';
+  readonly access: 'read' | 'read_write' | 'texels' | 'windows';
+  readonly windows?: { readonly count: number; readonly elements: number };
 };
+
+/** Entries of the bind group that a binding takes. */
+export const entriesOf = ({ windows }: Binding): number => windows?.count ?? 1;
 
 export type Shader = {
   readonly bindings: readonly Binding[];
@@ -36,6 +43,11 @@ export type Shader = {
 export const reads = (name: string, element: Element): Binding => ({ name, element, access: 'read' });
 export const writes = (name: string, element: Element): Binding => ({ name, element, access: 'read_write' });
 export const texels = (name: string): Binding => ({ name, element: 'vec4f', access: 'texels' });
+/** Of fours. */
+export const inWindows = (name: string, count: number, elements: number): Binding => ({
+  ...{ name, element: 'vec4f', access: 'windows' },
+  windows: { count, elements },
+});
 
 /** The expression for four numbers of a binding of fours, as floats. */
 export const fourOf = ({ name, access }: Binding, at: string): string =>
@@ -51,7 +63,7 @@ export function writeShader(shader: Shader): string {
     ...[...new Set([...(halves ? ['f16'] : []), ...(subgroups ? ['subgroups'] : []), ...enables])].map(
       (name) => `enable ${name};`,
     ),
-    ...shader.bindings.map((binding, i) => `@group(0) @binding(${i}) ${declared(binding)}`),
+    ...shader.bindings.flatMap(declared).map((variable, i) => `@group(0) @binding(${i}) ${variable}`),
     ...entries(shader.counts).map(([name, value]) => `const ${name} = ${whole(name, value)}u;`),
     ...entries(shader.numbers).map(([name, value]) => `const ${name} = ${real(name, value)}f;`),
     ...entries(shader.shared).map(([name, length]) => `var<workgroup> ${name}: array<f32, ${length}>;`),
@@ -63,10 +75,18 @@ export function writeShader(shader: Shader): string {
   ].join('\n');
 }
 
-function declared({ name, element, access }: Binding): string {
-  if (access !== 'texels') return `var<storage, ${access}> ${name}: array<${element}>;`;
+/** One declaration for each entry of the bind group. */
+function declared({ name, element, access, windows }: Binding): string[] {
+  if (windows)
+    return Array.from(
+      { length: windows.count },
+      (_, i) => `var<uniform> ${name}_${i}: array<${element}, ${windows.elements}>;`,
+    );
+  if (access !== 'texels') return [`var<storage, ${access}> ${name}: array<${element}>;`];
   const place = `vec2u(i % ${TEXELS_ACROSS}u, i / ${TEXELS_ACROSS}u)`;
-  return `var ${name}: texture_2d<f32>;\nfn ${name}_at(i: u32) -> vec4f { return textureLoad(${name}, ${place}, 0); }`;
+  return [
+    `var ${name}: texture_2d<f32>;\nfn ${name}_at(i: u32) -> vec4f { return textureLoad(${name}, ${place}, 0); }`,
+  ];
 }
 
 /** The same line for every index, the index standing for `#`. */

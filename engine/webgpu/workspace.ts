@@ -18,8 +18,15 @@ import { stepWords, tablesBehind, type Tables } from './step.ts';
 /** Widths of the low-rank intermediates; 0 where there is no adapter. */
 export type LowRankWidths = { readonly qkv: number; readonly o: number; readonly gated: number; readonly down: number };
 
-/** A cache's slots, the positions of each, how many of these a workgroup walks at most, and what flows. */
-export type CacheSize = Pick<Tuning, 'span' | 'activations'> & { readonly slots: number; readonly capacity: number };
+/** A cache's slots, the positions of each, how many of these a workgroup walks at most, what flows, and of how many rows windows are. */
+export type CacheSize = Pick<Tuning, 'span' | 'activations' | 'handRound'> & {
+  readonly slots: number;
+  readonly capacity: number;
+};
+
+/** Rows with as many behind them as make a window whole. */
+const wholeWindows = (rows: number, { handRound }: CacheSize): number =>
+  handRound > 0 ? Math.ceil(rows / handRound) * handRound : rows;
 
 export type Intermediate =
   'x' | 'normed' | 'qkv' | 'q' | 'attended' | 'gated' | 'lowQkv' | 'lowO' | 'lowGated' | 'lowDown';
@@ -52,11 +59,12 @@ export function openWorkspace(
   low: LowRankWidths,
 ): Workspace {
   const { slots } = size;
-  const arena = layOut(intermediates(config, rows, size.activations, low));
+  const arena = layOut(intermediates(config, wholeWindows(rows, size), size.activations, low));
   const fixed = Object.values(fixedSizes(config, rows, size));
   const integers = 2; // the step buffer and the ids
-  const fixedTensors = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32')));
-  const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4])));
+  const read = { windows: size.handRound > 0 };
+  const fixedTensors = fixed.map((size, i) => tf.keep(gpu.allocate([size], i < integers ? 'int32' : 'float32', read)));
+  const parts = arena.sizes.map((bytes) => tf.keep(gpu.allocate([bytes / 4], 'float32', read)));
   const [step, ids, states, records, numbers] = fixedTensors.map((tensor) => gpu.bufferOf(tensor));
   const buffers = parts.map((tensor) => gpu.bufferOf(tensor));
   const lazy = new Map<'kept' | 'spans', tf.Tensor>();
@@ -82,7 +90,10 @@ export function openWorkspace(
 /** Bytes of a workspace, before there is one, with all that may be asked for. */
 export function workspaceBytes(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): number {
   const sizes = [...Object.values(fixedSizes(config, rows, size)), ...Object.values(lazySizes(config, size))];
-  return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, size.activations, low)).bytes;
+  return (
+    sizes.reduce((a, b) => a + b, 0) * 4 +
+    layOut(intermediates(config, wholeWindows(rows, size), size.activations, low)).bytes
+  );
 }
 
 /** Numbers in what there may be. */
@@ -92,11 +103,12 @@ const lazySizes = (config: ModelConfig, { slots, capacity, span }: CacheSize) =>
 });
 
 /** Numbers in what lives as long as the workspace. */
-function fixedSizes(config: ModelConfig, rows: number, { slots, capacity }: CacheSize) {
+function fixedSizes(config: ModelConfig, rows: number, size: CacheSize) {
+  const { slots, capacity } = size;
   return {
     step: stepWords(rows, slots, pagesFor(capacity)),
     ids: rows,
-    states: slots * config.hidden,
+    states: wholeWindows(slots, size) * config.hidden,
     records: slots * runsOf(config.vocab) * RECORD,
     numbers: slots * 3,
   };

@@ -9,7 +9,7 @@ import { STEP, STEP_FUNCTIONS, type RowDraw } from '../step.ts';
 import { formatFunctions, type WeightFormat } from '../weight-format.ts';
 import { reads, writes } from '../wgsl.ts';
 import type { MatrixPart } from './embed.ts';
-import { tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
+import { productRows, tileCounts, tileFor, tileShared, tileWidth, writeProduct } from './product-loop.ts';
 
 /** Tokens of a run, and numbers of its record. */
 export const RUN = 32;
@@ -41,14 +41,15 @@ export function headTilesKernel(shape: HeadShape, tuning: Tuning, rows: number):
   // A tile holds whole runs: with few outputs a workgroup, fewer threads share each.
   const lanes = Math.min(tuning.lanes, (tuning.threads * tuning.outputs) / RUN);
   const product = { format, columns, outputs: part.count, matrices: 1, divisible: false };
-  const tile = { ...tileFor(tuning, rows, product), lanes };
+  const usual = tileFor(tuning, rows, product);
+  const tile = { ...usual, lanes, windows: kept ? 0 : usual.windows };
   const width = tileWidth(tile);
   if (width % RUN !== 0) throw new Error(`tiles of ${width} tokens hold no whole runs of ${RUN}`);
   return kernel(
     `head ${columns} to ${part.count}`,
     {
       bindings: [
-        ...[STEP, reads('x', 'vec4f'), reads('w', format.element), writes('records', 'f32')],
+        ...[STEP, productRows(tile, columns, 'vec4f'), reads('w', format.element), writes('records', 'f32')],
         ...(kept ? [writes('all', 'f32')] : []),
       ],
       counts: {

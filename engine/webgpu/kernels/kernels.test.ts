@@ -147,6 +147,28 @@ describe.skipIf(absent).each(CUTS)(`kernels cut for %s ${absent ?? ''}`, (cut) =
   );
 
   const plain = { bias: false, accumulate: false, rank: 0, adapters: 0 };
+  it.skipIf(cut !== 'software with vectors').each([
+    ['f32', 16, 64, true],
+    ['q8', 11, 64, true],
+    ['f32', 17, 64, false], // beyond a tile
+    ['f32', 16, 68, false], // windows would begin anywhere
+  ] as const)(
+    'rows in windows come to the bits of those in storage: %s, %i rows of %i',
+    async (precision, count, columns, within) => {
+      const outputs = 37;
+      const own = { ...tuning, rows: [16] };
+      const { format, bound } = await somePacked(precision, outputs, columns, 3);
+      const inputs = { x: someNumbers(count * columns, 1), w: bound, y: new Float32Array(count * outputs) };
+      const made = (rows: number) => linearKernel({ ...plain, columns, parts: [outputs] }, format, own, rows);
+      const kernel = made(count);
+      expect(kernel.bindings.map(({ windows }) => windows?.count ?? 0)).toEqual([0, within ? 2 : 0, 0, 0]);
+      const got = await runKernel(kernel, inputs, someRows(count, 4, 9));
+      const wanted = await runKernel(made(64), inputs, someRows(count, 4, 9));
+      expect([...got.y]).toEqual([...wanted.y]);
+      expect(Math.max(...got.y)).toBeGreaterThan(0);
+    },
+  );
+
   it.each([
     [1, { ...plain, columns: 52, parts: [133] }],
     [5, { ...plain, columns: 8, parts: [3, 1, 130], bias: true }],

@@ -6,7 +6,7 @@
 import { activationOf } from '../activation.ts';
 import type { ProductCut, ProductShape, Rows, Tuning } from '../kernel.ts';
 import { BLOCK4, formatCounts, fourAt, scaleAt, type WeightFormat } from '../weight-format.ts';
-import { each, reads, type Binding, type Shader } from '../wgsl.ts';
+import { each, inWindows, reads, type Binding, type Element, type Shader } from '../wgsl.ts';
 import { STAGED, STAGED_THREADS, stagedShared, writeStaged } from './product-staged.ts';
 import { normed, rowScales } from './rms-norm.ts';
 
@@ -14,7 +14,14 @@ export type Tile = Pick<Tuning, 'lanes' | 'outputs' | 'threads' | 'handRound'> &
   /** Token rows a thread takes, or a workgroup that stages them. */
   readonly rows: number;
   readonly staged: boolean;
+  /** Parts in which all rows are read as uniforms, one for every load of a thread; 0: as storage. */
+  readonly windows: number;
 };
+
+/** Bytes of a window on any device. */
+const WINDOW_BYTES = 65536;
+/** Its beginning is a multiple of so many. */
+const WINDOW_ALIGNMENT = 256;
 
 /** Outputs of a workgroup. */
 export const tileWidth = ({ threads, lanes, outputs, staged }: Tile): number =>
@@ -32,10 +39,17 @@ export function usualCut({ outputs, rows }: Tuning, count: number, matrices: num
 export function tileFor(tuning: Tuning, count: Rows, product: ProductShape): Tile {
   const { lanes, outputs, threads, handRound, measured } = tuning;
   if (count === 'prompts')
-    return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: 0, rows: STAGED, staged: true };
+    return { lanes: 1, outputs, threads: STAGED_THREADS, handRound: 0, rows: STAGED, staged: true, windows: 0 };
   const cut = measured?.(product, count) ?? usualCut(tuning, count, product.matrices);
-  return { lanes, threads, handRound, ...cut, staged: false };
+  const tile = { lanes, threads, handRound, ...cut, staged: false };
+  const bytes = 4 * handRound * product.columns;
+  const fits = bytes <= WINDOW_BYTES && bytes % WINDOW_ALIGNMENT === 0 && tuning.activations === 'f32';
+  return { ...tile, windows: ownRows(tile) && count <= tile.rows && fits ? tile.rows / handRound : 0 };
 }
+
+/** Rows of x [rows, columns]. An emulating adapter loads a number of a uniform buffer with three instructions, of storage with eight. */
+export const productRows = ({ windows, handRound }: Tile, columns: number, four: Element): Binding =>
+  windows > 0 ? inWindows('x', windows, (handRound * columns) / 4) : reads('x', four);
 
 /** Constants of the loop. Columns are read four at a time. */
 export function tileCounts(tile: Tile, columns: number, format: WeightFormat): Record<string, number> {
@@ -70,7 +84,10 @@ export function productInput(
   { team, activations }: Pick<Tuning, 'team' | 'activations'>,
 ): ProductInput {
   if (eps === undefined)
-    return { bindings: [reads('x', activationOf(activations).four)], numbers: {}, shared: {}, normTeam: null };
+    return {
+      bindings: [productRows(tile, columns, activationOf(activations).four)],
+      ...{ numbers: {}, shared: {}, normTeam: null },
+    };
   if (tile.staged || tile.handRound > 0 || tile.threads < team || activations !== 'f32')
     throw new Error('products normalise float32 rows that threads share, and no others');
   return {
@@ -119,11 +136,13 @@ ${lanes > 1 ? finishTogether(product) : finishAlone(product)}`;
 }
 
 /** Whether every thread of a vector loads rows of its own, which then are handed round: a load brings as many rows as there are threads. */
-const ownRows = ({ handRound, rows }: Tile): boolean => handRound > 0 && rows % handRound === 0;
+const ownRows = ({ handRound, rows }: Pick<Tile, 'handRound' | 'rows'>): boolean =>
+  handRound > 0 && rows % handRound === 0;
 
 /** Where the rows begin that a thread loads. */
 function inputs(tile: Tile): string {
-  const { rows, handRound } = tile;
+  const { rows, handRound, windows } = tile;
+  if (windows > 0) return '  let x0 = lane * K4;';
   if (!ownRows(tile)) return each(rows, '  let x# = min(firstRow + #u, rowCount - 1u) * K4;');
   return each(rows / handRound, `  let x# = min(firstRow + #u * ${handRound}u + lane, rowCount - 1u) * K4;`);
 }
@@ -156,13 +175,13 @@ ${addColumn(product)}
 /** Column k of all rows and weights. */
 function addColumn(product: Product): string {
   const { tile, normTeam } = product;
-  const { rows, handRound } = tile;
+  const { rows, handRound, windows } = tile;
   if (normTeam) {
     const four = (row: number): string => normed(row, `x${row} + k`, 'weight');
     return `    let weight = gain[k];\n${addProducts(product, four)}`;
   }
   if (!ownRows(tile)) return addProducts(product, (row) => `vec4f(x[x${row} + k])`);
-  return `${each(rows / handRound, '    let own# = vec4f(x[x# + k]);')}
+  return `${each(rows / handRound, windows > 0 ? '    let own# = x_#[x0 + k];' : '    let own# = vec4f(x[x# + k]);')}
 ${addProducts(product, (row) => `subgroupBroadcast(own${Math.floor(row / handRound)}, ${row % handRound}u)`)}`;
 }
 
