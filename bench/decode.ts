@@ -37,8 +37,8 @@ const DECODED = 64;
 /** Steps before the clock starts, which compile; and timed ones at least. */
 const WARM = 2;
 const TIMED_LEAST = 3;
-const TIMED_MS = 3000;
-const TURNS = 2;
+const TIMED_MS = 2000;
+const TURNS = 5;
 
 type Subject = { readonly name: string; readonly trunk: TrunkKind; readonly weights: WeightPrecision };
 type Load = { readonly batch: number; readonly context: number };
@@ -49,7 +49,7 @@ type Rate = Subject &
     readonly tokensPerSecond: number | null;
     /** Processor time of the whole process a token, which an emulated adapter spends here and a passing load does not. */
     readonly cpuMs: number | null;
-    /** Steps the rate is taken from, of the fastest turn. */
+    /** Steps the rate is taken from, of the middle turn. */
     readonly steps: number;
     /** Share of what the device's copying and multiplying allow. */
     readonly ofRoof: number | null;
@@ -126,13 +126,13 @@ async function measureModel(
   for (const context of contexts)
     for (const batch of batches) {
       const load = { batch, context };
-      const best = await bestOf(subjects, ({ trunk, weights: rollout }) =>
+      const timed = await middleOf(subjects, ({ trunk, weights: rollout }) =>
         withinMemory(bench.device, () =>
           timeDecoding(trunks[trunk], { weights, adapter: null, rollout }, bench.device, load),
         ),
       );
       for (const [i, subject] of subjects.entries()) {
-        const rate = rateOf(subject, model, config, load, best[i], roof);
+        const rate = rateOf(subject, model, config, load, timed[i], roof);
         rates.push(rate);
         bench.say(lineOf(rate));
       }
@@ -156,26 +156,32 @@ async function withinMemory<T>(device: Device, work: () => Promise<T>): Promise<
   }
 }
 
-/** By turns, so that a passing load falls on all; the best of each, or why it ran out of memory. */
-async function bestOf(
+/**
+ * By turns, so that a passing load falls on all: of each the turn whose steps are in the middle, since the best is whoever had the
+ * machine's one quiet moment. Or why it ran out of memory.
+ */
+async function middleOf(
   subjects: readonly Subject[],
   time: (subject: Subject) => Promise<Timed>,
 ): Promise<(Timed | string)[]> {
-  const best: (Timed | string | null)[] = subjects.map(() => null);
+  const turns = subjects.map((): Timed[] => []);
+  const refused = subjects.map((): string | null => null);
   for (let turn = 0; turn < TURNS; turn++)
     for (const [i, subject] of subjects.entries()) {
-      const known = best[i];
-      if (typeof known === 'string' || (known && known.seconds > SLOW_SECONDS)) continue;
+      if (refused[i] !== null || turns[i].some(({ seconds }) => seconds > SLOW_SECONDS)) continue;
       try {
-        const timed = await time(subject);
-        if (known === null || timed.seconds / timed.steps < known.seconds / known.steps) best[i] = timed;
+        turns[i].push(await time(subject));
       } catch (error) {
         if (!(error instanceof TooLarge)) throw error;
-        best[i] = error.message;
+        refused[i] = error.message;
       }
     }
-  return best as (Timed | string)[];
+  return turns.map((all, i) => refused[i] ?? middle(all));
 }
+
+const perStep = ({ seconds, steps }: Timed): number => seconds / steps;
+const middle = (all: readonly Timed[]): Timed =>
+  [...all].sort((a, b) => perStep(a) - perStep(b))[Math.floor(all.length / 2)];
 
 function rateOf(
   subject: Subject,
