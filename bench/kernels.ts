@@ -135,8 +135,8 @@ function decodingSubjects(gpu: Gpu, config: ModelConfig, rows: number): (() => S
 function stepwise(gpu: Gpu, rows: number, { kernel, shapes, plain, ...rest }: Stepwise): Subject {
   const tensors = shapes.map((shape, i) => numbers(shape, i));
   const step = stepTensor(rows);
-  const buffers = [step, ...tensors].map((tensor) => gpu.bufferOf(tensor));
-  const bound = gpu.bind(kernel, buffers);
+  const read = [step, ...tensors].map((tensor, i) => shown(gpu, kernel, i, tensor));
+  const bound = gpu.bind(kernel, read.map((tensor) => gpu.bufferOf(tensor))); // prettier-ignore
   return {
     ...{ ...rest, rows },
     ours: (calls) =>
@@ -145,8 +145,14 @@ function stepwise(gpu: Gpu, rows: number, { kernel, shapes, plain, ...rest }: St
         rows,
       ),
     plain: () => tf.tidy(() => plain(tensors)),
-    dispose: () => tf.dispose([step, ...tensors]),
+    dispose: () => tf.dispose([step, ...tensors, ...read]),
   };
+}
+
+/** A tensor, or a copy of it, as a kernel's binding can show it. */
+function shown(gpu: Gpu, kernel: Kernel, binding: number, tensor: tf.Tensor): tf.Tensor {
+  const { windows } = kernel.bindings[binding];
+  return windows ? gpu.inWindows(tensor, windows) : tensor;
 }
 
 /** A step of `rows` sequences, all as far as the cache goes, each to be drawn from. */
@@ -215,9 +221,11 @@ function sampled(gpu: Gpu, { hidden: columns, vocab }: ModelConfig, rows: number
     gpu.allocate([rows * 3]),
   ];
   const [records, ids, drawn] = scratch.map((tensor) => gpu.bufferOf(tensor));
+  const tiles = headTilesKernel({ columns, vocab, part, format }, tuning, rows);
+  const rowsOfTiles = shown(gpu, tiles, 1, x);
   const [stepBuffer, states, head] = [step, x, w].map((tensor) => gpu.bufferOf(tensor));
   const steps = [
-    gpu.bind(headTilesKernel({ columns, vocab, part, format }, tuning, rows), [stepBuffer, states, head, records]),
+    gpu.bind(tiles, [stepBuffer, gpu.bufferOf(rowsOfTiles), head, records]),
     gpu.bind(drawKernel({ columns, vocab, parts: [part], format }, tuning), [stepBuffer, states, head, records, ids, drawn]), // prettier-ignore
   ];
   const sampling = { temperature: 0.8, topK: 0, topP: 1, minP: 0, maxTokens: 1, stop: [], seed: 1 };
@@ -232,7 +240,7 @@ function sampled(gpu: Gpu, { hidden: columns, vocab }: ModelConfig, rows: number
         );
         return draw.numbers;
       }),
-    dispose: () => tf.dispose([step, x, w, ...scratch]),
+    dispose: () => tf.dispose([step, x, rowsOfTiles, w, ...scratch]),
   };
 }
 

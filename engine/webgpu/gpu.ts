@@ -108,6 +108,11 @@ export class Gpu {
     return whole;
   }
 
+  /** A copy that bindings of windows can show, with zeros behind it until the last window is whole; the caller disposes it. */
+  inWindows(tensor: tf.Tensor, { count, elements }: NonNullable<Binding['windows']>): tf.Tensor1D {
+    return this.concat([tensor, 4 * count * elements - tensor.size], { windows: true });
+  }
+
   /** Bytes that tfjs keeps for tensors to come. */
   pooledBytes(): number {
     const { numBytesAllocated, numBytesUsed } = this.#backend.bufferManager;
@@ -201,6 +206,8 @@ function resourcesOf(bound: Bound | GPUTexture, { windows }: Binding): GPUBindin
   const size = 16 * windows.elements;
   // Behind the buffer's end is nothing that anyone asks for: there a window may show anything.
   const within = Math.floor(buffer.size / size);
+  if (within === 0 || !(buffer.usage & GPUBufferUsage.UNIFORM))
+    throw new Error(`no windows of ${size} bytes on a buffer of ${buffer.size} for use ${buffer.usage}`);
   return Array.from({ length: windows.count }, (_, i) => ({ buffer, offset: (i % within) * size, size }));
 }
 

@@ -53,7 +53,7 @@ export async function runKernel(
     if (!values) throw new Error(`no values for the binding ${name}`);
     const tensor = tf.tensor1d(values, values instanceof Int32Array ? 'int32' : 'float32');
     if (!windows) return tensor;
-    const whole = gpu.concat([tensor, 4 * windows.count * windows.elements - values.length], { windows: true });
+    const whole = gpu.inWindows(tensor, windows);
     tensor.dispose();
     return whole;
   });

@@ -11,6 +11,7 @@ import { gatedKernel } from './kernels/gated.ts';
 import { headTilesKernel, RECORD, runsOf } from './kernels/head-tiles.ts';
 import { linearKernel } from './kernels/linear.ts';
 import { writeStep } from './step.ts';
+import { wholeWindows } from './workspace.ts';
 
 /** For steps of so many slots. Does nothing where the device is not to be tuned. */
 export async function tuneDecoding(ground: Ground, using: ForwardWeights, slots: number): Promise<void> {
@@ -23,7 +24,8 @@ export async function tuneDecoding(ground: Ground, using: ForwardWeights, slots:
     Array.from({ length: rows }, () => ({ slot: 0, position: 0, out: null, adapter: null })),
     Array.from({ length: rows }, () => ({ sharpness: 1, draw: 0 })),
   );
-  const zeros = [rows * widest, rows * widest, rows * runsOf(vocab) * RECORD].map((size) =>
+  const inputs = wholeWindows(rows, tuning) * widest;
+  const zeros = [inputs, rows * widest, rows * runsOf(vocab) * RECORD].map((size) =>
     gpu.concat([size], { windows: true }),
   );
   const numbers = [tf.tensor1d(new Int32Array(step.buffer), 'int32'), ...zeros];

@@ -25,7 +25,7 @@ export type CacheSize = Pick<Tuning, 'span' | 'activations' | 'handRound'> & {
 };
 
 /** Rows with as many behind them as make a window whole. */
-const wholeWindows = (rows: number, { handRound }: CacheSize): number =>
+export const wholeWindows = (rows: number, { handRound }: Pick<Tuning, 'handRound'>): number =>
   handRound > 0 ? Math.ceil(rows / handRound) * handRound : rows;
 
 export type Intermediate =
