@@ -145,7 +145,7 @@ function stepwise(gpu: Gpu, rows: number, { kernel, shapes, plain, ...rest }: St
         rows,
       ),
     plain: () => tf.tidy(() => plain(tensors)),
-    dispose: () => tf.dispose([step, ...tensors, ...read]),
+    dispose: () => tf.dispose([...tensors, ...read]),
   };
 }
 

@@ -201,19 +201,20 @@ export class Gpu {
 
 function resourcesOf(bound: Bound | GPUTexture, { windows }: Binding): GPUBindingResource[] {
   if ('createView' in bound) return [bound.createView()];
-  const { buffer, ...part } = 'buffer' in bound ? bound : { buffer: bound };
-  if (!windows) return [{ buffer, ...part }];
+  const part: GPUBufferBinding = 'buffer' in bound ? bound : { buffer: bound };
+  if (!windows) return [part];
+  const { buffer, offset = 0, size: bytes = buffer.size - offset } = part;
   const size = 16 * windows.elements;
-  // Behind the buffer's end is nothing that anyone asks for: there a window may show anything.
-  const within = Math.floor(buffer.size / size);
+  // Behind the end is nothing that anyone asks for: there a window may show anything.
+  const within = Math.floor(bytes / size);
   if (within === 0 || !(buffer.usage & GPUBufferUsage.UNIFORM))
-    throw new Error(`no windows of ${size} bytes on a buffer of ${buffer.size} for use ${buffer.usage}`);
-  return Array.from({ length: windows.count }, (_, i) => ({ buffer, offset: (i % within) * size, size }));
+    throw new Error(`no windows of ${size} bytes on ${bytes} of a buffer for use ${buffer.usage}`);
+  return Array.from({ length: windows.count }, (_, i) => ({ buffer, offset: offset + (i % within) * size, size }));
 }
 
-function layoutOf({ access }: Binding): Pick<GPUBindGroupLayoutEntry, 'buffer' | 'texture'> {
+function layoutOf({ access, windows }: Binding): Pick<GPUBindGroupLayoutEntry, 'buffer' | 'texture'> {
   if (access === 'texels') return { texture: { sampleType: 'unfilterable-float' } };
-  if (access === 'windows') return { buffer: { type: 'uniform' } };
+  if (windows) return { buffer: { type: 'uniform' } };
   return { buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' } };
 }
 

@@ -9,13 +9,13 @@ import { TEXELS_ACROSS } from './texels.ts';
 export type Element = 'f32' | 'vec2f' | 'vec4f' | 'f16' | 'vec2h' | 'vec4h' | 'u32' | 'vec2u' | 'vec4u' | 'i32';
 
 /**
- * Of `texels`, which lie in a texture, a shader reads four numbers at a time. `windows` are neighbouring parts of one buffer, of
- * so many elements each, that are read as uniforms: an entry of the bind group and a variable each, `name_0`, `name_1`, ….
+ * Of `texels`, which lie in a texture, a shader reads four numbers at a time. What has `windows` is read as uniforms: neighbouring
+ * parts of one buffer, of so many elements each, an entry of the bind group and a variable each, `name_0`, `name_1`, ….
  */
 export type Binding = {
   readonly name: string;
   readonly element: Element;
-  readonly access: 'read' | 'read_write' | 'texels' | 'windows';
+  readonly access: 'read' | 'read_write' | 'texels';
   readonly windows?: { readonly count: number; readonly elements: number };
 };
 
@@ -45,7 +45,7 @@ export const writes = (name: string, element: Element): Binding => ({ name, elem
 export const texels = (name: string): Binding => ({ name, element: 'vec4f', access: 'texels' });
 /** Of fours. */
 export const inWindows = (name: string, count: number, elements: number): Binding => ({
-  ...{ name, element: 'vec4f', access: 'windows' },
+  ...reads(name, 'vec4f'),
   windows: { count, elements },
 });
 

@@ -5,7 +5,6 @@
 import * as tf from '@tensorflow/tfjs';
 import type { ModelConfig } from '../formats/config.ts';
 import { layOut, type Lifetime } from './arena.ts';
-import type { ActivationPrecision } from '../protocol.ts';
 import { activationOf } from './activation.ts';
 import type { Gpu } from './gpu.ts';
 import type { Tuning } from './kernel.ts';
@@ -59,7 +58,7 @@ export function openWorkspace(
   low: LowRankWidths,
 ): Workspace {
   const { slots } = size;
-  const arena = layOut(intermediates(config, wholeWindows(rows, size), size.activations, low));
+  const arena = layOut(intermediates(config, rows, size, low));
   const fixed = Object.values(fixedSizes(config, rows, size));
   const integers = 2; // the step buffer and the ids
   const read = { windows: size.handRound > 0 };
@@ -90,10 +89,7 @@ export function openWorkspace(
 /** Bytes of a workspace, before there is one, with all that may be asked for. */
 export function workspaceBytes(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): number {
   const sizes = [...Object.values(fixedSizes(config, rows, size)), ...Object.values(lazySizes(config, size))];
-  return (
-    sizes.reduce((a, b) => a + b, 0) * 4 +
-    layOut(intermediates(config, wholeWindows(rows, size), size.activations, low)).bytes
-  );
+  return sizes.reduce((a, b) => a + b, 0) * 4 + layOut(intermediates(config, rows, size, low)).bytes;
 }
 
 /** Numbers in what there may be. */
@@ -115,16 +111,11 @@ function fixedSizes(config: ModelConfig, rows: number, size: CacheSize) {
 }
 
 /** Steps of a layer: norm 0, low rank 1, qkv 2, rotate 3, attend 4, low rank 5, o 6, norm 7, low rank 8, gated 9, low rank 10, down 11. */
-function intermediates(
-  config: ModelConfig,
-  rows: number,
-  activations: ActivationPrecision,
-  low: LowRankWidths,
-): Lifetime[] {
+function intermediates(config: ModelConfig, rows: number, size: CacheSize, low: LowRankWidths): Lifetime[] {
   const { hidden, intermediate, heads, kvHeads, headDim } = config;
   const one = (name: Intermediate, width: number, first: number, last: number): Lifetime => ({
     name,
-    bytes: rows * width * (name === 'x' ? 4 : activationOf(activations).bytes),
+    bytes: wholeWindows(rows, size) * width * (name === 'x' ? 4 : activationOf(size.activations).bytes),
     first,
     last,
   });
